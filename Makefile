@@ -1,0 +1,38 @@
+# Needs python3 (3.11 or newer) with venv and pip; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+# Compiled XLA programs are kept between runs; tests trade their speed for compile time.
+export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+TEST_FLAGS := --xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: .venv/run  ## Sweep mean-field Q-learning on the battle; writes runs/demo*/report.html
+	$(BIN)/jaxmarl-core sweep experiments/battle_mfq.toml $(ARGS)
+
+test: .venv/dev  ## What takes seconds: everything but what is marked slow
+	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: .venv/dev  ## What proves learning, with seeds
+	XLA_FLAGS="--xla_force_host_platform_device_count=8" $(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: .venv/dev  ## Throughput, beside the reference engine in the same run
+	$(BIN)/python -m jaxmarl_core.experiments.bench $(ARGS)
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv .cache build dist *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/run: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch .venv/run $@

@@ -1,0 +1,26 @@
+"""Finding a thing by name, and saying which name was probably meant."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Returns the message for a wrong name: the nearest valid one, and all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{kind}: expected one of {', '.join(known)}; got {name!r}{hint}"
+
+
+def lookup(registry: Mapping[str, Any], name: str, kind: str) -> Any:
+    """Returns `registry[name]`; raises ValueError with the nearest name if it is not there."""
+    if name not in registry:
+        raise ValueError(unknown(kind, name, registry))
+    return registry[name]
+
+
+def require(condition: bool, field: str, expected: str, got: Any) -> None:
+    """Raises ValueError "field: expected ..., got ..." unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{field}: expected {expected}, got {got}")

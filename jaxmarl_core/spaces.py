@@ -1,0 +1,115 @@
+"""Spaces: what an observation or action may be. Static, hashable, and free of arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """The integers 0 ... num_values - 1, as [] int32."""
+
+    num_values: int
+    shape = ()
+    dtype = jnp.int32
+
+    def __post_init__(self):
+        if self.num_values < 1:
+            raise ValueError(f"num_values: expected at least 1, got {self.num_values}")
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Returns a uniform draw, [] int32."""
+        return jax.random.randint(key, (), 0, self.num_values)
+
+    def contains(self, x: Any) -> bool:
+        """Returns whether every entry of `x` [...] is an integer of the space. On the host."""
+        x = np.asarray(x)
+        return bool(np.issubdtype(x.dtype, np.integer) and np.all((x >= 0) & (x < self.num_values)))
+
+
+@dataclass(frozen=True)
+class Box:
+    """Arrays of `shape` with entries in [low, high]; either bound may be infinite."""
+
+    shape: tuple[int, ...]
+    low: float = -np.inf
+    high: float = np.inf
+    dtype: Any = jnp.float32
+
+    def __post_init__(self):
+        if not self.low < self.high:
+            raise ValueError(f"low: expected below high ({self.high}), got {self.low}")
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Returns a draw of `shape`: uniform if bounded, standard normal within bounds if not."""
+        if np.isfinite(self.low) and np.isfinite(self.high):
+            if jnp.issubdtype(self.dtype, jnp.integer):
+                return jax.random.randint(
+                    key, self.shape, int(self.low), int(self.high) + 1
+                ).astype(self.dtype)
+            return jax.random.uniform(key, self.shape, self.dtype, self.low, self.high)
+        return jnp.clip(jax.random.normal(key, self.shape, self.dtype), self.low, self.high)
+
+    def contains(self, x: Any) -> bool:
+        """Returns whether `x` [..., *shape] has the shape and stays within bounds. On the host."""
+        x = np.asarray(x)
+        fits = x.shape[x.ndim - len(self.shape) :] == self.shape
+        return bool(fits and np.all((x >= self.low) & (x <= self.high)))
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Named spaces side by side: a dict of draws. Built from a mapping; keeps its order."""
+
+    items: tuple[tuple[str, "Space"], ...]
+
+    def __init__(self, spaces: Mapping[str, "Space"] | tuple):
+        pairs = spaces.items() if isinstance(spaces, Mapping) else spaces
+        object.__setattr__(self, "items", tuple((name, space) for name, space in pairs))
+        if not self.items:
+            raise ValueError("spaces: expected at least one, got none")
+
+    def __getitem__(self, name: str) -> "Space":
+        return dict(self.items)[name]
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        return {name: space.shape for name, space in self.items}
+
+    @property
+    def dtype(self) -> dict[str, Any]:
+        return {name: space.dtype for name, space in self.items}
+
+    def sample(self, key: jax.Array) -> dict[str, Any]:
+        """Returns a dict of independent draws."""
+        keys = jax.random.split(key, len(self.items))
+        return {name: space.sample(key) for (name, space), key in zip(self.items, keys)}
+
+    def contains(self, x: Any) -> bool:
+        """Returns whether `x` is a dict with these names, each within its space. On the host."""
+        spaces = dict(self.items)
+        return x.keys() == spaces.keys() and all(spaces[name].contains(x[name]) for name in spaces)
+
+
+Space = Discrete | Box | Composite
+
+
+def zeros(space: "Space", batch: tuple[int, ...] = ()) -> Any:
+    """Returns a zero of the space with leading axes `batch`: an example to build networks with."""
+    if isinstance(space, Composite):
+        return {name: zeros(part, batch) for name, part in space.items}
+    return jnp.zeros((*batch, *space.shape), space.dtype)
+
+
+def flat_size(space: "Space") -> int:
+    """Returns the length of the space laid out as one float vector; discrete values as one-hot."""
+    if isinstance(space, Discrete):
+        return space.num_values
+    if isinstance(space, Box):
+        return prod(space.shape)
+    return sum(flat_size(part) for _, part in space.items)

@@ -1,0 +1,111 @@
+"""The words of the library: environment, time step, policy, algorithm.
+
+Everything else is written against these few records. Agents that share their spaces form a *group*
+and are stacked on one axis; a dict maps a group's name to what belongs to it. Axes come in this
+order: time T, environments B, agents n, features.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+from flax import struct
+
+from jaxmarl_core.spaces import Space
+
+Key = jax.Array  # a typed PRNG key, from jax.random.key
+Pytree = Any
+Params = Any  # what a policy needs to act: weights, and numbers such as a temperature
+Memory = Any  # what a policy carries from step to step; () when feed-forward
+State = Any  # what a learner carries from update to update; has a field `params`
+EnvState = Any
+Hparams = Any  # a struct of traced numbers, see hparams.py
+Actions = dict[str, jax.Array]  # group -> [n, ...]
+Metrics = dict[str, jax.Array]  # name -> [] f32
+
+
+class Group(NamedTuple):
+    """Agents with the same spaces, stacked on one axis."""
+
+    size: int
+    observation: Space
+    action: Space
+    team: int = 0  # agents of one team win and lose together
+
+
+@struct.dataclass
+class TimeStep:
+    """What the world shows on arriving in a state.
+
+    `reward` and `discount` belong to the transition that led here; on the first step of an episode
+    they are 0 and 1. The end of an episode is told honestly: `discount` is 0 only where an agent's
+    episode truly ended, a time limit sets `last` alone.
+    """
+
+    observation: dict[str, Pytree]  # group -> [n, ...]
+    action_mask: dict[str, jax.Array]  # group -> [n, A] bool, true where legal; absent: all are
+    alive: dict[str, jax.Array]  # group -> [n] bool; a dead agent's rows never enter a loss
+    state: jax.Array  # what a central critic may see
+    reward: dict[str, jax.Array]  # group -> [n] f32
+    discount: dict[str, jax.Array]  # group -> [n] f32 in {0, 1}
+    last: jax.Array  # [] bool, terminated or truncated
+    mean_action: dict[str, jax.Array] = struct.field(default_factory=dict)
+    # group -> [n, A] f32, the neighbours' mean action of the step before; mean-field worlds only
+    extras: dict[str, Pytree] = struct.field(default_factory=dict)
+    # facts for statistics, never for a policy; "winner": [] int32, a team, or -1 for none
+
+
+class Environment(Protocol):
+    """A world as a pytree of pure functions: numbers are leaves (sweepable), sizes are static."""
+
+    @property
+    def groups(self) -> Mapping[str, Group]: ...
+
+    def reset(self, key: Key) -> tuple[EnvState, TimeStep]: ...
+
+    def step(self, key: Key, state: EnvState, actions: Actions) -> tuple[EnvState, TimeStep]: ...
+
+
+class StateEnvironment:
+    """Base of environments whose time step is a function of their state.
+
+    They write `initial(key) -> state`, `advance(key, state, actions) -> state` and
+    `observe(state) -> TimeStep`. Beside `reset` and `step` this buys a cheap auto-reset, which
+    chooses between two states and then observes once (see wrappers.AutoReset).
+    """
+
+    def reset(self, key: Key) -> tuple[EnvState, TimeStep]:
+        """Returns the first state and time step of an episode."""
+        state = self.initial(key)
+        return state, self.observe(state)
+
+    def step(self, key: Key, state: EnvState, actions: Actions) -> tuple[EnvState, TimeStep]:
+        """Returns the state and time step that the joint action leads to."""
+        state = self.advance(key, state, actions)
+        return state, self.observe(state)
+
+
+class Policy(NamedTuple):
+    """How agents act: `act` draws from the policy, `greedy` takes its mode.
+
+    Both map (params, key, time step, memory) of one environment to (actions, memory).
+    """
+
+    memory: Callable[[], Memory]
+    act: Callable[[Params, Key, TimeStep, Memory], tuple[Actions, Memory]]
+    greedy: Callable[[Params, Key, TimeStep, Memory], tuple[Actions, Memory]]
+
+
+class Algorithm(NamedTuple):
+    """A learner as pure functions.
+
+    `update(key, state, hparams, index)` is one iteration: act and learn. `index` [] int32 is its
+    number, the same in all runs of a sweep: under `vmap` it stays one number, so that a ring
+    buffer's slot or an order drawn from it costs no gather. Everything else that varies between
+    updates is in the state.
+    """
+
+    init: Callable[[Key, Hparams], State]
+    update: Callable[[Key, State, Hparams, jax.Array], tuple[State, Metrics]]
+    policy: Policy
+    hparams: Hparams  # the defaults
