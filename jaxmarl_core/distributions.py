@@ -1,0 +1,197 @@
+"""What a policy's head means: the distribution over actions that its numbers stand for.
+
+    space           head [..., K]             distribution
+    Discrete(n)     logits, K = n             categorical; illegal actions have probability 0
+    bounded Box     means, K = prod(shape)    tanh of a normal, scaled to the bounds
+    other Box       means, K = prod(shape)    normal
+
+`distribution(space, head, ...)` returns an object with `sample(seed=key)`, `log_prob(action)`
+(summed over the dimensions of an action), `entropy()`, `mode()` and `kl_divergence(other)`.
+
+This is the one file that imports distrax: it leans on a nightly package that warns when imported.
+"""
+
+import math
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmarl_core.spaces import Box, Discrete, Space
+
+with warnings.catch_warnings():
+    # The nightly tensorflow-probability below distrax touches a deprecated name of jax.core.
+    warnings.filterwarnings("ignore", r"jax\.\S+ is deprecated", DeprecationWarning)
+    import distrax
+
+ILLEGAL = -1e9  # a logit; finite, so that entropy and its gradient are
+_EDGE = 1.0 - 1e-6  # |tanh| stays within: its inverse must stay finite in float32
+
+
+def head_size(space: Space) -> int:
+    """Returns K, how many numbers a policy's head puts out for an action of `space`.
+
+    Raises ValueError for spaces that are neither Discrete nor Box.
+    """
+    if isinstance(space, Discrete):
+        return space.num_values
+    if isinstance(space, Box):
+        return math.prod(space.shape)
+    raise ValueError(f"action: expected Discrete or Box, got {space}")
+
+
+def is_bounded(space: Space) -> bool:
+    """Returns whether `space` is a Box with two finite bounds."""
+    return isinstance(space, Box) and bool(np.isfinite(space.low) and np.isfinite(space.high))
+
+
+def masked_logits(logits: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """Returns `logits` [..., A], with ILLEGAL where `mask` [..., A] is false.
+
+    A row without any legal action, as of a dead agent, becomes uniform.
+    """
+    return logits if mask is None else jnp.where(mask, logits, ILLEGAL)
+
+
+def categorical(logits: jax.Array, mask: jax.Array | None = None) -> distrax.Categorical:
+    """Returns the categorical distribution over legal actions.
+
+    Args:
+      logits: [..., A] f32.
+      mask: [..., A] bool, true where legal; None: all are.
+    """
+    return distrax.Categorical(logits=masked_logits(logits, mask), dtype=jnp.int32)
+
+
+def normal(mean: jax.Array, log_std: jax.Array, event_rank: int = 1) -> distrax.Independent:
+    """Returns a normal distribution with independent entries.
+
+    Args:
+      mean: [..., *event] f32.
+      log_std: broadcasts against `mean`; usually [*event], a parameter and not an output.
+      event_rank: how many of the last axes make one action.
+    """
+    std = jnp.broadcast_to(jnp.exp(log_std), mean.shape)
+    return distrax.Independent(distrax.Normal(mean, std), event_rank)
+
+
+# Nodes and weights of E[f(x)], x ~ N(0, 1): sum_k w_k f(x_k); exact for polynomials to degree 63.
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+_WEIGHTS = _WEIGHTS / np.sqrt(2 * np.pi)
+
+
+class SquashedNormal:
+    """The distribution of `centre + half tanh(x)`, x normal: bounded, with all mass inside.
+
+        log p(a) = log N(x) - sum_d log(half (1 - tanh(x_d)^2))
+
+    Haarnoja et al., 2018, arXiv:1801.01290, appendix C. The entropy has no closed form; it is
+    integrated numerically, entry by entry, which needs no sample (error below 1e-3 nats for
+    standard deviations up to 2). A sample keeps a millionth of the range away from the bounds;
+    an action closer than that is taken to be there.
+    """
+
+    def __init__(
+        self, mean: jax.Array, log_std: jax.Array, low: float, high: float, event_rank: int = 1
+    ):
+        """Mean and log_std [..., *event] of x, see `normal`; all entries in [low, high]."""
+        self.base = normal(mean, log_std, event_rank)
+        self.event_axes = tuple(range(-event_rank, 0))
+        self.centre, self.half = (high + low) / 2, (high - low) / 2
+
+    def _squash(self, x: jax.Array) -> jax.Array:
+        return self.centre + self.half * jnp.clip(jnp.tanh(x), -_EDGE, _EDGE)
+
+    def _unsquash(self, action: jax.Array) -> jax.Array:
+        return jnp.arctanh(jnp.clip((action - self.centre) / self.half, -_EDGE, _EDGE))
+
+    def _log_slope(self, x: jax.Array) -> jax.Array:
+        """Returns log(d action / d x) per entry, in a form that does not underflow."""
+        return math.log(self.half) + 2 * (math.log(2) - x - jax.nn.softplus(-2 * x))
+
+    def sample(self, *, seed: jax.Array) -> jax.Array:
+        """Returns a draw, [..., *event]; differentiable in mean and log_std."""
+        return self._squash(self.base.sample(seed=seed))
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        """Returns the log-density of `action` [..., *event], [...]."""
+        x = self._unsquash(action)
+        return self.base.log_prob(x) - self._log_slope(x).sum(self.event_axes)
+
+    def entropy(self) -> jax.Array:
+        """Returns the differential entropy in nats, [...]."""
+        normal = self.base.distribution
+        x = normal.loc[..., None] + normal.scale[..., None] * _NODES.astype(np.float32)
+        gain = self._log_slope(x) @ _WEIGHTS.astype(np.float32)
+        return self.base.entropy() + gain.sum(self.event_axes)
+
+    def mode(self) -> jax.Array:
+        """Returns the image of x's mean, [..., *event]: the median, and what one acts by."""
+        return self._squash(self.base.distribution.loc)
+
+    def kl_divergence(self, other: "SquashedNormal") -> jax.Array:
+        """Returns KL(self || other), [...]: that of the normals, as both are squashed alike."""
+        return self.base.kl_divergence(other.base)
+
+
+def distribution(
+    space: Space,
+    head: jax.Array,
+    mask: jax.Array | None = None,
+    log_std: jax.Array | None = None,
+    squash: bool = True,
+) -> distrax.Categorical | distrax.Independent | SquashedNormal:
+    """Returns the distribution over actions of `space` that `head` stands for.
+
+    Args:
+      space: Discrete or Box.
+      head: [..., K] f32, K = head_size(space).
+      mask: [..., A] bool, for Discrete only; None: all actions are legal.
+      log_std: [K] f32 (or [..., K]), for Box only.
+      squash: whether a bounded Box gets a SquashedNormal; if not, a plain normal, whose draws may
+        leave the bounds and are for the environment to clip.
+
+    Raises:
+      ValueError: for other spaces, a head of the wrong size, or a Box without `log_std`.
+    """
+    size = head_size(space)
+    if head.shape[-1] != size:
+        raise ValueError(f"head: expected [..., {size}] for {space}, got {head.shape}")
+    if isinstance(space, Discrete):
+        return categorical(head, mask)
+    if log_std is None:
+        raise ValueError(f"log_std: expected [{size}] for {space}, got None")
+    mean = head.reshape(*head.shape[:-1], *space.shape)
+    log_std = log_std.reshape(*log_std.shape[:-1], *space.shape)
+    if squash and is_bounded(space):
+        return SquashedNormal(mean, log_std, space.low, space.high, len(space.shape))
+    return normal(mean, log_std, len(space.shape))
+
+
+def relaxed_one_hot(
+    key: jax.Array,
+    logits: jax.Array,
+    temperature: jax.Array = 1.0,
+    mask: jax.Array | None = None,
+    straight_through: bool = True,
+) -> jax.Array:
+    """Returns a draw from a categorical that lets gradients through, [..., A].
+
+        softmax((logits + g) / T),  g standard Gumbel
+
+    Jang et al., 2017, arXiv:1611.01144; Maddison et al., 2017, arXiv:1611.00712.
+
+    Args:
+      logits: [..., A] f32.
+      temperature: [] f32 > 0, T; towards 0 the draw becomes one-hot.
+      mask: [..., A] bool, true where legal; None: all are.
+      straight_through: whether the value is exactly one-hot, with the gradient of the relaxed one.
+    """
+    logits = masked_logits(logits, mask)
+    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+    soft = jax.nn.softmax((logits + noise) / temperature, axis=-1)
+    if not straight_through:
+        return soft
+    hard = jax.nn.one_hot(soft.argmax(axis=-1), soft.shape[-1], dtype=soft.dtype)
+    return jax.lax.stop_gradient(hard - soft) + soft

@@ -1,0 +1,167 @@
+"""How a learner strays from its best action, and how that fades.
+
+Action choosers take values [..., A] and one key, and return actions [...]. Where no action is
+legal (a dead agent) they return 0. Ties go to the lowest index, so that agents who share values
+agree without a word: the social convention of Boutilier, 1996.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+def greedy(q: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """Returns the best legal action, the lowest index among equals.
+
+    Args:
+      q: [..., A] f32.
+      mask: [..., A] bool, true where legal; None: all are.
+
+    Returns:
+      [...] int32.
+    """
+    legal = q if mask is None else jnp.where(mask, q, -jnp.inf)
+    return jnp.argmax(legal, axis=-1).astype(jnp.int32)
+
+
+def uniform(key: jax.Array, mask: jax.Array) -> jax.Array:
+    """Returns a legal action drawn uniformly.
+
+    One number is drawn per row, not one per action: the k-th legal action for k = floor(u count).
+
+    Args:
+      mask: [..., A] bool, true where legal.
+
+    Returns:
+      [...] int32.
+    """
+    count = jnp.cumsum(mask, axis=-1)
+    rank = jnp.floor(jax.random.uniform(key, mask.shape[:-1]) * count[..., -1])
+    return jnp.argmax(count > rank[..., None], axis=-1).astype(jnp.int32)
+
+
+def epsilon_greedy_probs(
+    q: jax.Array, epsilon: jax.Array, mask: jax.Array | None = None
+) -> jax.Array:
+    """Returns the probabilities with which `epsilon_greedy` acts.
+
+        pi(a) = epsilon / A_legal + (1 - epsilon) [a is the greedy action]
+
+    Args:
+      q: [..., A] f32.
+      epsilon: [] or [...] f32 in [0, 1].
+      mask: [..., A] bool, true where legal; None: all are.
+
+    Returns:
+      [..., A] f32; summing to 1, save that where nothing is legal action 0 has 1 - epsilon.
+    """
+    mask = jnp.ones(q.shape, bool) if mask is None else mask
+    epsilon = jnp.asarray(epsilon)[..., None]
+    share = mask / jnp.maximum(mask.sum(axis=-1, keepdims=True), 1)
+    return epsilon * share + (1 - epsilon) * jax.nn.one_hot(greedy(q, mask), q.shape[-1])
+
+
+def epsilon_greedy(
+    key: jax.Array, q: jax.Array, epsilon: jax.Array, mask: jax.Array | None = None
+) -> jax.Array:
+    """Returns a uniform legal action with probability `epsilon`, else the greedy one.
+
+    Args:
+      q: [..., A] f32.
+      epsilon: [] or [...] f32 in [0, 1].
+      mask: [..., A] bool, true where legal; None: all are.
+
+    Returns:
+      [...] int32.
+    """
+    key_explore, key_action = jax.random.split(key)
+    mask = jnp.ones(q.shape, bool) if mask is None else mask
+    explore = jax.random.uniform(key_explore, q.shape[:-1]) < epsilon
+    return jnp.where(explore, uniform(key_action, mask), greedy(q, mask))
+
+
+def _boltzmann_logits(
+    q: jax.Array, temperature: jax.Array, mask: jax.Array | None = None
+) -> jax.Array:
+    chex.assert_is_broadcastable(jnp.shape(temperature), q.shape[:-1])
+    tiny = jnp.finfo(q.dtype).tiny
+    temperature = jnp.maximum(jnp.asarray(temperature, q.dtype), tiny)[..., None]
+    legal = q if mask is None else jnp.where(mask, q, -jnp.inf)
+    best = jnp.max(legal, axis=-1, keepdims=True)
+    # Differences to the best: at temperature 0 the best stay at 0 and the others go to -infinity.
+    # Finite at the bottom, so that a row without legal actions is uniform and not NaN.
+    gap = legal - jnp.where(jnp.isfinite(best), best, 0.0)
+    return jnp.maximum(gap / temperature, jnp.finfo(q.dtype).min)
+
+
+def boltzmann_probs(
+    q: jax.Array, temperature: jax.Array, mask: jax.Array | None = None
+) -> jax.Array:
+    """Returns the probabilities of a Boltzmann policy.
+
+        pi(a) = exp(q(a) / T) / sum_b exp(q(b) / T)
+
+    Args:
+      q: [..., A] f32.
+      temperature: [] or [...] f32 >= 0, in units of q; 0 shares the mass among the best.
+      mask: [..., A] bool, true where legal; None: all are.
+
+    Returns:
+      [..., A] f32; 0 where illegal, uniform where nothing is legal.
+    """
+    return jax.nn.softmax(_boltzmann_logits(q, temperature, mask), axis=-1)
+
+
+def boltzmann(
+    key: jax.Array, q: jax.Array, temperature: jax.Array, mask: jax.Array | None = None
+) -> jax.Array:
+    """Returns an action drawn from `boltzmann_probs`.
+
+    Args:
+      q: [..., A] f32.
+      temperature: [] or [...] f32 >= 0, in units of q; 0 draws among the best.
+      mask: [..., A] bool, true where legal; None: all are.
+
+    Returns:
+      [...] int32; 0 where nothing is legal.
+    """
+    logits = _boltzmann_logits(q, temperature, mask)
+    action = jax.random.categorical(key, logits, axis=-1).astype(jnp.int32)
+    return action if mask is None else jnp.where(mask.any(axis=-1), action, 0)
+
+
+def gaussian_noise(
+    key: jax.Array,
+    action: jax.Array,
+    scale: jax.Array,
+    low: float = -jnp.inf,
+    high: float = jnp.inf,
+) -> jax.Array:
+    """Returns `clip(action + scale * noise, low, high)` with standard normal noise.
+
+    Args:
+      action: [...] f32.
+      scale: [] f32 >= 0, in units of the action.
+      low, high: the bounds of the action's Box.
+    """
+    return jnp.clip(action + scale * jax.random.normal(key, action.shape, action.dtype), low, high)
+
+
+def linear(start: jax.Array, end: jax.Array, fraction: jax.Array) -> jax.Array:
+    """Returns the point `fraction` of the way from `start` to `end`, staying at either end.
+
+    Args:
+      start, end: [] f32.
+      fraction: [] f32; clipped to [0, 1].
+    """
+    return start + (end - start) * jnp.clip(fraction, 0.0, 1.0)
+
+
+def exponential(start: jax.Array, end: jax.Array, fraction: jax.Array) -> jax.Array:
+    """Returns `start (end / start)^fraction`: equal steps change it by equal factors.
+
+    Args:
+      start, end: [] f32 > 0.
+      fraction: [] f32; clipped to [0, 1].
+    """
+    return start * (end / start) ** jnp.clip(fraction, 0.0, 1.0)

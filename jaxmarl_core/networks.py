@@ -1,0 +1,207 @@
+"""Networks: from an observation to features, with a memory that is taken and returned.
+
+One convention serves all: `(memory, features) = torso(memory, observation)`. A feed-forward torso
+carries `()`, a recurrent one [..., h]; there is no recurrent copy of an algorithm.
+
+Weights start scaled-normal, never orthogonal: a batch of QR factorisations (one per run of a
+sweep) has hung XLA's thread pool on small CPUs. The variance is that of the orthogonal start.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space, flat_size
+
+Activation = Callable[[jax.Array], jax.Array]
+
+
+def scaled_normal(gain: float = 1.0) -> nn.initializers.Initializer:
+    """Returns an initialiser: normal with standard deviation gain / sqrt(number of inputs)."""
+    return nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
+
+
+def head(size: int, gain: float = 0.01, name: str | None = None) -> nn.Dense:
+    """Returns a linear output layer [..., F] -> [..., size].
+
+    A policy that starts with small outputs starts near uniform, whatever its features say
+    (Andrychowicz et al., 2021, arXiv:2006.05990, section 3.2); for a value, gain 1 is usual.
+    """
+    return nn.Dense(size, kernel_init=scaled_normal(gain), name=name)
+
+
+class MLP(nn.Module):
+    """Dense layers [..., F] -> [..., features[-1]], `gain` being that of every layer's weights."""
+
+    features: Sequence[int]
+    activation: Activation = nn.tanh
+    activate_final: bool = True
+    gain: float = 2**0.5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for i, size in enumerate(self.features):
+            x = nn.Dense(size, kernel_init=scaled_normal(self.gain))(x)
+            if self.activate_final or i + 1 < len(self.features):
+                x = self.activation(x)
+        return x
+
+
+def patches(x: jax.Array, kernel: int, stride: int = 1) -> jax.Array:
+    """Returns all windows of an image, laid out flat.
+
+    Args:
+      x: [..., H, W, C].
+      kernel: side of a window, at most H and W.
+      stride: distance between windows.
+
+    Returns:
+      [..., H', W', kernel * kernel * C], H' = (H - kernel) // stride + 1; row, column, channel.
+    """
+    height, width = x.shape[-3:-1]
+    rows = (height - kernel) // stride * stride + 1
+    columns = (width - kernel) // stride * stride + 1
+    shifted = [
+        x[..., i : i + rows : stride, j : j + columns : stride, :]
+        for i in range(kernel)
+        for j in range(kernel)
+    ]
+    return jnp.concatenate(shifted, axis=-1)
+
+
+class CNN(nn.Module):
+    """Convolutions without padding, flattened: [..., H, W, C] -> [..., F].
+
+    Each is one matrix product with the windows of its input. For one set of weights that is the
+    same as `nn.Conv(..., padding="VALID")`; for a batch of them (a sweep's runs) it stays a
+    batched matrix product, where a convolution becomes a grouped one, which is slow.
+    """
+
+    channels: Sequence[int]
+    kernel: int = 3
+    stride: int = 1
+    activation: Activation = nn.relu
+    gain: float = 2**0.5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for size in self.channels:
+            if min(x.shape[-3:-1]) < self.kernel:
+                raise ValueError(
+                    f"channels: expected layers that leave at least {self.kernel} x {self.kernel}"
+                    f" to the next, got an input of {x.shape[-3]} x {x.shape[-2]}"
+                )
+            x = nn.Dense(size, kernel_init=scaled_normal(self.gain))(
+                patches(x, self.kernel, self.stride)
+            )
+            x = self.activation(x)
+        return x.reshape(*x.shape[:-3], -1)
+
+
+class GRU(nn.Module):
+    """A gated recurrent unit: (memory [..., h], x [..., F]) -> (memory, out), both [..., h].
+
+    Cho et al., 2014, arXiv:1406.1078.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, memory: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        # flax starts the recurrent weights orthogonal; see the top of this file
+        return nn.GRUCell(self.features, recurrent_kernel_init=scaled_normal())(memory, x)
+
+
+def flatten(space: Space, observation: Any) -> jax.Array:
+    """Returns an observation [..., *shape] of `space` as one vector, [..., flat_size(space)] f32.
+
+    Discrete values become one-hot; the parts of a Composite follow one another in its order.
+    """
+    if isinstance(space, Composite):
+        return jnp.concatenate([flatten(part, observation[name]) for name, part in space.items], -1)
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(observation, space.num_values)
+    leading = observation.shape[: observation.ndim - len(space.shape)]
+    return observation.reshape(*leading, flat_size(space)).astype(jnp.float32)
+
+
+class Encoder(nn.Module):
+    """An observation of `space` as one vector [..., F]: images through a CNN, the rest flat.
+
+    A Box of rank 3, [H, W, C], is an image where `channels` are given.
+    """
+
+    space: Space
+    channels: Sequence[int] = ()
+
+    @nn.compact
+    def __call__(self, observation: Any) -> jax.Array:
+        if isinstance(self.space, Composite):
+            parts = [
+                Encoder(part, self.channels, name=name)(observation[name])
+                for name, part in self.space.items
+            ]
+            return jnp.concatenate(parts, axis=-1)
+        if self.channels and isinstance(self.space, Box) and len(self.space.shape) == 3:
+            return CNN(self.channels)(observation.astype(jnp.float32))
+        return flatten(self.space, observation)
+
+
+class Torso(nn.Module):
+    """From an observation to features: encoder, dense layers and, if wanted, a memory.
+
+    `(memory, observation [..., *space]) -> (memory, features [..., F])` with any leading axes;
+    F is `memory_size`, or the last of `hidden` if that is 0.
+    """
+
+    space: Space
+    hidden: Sequence[int] = (64, 64)
+    channels: Sequence[int] = ()
+    memory_size: int = 0
+    activation: Activation = nn.tanh
+
+    @nn.compact
+    def __call__(self, memory: Any, observation: Any) -> tuple[Any, jax.Array]:
+        x = MLP(self.hidden, self.activation)(Encoder(self.space, self.channels)(observation))
+        if self.memory_size == 0:
+            return memory, x
+        return GRU(self.memory_size)(memory, x)
+
+
+def initial_memory(memory_size: int, batch: tuple[int, ...] = ()) -> Any:
+    """Returns the memory at the start of an episode: zeros [*batch, h], or () if h is 0."""
+    return jnp.zeros((*batch, memory_size)) if memory_size else ()
+
+
+def _forget(memory: Any, reset: jax.Array) -> Any:
+    def forget(leaf):
+        return jnp.where(reset.reshape(reset.shape + (1,) * (leaf.ndim - reset.ndim)), 0, leaf)
+
+    return jax.tree.map(forget, memory)
+
+
+def unroll(
+    apply: Callable[[Any, Any], tuple[Any, Any]], memory: Any, observations: Any, reset: jax.Array
+) -> tuple[Any, Any]:
+    """Returns what a network with memory puts out along time: (final memory, outputs [T, ...]).
+
+    Without memory the network is applied to all of [T, ...] at once.
+
+    Args:
+      apply: (memory, observation) -> (memory, output); any leading axes.
+      memory: before step 0, leaves [..., h]; or ().
+      observations: leaves [T, ...].
+      reset: [T, ...] bool, its axes after time being the first of the memory's; true where step t
+        begins an episode, so that the memory is zero before it.
+    """
+    if not jax.tree.leaves(memory):
+        return apply(memory, observations)
+
+    def step(memory, row):
+        observation, reset = row
+        return apply(_forget(memory, reset), observation)
+
+    return jax.lax.scan(step, memory, (observations, reset))
