@@ -1,0 +1,166 @@
+"""Environments that wrap environments: automatic reset, and statistics of each episode."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxmarl_core.types import Actions, Environment, EnvState, Key, StateEnvironment, TimeStep
+
+
+def select(condition: jax.Array, on_true: Any, on_false: Any) -> Any:
+    """Returns one of two equal-shaped pytrees, by a [] bool."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), on_true, on_false)
+
+
+def num_teams(env: Environment) -> int:
+    """Returns how many teams the groups of `env` belong to."""
+    return 1 + max(group.team for group in env.groups.values())
+
+
+def team_names(env: Environment) -> tuple[str, ...]:
+    """Returns a name for each team: its groups' names, joined by "+"."""
+    groups = env.groups.items()
+    return tuple(
+        "+".join(name for name, group in groups if group.team == team)
+        for team in range(num_teams(env))
+    )
+
+
+@struct.dataclass
+class AutoResetState:
+    inner: EnvState
+    last: jax.Array  # [] bool, the episode ended on arriving here
+
+
+@struct.dataclass
+class AutoReset:
+    """Plays episode after episode: the step that follows a `last` one begins a new episode.
+
+    The final observation is therefore a row of its own, as bootstrapping through a time limit
+    needs it, and no observation is computed or stored twice. The price is one row an episode whose
+    action is ignored; losses leave it out (`valid = ~last`). Gymnasium 1.0 calls this next-step
+    autoreset.
+    """
+
+    env: Environment
+
+    @property
+    def groups(self):
+        return self.env.groups
+
+    def reset(self, key: Key) -> tuple[AutoResetState, TimeStep]:
+        """Returns the first state and time step of the first episode."""
+        state, timestep = self.env.reset(key)
+        return AutoResetState(state, timestep.last), timestep
+
+    def step(
+        self, key: Key, state: AutoResetState, actions: Actions
+    ) -> tuple[AutoResetState, TimeStep]:
+        """Returns the next state and time step, the first of an episode if `state` was last."""
+        key_reset, key_step = jax.random.split(key)
+        if isinstance(self.env, StateEnvironment):
+            fresh = self.env.initial(key_reset)
+            inner = select(state.last, fresh, self.env.advance(key_step, state.inner, actions))
+            timestep = self.env.observe(inner)
+        else:
+            fresh = self.env.reset(key_reset)
+            stepped = self.env.step(key_step, state.inner, actions)
+            inner, timestep = select(state.last, fresh, stepped)
+        return AutoResetState(inner, timestep.last), timestep
+
+
+@struct.dataclass
+class Episode:
+    """An episode so far; final where the time step is last."""
+
+    returns: jax.Array  # [num_teams] f32, rewards summed over the team's agents
+    length: jax.Array  # [] int32, steps
+    winner: jax.Array  # [] int32, a team, or -1 for a draw, a lone team, or not yet
+
+
+@struct.dataclass
+class EpisodeStatisticsState:
+    inner: EnvState
+    timestep: TimeStep | None  # kept only where it is no function of `inner`
+    returns: jax.Array
+    length: jax.Array
+
+
+@struct.dataclass
+class EpisodeStatistics(StateEnvironment):
+    """Adds `extras["episode"]`, an `Episode`, to every time step.
+
+    Wrap it inside AutoReset, which then clears the count with the state. The winner is the one the
+    environment names in `extras["winner"]`, or else the team with the highest return at the end.
+    """
+
+    env: Environment
+
+    @property
+    def groups(self):
+        return self.env.groups
+
+    def initial(self, key: Key) -> EpisodeStatisticsState:
+        """Returns the first state, with nothing counted."""
+        inner, timestep = self.env.reset(key)
+        none = jnp.zeros(num_teams(self.env), jnp.float32)
+        return EpisodeStatisticsState(inner, self._kept(timestep), none, jnp.int32(0))
+
+    def advance(
+        self, key: Key, state: EpisodeStatisticsState, actions: Actions
+    ) -> EpisodeStatisticsState:
+        """Returns the next state, its reward counted."""
+        inner, timestep = self.env.step(key, state.inner, actions)
+        gained = [jnp.float32(0)] * num_teams(self.env)
+        for name, group in self.groups.items():
+            gained[group.team] += timestep.reward[name].sum()
+        returns = state.returns + jnp.stack(gained)
+        return EpisodeStatisticsState(inner, self._kept(timestep), returns, state.length + 1)
+
+    def observe(self, state: EpisodeStatisticsState) -> TimeStep:
+        """Returns the environment's time step with the episode so far in its extras."""
+        # Where the environment can observe a state, the time step of `advance` is never built:
+        # only its rewards are used there, and XLA drops the rest.
+        kept = state.timestep
+        timestep = self.env.observe(state.inner) if kept is None else kept
+        winner = timestep.extras.get("winner", _leader(state.returns))
+        winner = jnp.where(timestep.last, winner, -1).astype(jnp.int32)
+        episode = Episode(state.returns, state.length, winner)
+        return timestep.replace(extras=timestep.extras | {"episode": episode})
+
+    def _kept(self, timestep: TimeStep) -> TimeStep | None:
+        return None if isinstance(self.env, StateEnvironment) else timestep
+
+
+def _leader(returns: jax.Array) -> jax.Array:
+    """Returns the team with the highest return, -1 if it is shared or there is one team only."""
+    alone = (returns == returns.max()).sum() == 1
+    return jnp.where(alone & (returns.size > 1), returns.argmax(), -1)
+
+
+def episodic(env: Environment) -> AutoReset:
+    """Returns the environment a learner plays in: statistics inside, automatic reset around."""
+    return AutoReset(EpisodeStatistics(env))
+
+
+def episode_metrics(env: Environment, timestep: TimeStep) -> dict[str, jax.Array]:
+    """Returns means over the episodes that ended in a batch of time steps [...]; NaN if none did.
+
+    `episode_length`; per team `episode_return_<team>` and `episode_win_<team>` (only
+    `episode_return` where there is one team); `episode_count`.
+    """
+    episode, ended = timestep.extras["episode"], timestep.last
+    count = ended.sum().astype(jnp.float32)
+
+    def mean(x):  # 0 / 0 is NaN: no episode, no figure
+        return jnp.where(ended, x, 0).sum().astype(jnp.float32) / count
+
+    metrics = {"episode_length": mean(episode.length), "episode_count": count}
+    for team, name in enumerate(team_names(env)):
+        suffix = f"_{name}" if num_teams(env) > 1 else ""
+        metrics[f"episode_return{suffix}"] = mean(episode.returns[..., team])
+        if suffix:
+            metrics[f"episode_win{suffix}"] = mean(episode.winner == team)
+    return metrics
