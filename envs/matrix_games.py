@@ -1,0 +1,227 @@
+"""Matrix games: N players choose at once, a table pays. Played once, several times or for ever."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jaxmarl_core.envs.matrix_game_library import game
+from jaxmarl_core.lookup import require
+from jaxmarl_core.spaces import Discrete
+from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
+
+
+@struct.dataclass
+class GameState:
+    """What was last played, and when."""
+
+    action: jax.Array  # [N] int32, the joint action of the round before; 0 at the start
+    reward: jax.Array  # [N] f32, what it paid; 0 at the start
+    round: jax.Array  # [] int32, how many rounds have been played
+
+
+@struct.dataclass
+class RepeatedGame(StateEnvironment):
+    """A normal-form game of N players, repeated.
+
+    Groups: a team game (all get the same) whose players have equally many actions is one group
+    "agents" of size N, team 0. Otherwise player i is a group "player_i" of size 1; players of a
+    team game are then all on team 0, others each on their own.
+
+    - Observation: Discrete(1), always 0. With `memory`, Discrete(1 + A_1 ... A_N): the last joint
+      action, player 0's running slowest, or A_1 ... A_N at the start. The same for all players.
+    - Action: Discrete(A_i), all legal.
+    - Reward: `payoffs[i, a]`, plus or minus `spread[i, a]` by one fair coin for all players.
+    - State for a central critic: the observation one-hot and, where rounds truly end, the share of
+      rounds played; [F] f32.
+    - End: after `num_rounds`, with discount 0; with `truncate` that is a time limit instead, and
+      with `num_rounds=None` the game never ends.
+
+    The payoffs are leaves: `env.replace(payoffs=batch)` under `vmap` plays many games at once.
+    """
+
+    payoffs: jax.Array  # [N, A_1, ..., A_N] f32
+    spread: jax.Array  # [N, A_1, ..., A_N] f32
+    num_actions: tuple[int, ...] = struct.field(pytree_node=False)
+    is_team: bool = struct.field(pytree_node=False, default=False)
+    num_rounds: int | None = struct.field(pytree_node=False, default=1)
+    memory: bool = struct.field(pytree_node=False, default=False)
+    truncate: bool = struct.field(pytree_node=False, default=False)
+
+    @property
+    def num_agents(self) -> int:
+        """N."""
+        return len(self.num_actions)
+
+    @property
+    def num_joint_actions(self) -> int:
+        """A_1 ... A_N."""
+        return prod(self.num_actions)
+
+    @property
+    def groups(self) -> Mapping[str, Group]:
+        """One group of N, or N groups of one; see the class."""
+        observation = Discrete(1 + self.num_joint_actions) if self.memory else Discrete(1)
+        if self.is_team and len(set(self.num_actions)) == 1:
+            return {"agents": Group(self.num_agents, observation, Discrete(self.num_actions[0]))}
+        return {
+            f"player_{i}": Group(1, observation, Discrete(count), 0 if self.is_team else i)
+            for i, count in enumerate(self.num_actions)
+        }
+
+    def initial(self, key: Key) -> GameState:
+        """Returns the state before the first round."""
+        num = self.num_agents
+        return GameState(jnp.zeros(num, jnp.int32), jnp.zeros(num), jnp.int32(0))
+
+    def advance(self, key: Key, state: GameState, actions: Actions) -> GameState:
+        """Returns the state after one more round."""
+        joint = jnp.concatenate([actions[name] for name in self.groups]).astype(jnp.int32)
+        index = self._index(joint)
+        coin = jax.random.rademacher(key, (), jnp.float32)
+        reward = self._row(self.payoffs, index) + coin * self._row(self.spread, index)
+        return GameState(joint, reward, state.round + 1)
+
+    def observe(self, state: GameState) -> TimeStep:
+        """Returns what the players see."""
+        seen = jnp.int32(0)
+        if self.memory:
+            seen = jnp.where(state.round == 0, self.num_joint_actions, self._index(state.action))
+        last = jnp.bool_(False) if self.num_rounds is None else state.round >= self.num_rounds
+        ended = last & (not self.truncate)
+        num = self.num_agents
+        return TimeStep(
+            observation=self._by_group(jnp.full(num, seen)),
+            action_mask={},
+            alive=self._by_group(jnp.ones(num, bool)),
+            state=self._critic_state(state, seen),
+            reward=self._by_group(state.reward),
+            discount=self._by_group(jnp.full(num, 1.0 - ended, jnp.float32)),
+            last=last,
+        )
+
+    def _critic_state(self, state: GameState, seen: jax.Array) -> jax.Array:
+        one_hot = jax.nn.one_hot(seen, 1 + self.num_joint_actions * self.memory)
+        if self.num_rounds is None or self.truncate:
+            return one_hot
+        return jnp.append(one_hot, state.round / self.num_rounds)
+
+    def _index(self, joint: jax.Array) -> jax.Array:
+        """Returns the number of a joint action [N] in row-major order."""
+        strides = [prod(self.num_actions[i + 1 :]) for i in range(self.num_agents)]
+        return jnp.sum(joint * jnp.array(strides, jnp.int32))
+
+    def _row(self, table: jax.Array, index: jax.Array) -> jax.Array:
+        return table.reshape(self.num_agents, -1)[:, index]
+
+    def _by_group(self, per_agent: jax.Array) -> dict[str, jax.Array]:
+        sizes = [group.size for group in self.groups.values()]
+        parts = jnp.split(per_agent, np.cumsum(sizes)[:-1])
+        return dict(zip(self.groups, parts))
+
+    def render(self, state: GameState) -> np.ndarray:
+        """Returns the payoff table as an image [H, W, 3] uint8, on the host.
+
+        A cell per joint action (player 0 downwards, all others across), in as many stripes as
+        payoffs differ: red for the lowest payoff, green for the highest. White frames the last
+        joint action.
+        """
+        side, gap = 36, 3
+        payoffs = np.asarray(self.payoffs)[: 1 if self.is_team else None]
+        low, high = payoffs.min(), payoffs.max()
+        share = (payoffs - low) / max(high - low, 1e-9)
+        share = share.reshape(len(payoffs), self.num_actions[0], -1)
+        rows, columns = share.shape[1:]
+        image = np.full((rows * side, columns * side, 3), 24, np.uint8)
+        played = int(self._index(state.action)) if int(state.round) else -1
+        stripe = (side - 2 * gap) // len(payoffs)
+        for row, column in np.ndindex(rows, columns):
+            top, left = row * side, column * side
+            if row * columns + column == played:
+                image[top : top + side, left : left + side] = 255
+            for player in range(len(payoffs)):
+                x, start = share[player, row, column], left + gap + player * stripe
+                colour = (40 + 180 * (1 - x), 40 + 150 * x, 70)
+                image[top + gap : top + side - gap, start : start + stripe] = colour
+        return image
+
+
+def _table(name: str, values: Any) -> np.ndarray:
+    table = np.asarray(values, np.float32)
+    num_agents = table.shape[0] if table.ndim else 0
+    fits = table.ndim >= 2 and table.ndim == 1 + num_agents
+    expected = "shape [N, A_1, ..., A_N], one axis of actions for each of N players"
+    require(fits, name, expected, list(table.shape))
+    require(table.size > 0 and bool(np.isfinite(table).all()), name, "finite numbers", values)
+    return table
+
+
+def from_payoffs(
+    payoffs: Any,
+    *,
+    spread: Any = None,
+    num_rounds: int | None = 1,
+    memory: bool = False,
+    truncate: bool = False,
+) -> RepeatedGame:
+    """Returns a repeated game with the given payoffs.
+
+    Args:
+      payoffs: [N, A_1, ..., A_N], the mean payoff to each player for each joint action.
+      spread: the same shape, or None for 0; see `RepeatedGame`.
+      num_rounds: at least 1, or None for a game that never ends.
+      memory: whether the players see the last joint action.
+      truncate: whether `num_rounds` is a time limit, not an end.
+
+    Raises:
+      ValueError: for payoffs of the wrong rank or shape, or that are not finite; for
+        `num_rounds` below 1; for `truncate` without `num_rounds`.
+    """
+    payoffs = _table("payoffs", payoffs)
+    spread = np.zeros_like(payoffs) if spread is None else _table("spread", spread)
+    same = spread.shape == payoffs.shape
+    require(same, "spread", f"the shape of payoffs, {list(payoffs.shape)}", list(spread.shape))
+    at_least_one = num_rounds is None or num_rounds >= 1
+    require(at_least_one, "num_rounds", "at least 1, or None", num_rounds)
+    require(not (truncate and num_rounds is None), "truncate", "False without num_rounds", truncate)
+    return RepeatedGame(
+        payoffs=jnp.asarray(payoffs),
+        spread=jnp.asarray(spread),
+        num_actions=payoffs.shape[1:],
+        is_team=all(bool((table == table[0]).all()) for table in (payoffs, spread)),
+        num_rounds=num_rounds,
+        memory=memory,
+        truncate=truncate,
+    )
+
+
+def matrix_game(
+    name: str = "prisoners_dilemma",
+    *,
+    num_agents: int = 2,
+    num_rounds: int | None = 1,
+    memory: bool = False,
+    truncate: bool = False,
+    penalty: float = -10.0,
+) -> RepeatedGame:
+    """Returns a game of the library by name, see `matrix_game_library.GAMES`.
+
+    Args:
+      name: a key of `GAMES`, such as "climbing".
+      num_agents: 2, or more where the game is defined for more ("coordination", ...).
+      num_rounds: at least 1, or None for a game that never ends.
+      memory: whether the players see the last joint action.
+      truncate: whether `num_rounds` is a time limit, not an end.
+      penalty: k <= 0 of the game "penalty"; without effect elsewhere.
+
+    Raises:
+      ValueError: for an unknown name (with the nearest one), or what `from_payoffs` raises.
+    """
+    payoffs, spread = game(name, num_agents, penalty)
+    return from_payoffs(
+        payoffs, spread=spread, num_rounds=num_rounds, memory=memory, truncate=truncate
+    )
