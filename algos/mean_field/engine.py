@@ -1,0 +1,336 @@
+"""The engine of mean-field value learning: play, remember, learn.
+
+Each agent of a large population acts on its own observation and, if the recipe says so, on the mean
+action of its neighbours. One network serves all members of a population. One update plays
+`rollout_length` steps of `num_envs` environments, writes them into the replay ring and takes
+`num_gradient_steps` steps down the temporal-difference loss.
+
+The choices by which published programs differ are fields of `Config`; their defaults follow the
+paper (Yang et al., 2018, arXiv:1802.05438), the alternatives its program.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxmarl_core import buffers
+from jaxmarl_core.exploration import boltzmann, boltzmann_probs, exponential, greedy
+from jaxmarl_core.hparams import hparam
+from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.losses import (
+    chosen,
+    double_q_value,
+    masked_mean,
+    mean_field_value,
+    squared,
+    td_target,
+)
+from jaxmarl_core.networks import MLP, Torso, head
+from jaxmarl_core.rollout import Play, acting, begin, rollout
+from jaxmarl_core.spaces import Discrete, Space, zeros
+from jaxmarl_core.types import Algorithm, Environment, Policy
+from jaxmarl_core.wrappers import episode_metrics, episodic, select
+
+
+@dataclass(frozen=True)
+class Config:
+    """What shapes the program.
+
+    exploration: "boltzmann" draws from softmax(Q / temperature), as the paper; "greedy" takes the
+      best action, as its program does in effect (its schedule never reaches the graph).
+    target: "mean_field" values a state by the Boltzmann policy's mean, as the paper (eq. 10);
+      "double" by the online network's best action, as the program.
+    mean_action: Q(s_t, a_t, .) is learned beside "current", the actions taken at t, as the paper's
+      algorithm 1; or "previous", those of t - 1, as the program. Acting sees those of t - 1 either
+      way: the current ones are not known yet.
+    ends: "learn" from the transition that ends an agent's episode, as the paper; "mask" it out of
+      the loss, as the program.
+    self_play: "shared", all groups play and teach one network; "lagged", the first group learns
+      and the others follow it: after an update in which it won an episode on return they move
+      nearly all the way (0.99) towards it, as the program.
+    """
+
+    num_envs: int = 1
+    rollout_length: int = 16
+    buffer_length: int = 256  # time steps kept per environment
+    batch_size: int = 256
+    num_gradient_steps: int = 4
+    channels: tuple[int, ...] = (8,)  # of the convolutions over an image-like view
+    hidden: tuple[int, ...] = (64,)  # over all that is observed
+    mean_action_hidden: tuple[int, ...] = (32,)  # over the mean action
+    head_hidden: tuple[int, ...] = (64,)  # over both
+    exploration: str = "boltzmann"
+    target: str = "mean_field"
+    mean_action: str = "current"
+    ends: str = "learn"
+    self_play: str = "shared"
+
+    def __post_init__(self):
+        for field in ("num_envs", "rollout_length", "batch_size", "num_gradient_steps"):
+            require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
+        fits = self.buffer_length % self.rollout_length == 0 and self.buffer_length >= 2
+        expected = f"at least 2 and a multiple of rollout_length ({self.rollout_length})"
+        require(fits, "buffer_length", expected, self.buffer_length)
+        for field, known in CHOICES.items():
+            lookup(dict.fromkeys(known), getattr(self, field), field)
+
+
+CHOICES = {
+    "exploration": ("boltzmann", "greedy"),
+    "target": ("mean_field", "double"),
+    "mean_action": ("current", "previous"),
+    "ends": ("learn", "mask"),
+    "self_play": ("shared", "lagged"),
+}
+
+
+@struct.dataclass
+class Hparams:
+    """Traced numbers; the temperature falls geometrically over the first `anneal_updates`."""
+
+    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
+    gamma: float = hparam(0.95, 0.0, 1.0)
+    tau: float = hparam(0.01, 0.0, 1.0, "log")  # share of the online network in the next target
+    temperature: float = hparam(0.1, 1e-6, 1e6, "log")
+    final_temperature: float = hparam(0.05, 1e-6, 1e6, "log")
+    anneal_updates: float = hparam(100.0, 1.0, 1e9, "log")
+
+
+@struct.dataclass
+class Row:
+    """What one group's replay keeps of a time step, leaves [B, n, ...]."""
+
+    observation: Any
+    mean_action: jax.Array
+    action_mask: jax.Array | None
+    action: jax.Array
+    reward: jax.Array  # of the transition that led here, as `discount`
+    discount: jax.Array
+    alive: jax.Array
+    last: jax.Array
+
+
+@struct.dataclass
+class Params:
+    """What the policy needs to act."""
+
+    online: Any
+    opponent: Any  # () unless self_play is "lagged"
+    temperature: jax.Array
+
+
+@struct.dataclass
+class State:
+    params: Params
+    target: Any
+    optimiser: Any
+    replay: dict[str, Row]  # group -> leaves [buffer_length, B, n, ...]
+    play: Play  # leaves [B, ...]
+
+
+class QNetwork(nn.Module):
+    """Q-values [..., A] from an observation and, if used, the mean action [..., A]."""
+
+    space: Space
+    num_actions: int
+    config: Config
+    uses_mean_action: bool
+
+    @nn.compact
+    def __call__(self, observation, mean_action):
+        config = self.config
+        _, features = Torso(self.space, config.hidden, config.channels, activation=nn.relu)(
+            (), observation
+        )
+        if self.uses_mean_action:
+            neighbours = MLP(config.mean_action_hidden, nn.relu)(mean_action)
+            features = jnp.concatenate([features, neighbours], axis=-1)
+        features = MLP(config.head_hidden, nn.relu)(features)
+        return head(self.num_actions, gain=1.0)(features)
+
+
+def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) -> Algorithm:
+    """Returns the learner; the recipes `mfq` and `il` are this with and without the mean action.
+
+    Raises:
+      ValueError: actions are not discrete, the groups that share a network have different spaces,
+        or the environment has no mean action although it is used.
+    """
+    name = "mfq" if uses_mean_action else "il"
+    groups = dict(env.groups)
+    first = next(iter(groups.values()))
+    learners = list(groups) if config.self_play == "shared" else list(groups)[:1]
+    for group_name, group in groups.items():
+        if not isinstance(group.action, Discrete):
+            raise ValueError(
+                f'{name}: needs discrete actions, group "{group_name}" has {group.action}'
+            )
+        same = (group.observation, group.action) == (first.observation, first.action)
+        require(same, name, "groups of equal spaces, as they share one network", dict(groups))
+    if uses_mean_action and not hasattr(env, "mean_action"):
+        raise ValueError(
+            f"{name}: needs a mean-field environment, one that answers mean_action; "
+            f"got {type(env).__name__}"
+        )
+    share = -(-config.batch_size // len(learners))  # of the batch, for each learning group
+
+    world = episodic(env)
+    num_actions = first.action.num_values
+    network = QNetwork(first.observation, num_actions, config, uses_mean_action)
+    optimiser = lambda hp: optax.adam(hp.learning_rate)
+
+    def mean_action_of(timestep, group_name):
+        nothing = jnp.zeros((groups[group_name].size, num_actions))
+        return timestep.mean_action.get(group_name, nothing)
+
+    # ---- acting
+
+    def play_by(choose):
+        def act(params, key, timestep, memory):
+            actions = {}
+            for i, group_name in enumerate(groups):
+                weights = params.online if group_name in learners else params.opponent
+                observation = timestep.observation[group_name]
+                q = network.apply(weights, observation, mean_action_of(timestep, group_name))
+                mask = timestep.action_mask.get(group_name)
+                actions[group_name] = choose(
+                    jax.random.fold_in(key, i), q, params.temperature, mask
+                )
+            return actions, memory
+
+        return act
+
+    best = play_by(lambda key, q, temperature, mask: greedy(q, mask))
+    explore = play_by(boltzmann) if config.exploration == "boltzmann" else best
+    policy = Policy(memory=lambda: (), act=explore, greedy=best)
+
+    # ---- remembering
+
+    def to_row(name, timestep, actions):
+        """Returns the Row of one group in one environment, leaves [n, ...]."""
+        alive = timestep.alive[name]
+        return Row(
+            observation=timestep.observation[name],
+            mean_action=mean_action_of(timestep, name),
+            action_mask=timestep.action_mask.get(name),
+            action=actions[name],
+            reward=timestep.reward[name],
+            discount=timestep.discount[name],
+            alive=alive,
+            last=jnp.broadcast_to(timestep.last, alive.shape),
+        )
+
+    def to_rows(steps):
+        """Returns group -> Row with leaves [T, B, n, ...] of a trajectory."""
+        return {
+            name: jax.vmap(jax.vmap(partial(to_row, name)))(steps.timestep, steps.actions)
+            for name in learners
+        }
+
+    def draw(key, replay, index):
+        """Returns (row, next row) of a batch of single agents' transitions, leaves [batch, ...]."""
+        batches = []
+        for i, group_name in enumerate(learners):
+            key_time, key_env, key_agent = jax.random.split(jax.random.fold_in(key, i), 3)
+            rows = replay[group_name]
+            time = buffers.sample_times(key_time, rows, config.rollout_length, index, share)
+            env_index = jax.random.randint(key_env, (share,), 0, config.num_envs)
+            agent = jax.random.randint(key_agent, (share,), 0, groups[group_name].size)
+            batches.append(
+                (
+                    buffers.take(rows, time, env_index, agent),
+                    buffers.take(rows, time + 1, env_index, agent),
+                )
+            )
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *batches)
+
+    # ---- learning
+
+    def value(online, target, row, mean_action, temperature):
+        """Returns v(s') [batch] under the target network."""
+        q_target = network.apply(target, row.observation, mean_action)
+        if config.target == "mean_field":
+            pi = boltzmann_probs(q_target, temperature, row.action_mask)
+            return mean_field_value(q_target, pi)
+        q = network.apply(online, row.observation, mean_action)
+        return double_q_value(q, q_target, row.action_mask)
+
+    def loss(online, target, batch, temperature, hp):
+        row, next_row = batch
+        beside = next_row if config.mean_action == "current" else row
+        q = chosen(network.apply(online, row.observation, beside.mean_action), row.action)
+        next_value = value(online, target, next_row, next_row.mean_action, temperature)
+        error = td_target(next_row.reward, hp.gamma * next_row.discount, next_value) - q
+        counts = row.alive & ~row.last
+        if config.ends == "mask":
+            counts &= (next_row.discount > 0) & ~next_row.last
+        return masked_mean(squared(error), counts), masked_mean(q, counts)
+
+    def learn(carry, key, replay, temperature, hp, index):
+        online, target, opt_state = carry
+        batch = draw(key, replay, index)
+        gradient = jax.value_and_grad(loss, has_aux=True)
+        (error, q), grads = gradient(online, target, batch, temperature, hp)
+        updates, opt_state = optimiser(hp).update(grads, opt_state)
+        online = optax.apply_updates(online, updates)
+        target = optax.incremental_update(online, target, hp.tau)
+        return (online, target, opt_state), (error, q)
+
+    def follow(opponent, online, steps):
+        """Returns the lagged opponent after a trajectory: it follows a learner that won."""
+        returns = steps.timestep.extras["episode"].returns  # [T, B, teams]
+        won = (steps.timestep.last & (returns[..., 0] > returns[..., 1:].max(-1))).any()
+        return select(won, optax.incremental_update(online, opponent, 0.99), opponent)
+
+    # ---- the learner
+
+    def init(key, hp):
+        key_network, key_play = jax.random.split(key)
+        example = zeros(first.observation), jnp.zeros(num_actions)
+        online = network.init(key_network, *example)
+        start = jax.vmap(lambda key: begin(key, world, policy.memory()))
+        play = start(jax.random.split(key_play, config.num_envs))
+        opponent = online if config.self_play == "lagged" else ()
+        params = Params(online, opponent, jnp.asarray(hp.temperature, jnp.float32))
+        shapes = jax.eval_shape(lambda p: to_rows(explored(key, params, p)[1]), play)
+        row = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), shapes)
+        replay = buffers.ring(row, config.buffer_length, config.rollout_length)
+        return State(params, online, optimiser(hp).init(online), replay, play)
+
+    def explored(key, params, play):
+        keys = jax.random.split(key, config.num_envs)
+        on = partial(
+            rollout, env=world, act=acting(policy, params), length=config.rollout_length, memory=()
+        )
+        return jax.vmap(lambda key, play: on(key, play=play), out_axes=(0, 1))(keys, play)
+
+    def update(key, state, hp, index):
+        key_play, key_learn = jax.random.split(key)
+        temperature = exponential(hp.temperature, hp.final_temperature, index / hp.anneal_updates)
+        params = state.params.replace(temperature=jnp.asarray(temperature, jnp.float32))
+        play, steps = explored(key_play, params, state.play)
+        replay = buffers.write(state.replay, to_rows(steps), index)
+
+        keys = jax.random.split(key_learn, config.num_gradient_steps)
+        one = lambda carry, key: learn(carry, key, replay, temperature, hp, index)
+        (online, target, opt_state), (error, q) = jax.lax.scan(
+            one, (params.online, state.target, state.optimiser), keys
+        )
+        if config.self_play == "lagged":
+            params = params.replace(opponent=follow(params.opponent, online, steps))
+        state = State(params.replace(online=online), target, opt_state, replay, play)
+        metrics = {
+            "loss": error.mean(),
+            "q": q.mean(),
+            "temperature": params.temperature,
+            "env_steps": (index + 1.0) * config.rollout_length * config.num_envs,
+        }
+        return state, metrics | episode_metrics(world, steps.timestep)
+
+    return Algorithm(init, update, policy, Hparams())

@@ -1,0 +1,14 @@
+"""IL: the independent twin of MF-Q, the same learner blind to the mean action.
+
+Every agent of the population learns Q(s, a) and takes the others for a part of the world. The
+baseline of Yang et al., 2018, arXiv:1802.05438 (there "IL"): all that differs from `mfq` is the
+network's input.
+"""
+
+from jaxmarl_core.algos.mean_field.engine import Config, mean_field_q
+from jaxmarl_core.types import Algorithm, Environment
+
+
+def il(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns independent Q-learning with one network for the whole population."""
+    return mean_field_q(env, config, uses_mean_action=False)

@@ -1,0 +1,18 @@
+"""MF-Q: Q-learning among many, each agent against the mean of its neighbours.
+
+A population's joint action is too large for a table of values, but each agent's value can be
+approximated by Q(s, a, mean action of the neighbours), which does not grow with their number.
+Agents act by a Boltzmann policy on that Q; a state's value is the policy's mean (the mean-field
+value).
+
+Yang, Luo, Li, Zhou, Zhang & Wang, 2018, Mean Field Multi-Agent Reinforcement Learning,
+arXiv:1802.05438, algorithm 1. Its independent twin is `il`.
+"""
+
+from jaxmarl_core.algos.mean_field.engine import Config, mean_field_q
+from jaxmarl_core.types import Algorithm, Environment
+
+
+def mfq(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns mean-field Q-learning for an environment that answers `mean_action`."""
+    return mean_field_q(env, config, uses_mean_action=True)

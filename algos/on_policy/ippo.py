@@ -1,0 +1,16 @@
+"""IPPO: every agent runs PPO on its own observation and takes the others for a part of the world.
+
+The policy climbs the clipped surrogate of PPO; the critic of each agent sees what the agent sees.
+Simple, and on many tasks as good as methods with a central critic.
+
+De Witt et al., 2020, arXiv:2011.09533; Schulman et al., 2017, arXiv:1707.06347.
+"""
+
+from jaxmarl_core.algos.on_policy.engine import Config, actor_critic
+from jaxmarl_core.losses import ppo_clip
+from jaxmarl_core.types import Algorithm, Environment
+
+
+def ippo(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns independent PPO."""
+    return actor_critic(env, config, objective=lambda ratio, adv, hp: ppo_clip(ratio, adv, hp.clip))
