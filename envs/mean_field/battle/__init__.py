@@ -1,0 +1,25 @@
+"""The battle game of MAgent: rules as pure functions, and the environment made of them."""
+
+from jaxmarl_core.envs.mean_field.battle.actions import team_mean_action
+from jaxmarl_core.envs.mean_field.battle.attacks import Attacks, resolve_attacks
+from jaxmarl_core.envs.mean_field.battle.build import PRESETS, battle
+from jaxmarl_core.envs.mean_field.battle.environment import Battle, BattleState, random_order
+from jaxmarl_core.envs.mean_field.battle.moves import resolve_moves
+from jaxmarl_core.envs.mean_field.battle.observation import features, team_image, views
+from jaxmarl_core.envs.mean_field.battle.render import render
+
+__all__ = [
+    "PRESETS",
+    "Attacks",
+    "Battle",
+    "BattleState",
+    "battle",
+    "features",
+    "random_order",
+    "render",
+    "resolve_attacks",
+    "resolve_moves",
+    "team_image",
+    "team_mean_action",
+    "views",
+]

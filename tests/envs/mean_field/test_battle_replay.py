@@ -1,0 +1,94 @@
+"""Recorded games of the MAgent engine, played again: every number must come out the same.
+
+BATTLE_RECORDINGS names another folder with recordings of the same format.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmarl_core.envs.mean_field.battle import battle
+
+REPOSITORY = Path(__file__).parents[3]
+FOLDER = Path(os.environ.get("BATTLE_RECORDINGS", REPOSITORY / "tests/reference/battle"))
+RECORDINGS = sorted(
+    path for path in FOLDER.glob("*.npz") if not path.stem.startswith(("stats", "bigmap"))
+)
+
+
+@jax.jit
+def reset(env, position, left_team):
+    """Returns the start of a recording, and its time step."""
+    state, _ = env.reset(jax.random.key(0))
+    state = state.replace(position=position, left_team=left_team)
+    return state, env.observe(state)
+
+
+@jax.jit
+def play(env, state, action, attack_order, move_order):
+    """Returns the next state and time step; no randomness is left."""
+    actions = {"red": action[: env.num_red], "blue": action[env.num_red :]}
+    return env.step(jax.random.key(0), state, actions, attack_order, move_order)
+
+
+def environment(recording, params):
+    # Start cells are put in later, so that recordings of one size share a compiled program.
+    return battle(
+        "mfrl",
+        map_size=params["map_size"],
+        num_red=int(np.sum(recording["team"] == 0)),
+        num_blue=int(np.sum(recording["team"] == 1)),
+        minimap=params["minimap"],
+        id_bits=params["emb"],
+        walls=tuple(map(tuple, recording["walls"].tolist())),
+        max_steps=100_000,
+        step_reward=params["step_reward"],
+        kill_reward=params["kill_reward"],
+        death_reward=params["dead_penalty"],
+        attack_penalty=params["attack_penalty"],
+        hit_reward=params["hit_reward"],
+        damage=params["damage"],
+        recovery=params["recover"],
+        max_hp=params["hp"],
+    )
+
+
+def joined(per_team):
+    """Returns red's rows, then blue's."""
+    return jax.tree.map(lambda *rows: np.concatenate(rows), per_team["red"], per_team["blue"])
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_replays(path):
+    recording = np.load(path)
+    meta = json.loads(str(recording["meta"]))
+    env = environment(recording, meta["params"])
+
+    order = np.argsort(recording["team"], kind="stable")  # ours: red, then blue
+    submits_later = recording["team"][order] != meta["submit_order"][0]
+    move_order = np.argsort(np.argsort(submits_later, kind="stable")).astype(np.int32)
+    action = np.maximum(recording["action"][:, order], 0).astype(np.int32)
+    rank = np.maximum(recording["attack_rank"][:, order], 0).astype(np.int32)
+    shown = np.argsort(order)[recording["obs_ids"]]
+    rows = {int(time): row for row, time in enumerate(recording["obs_times"])}
+
+    state, step = reset(env, recording["pos"][0, order], np.int32(meta["create_order"][0]))
+    for time in range(len(action) + 1):
+        np.testing.assert_array_equal(state.position, recording["pos"][time, order])
+        np.testing.assert_array_equal(state.alive, recording["alive"][time, order])
+        # Bit for bit: hp and rewards are summed in the engine's order.
+        np.testing.assert_array_equal(state.hp, recording["hp"][time, order])
+        if time > 0:
+            np.testing.assert_array_equal(joined(step.reward), recording["reward"][time - 1, order])
+            assert bool(step.last) == bool(recording["done"][time - 1])
+        if time in rows:
+            seen = joined(step.observation)
+            view, facts = recording["obs_view"][rows[time]], recording["obs_feat"][rows[time]]
+            np.testing.assert_allclose(seen["view"][shown], view, atol=1e-6, rtol=0)
+            np.testing.assert_allclose(seen["features"][shown], facts, atol=1e-6, rtol=0)
+        if time < len(action):
+            state, step = play(env, state, action[time], rank[time], move_order)
