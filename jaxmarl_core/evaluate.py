@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.policies import Player
-from jaxmarl_core.rollout import acting, begin
-from jaxmarl_core.types import Environment, Key
+from jaxmarl_core.rollout import Play, acting, begin
+from jaxmarl_core.types import Environment, EnvState, Key
 from jaxmarl_core.wrappers import Episode, EpisodeStatistics, num_teams, select, team_names
 
 
@@ -47,6 +47,31 @@ def evaluate(
     first = play.timestep.extras["episode"], play.timestep.last, jnp.int32(0)
     going = lambda carry: (carry[3] < length) & ~carry[2].all()
     return jax.lax.while_loop(going, step, (play, *first))[1]
+
+
+def record(
+    key: Key, env: Environment, player: Player, length: int, greedy: bool = True
+) -> tuple[EnvState, Episode, jax.Array]:
+    """Returns one episode step by step: (states, episode so far, last), leaves [length + 1, ...].
+
+    Rows after the first `last` one mean nothing. Arguments as in `evaluate`.
+    """
+    env = EpisodeStatistics(env)
+    act = acting(player.policy, player.params, greedy)
+    key_begin, key_play = jax.random.split(key)
+
+    def row(play):
+        return play.env_state.inner, play.timestep.extras["episode"], play.timestep.last
+
+    def step(play, key):
+        key_act, key_env = jax.random.split(key)
+        actions, memory, _ = act(key_act, play.timestep, play.memory)
+        play = Play(*env.step(key_env, play.env_state, actions), memory)
+        return play, row(play)
+
+    play = begin(key_begin, env, player.policy.memory())
+    _, rows = jax.lax.scan(step, play, jax.random.split(key_play, length))
+    return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), row(play), rows)
 
 
 def summary(env: Environment, episode: Episode) -> dict[str, jax.Array]:

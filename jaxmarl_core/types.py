@@ -109,3 +109,4 @@ class Algorithm(NamedTuple):
     update: Callable[[Key, State, Hparams, jax.Array], tuple[State, Metrics]]
     policy: Policy
     hparams: Hparams  # the defaults
+    env_steps: int  # environment steps an update plays, over all its environments

@@ -329,8 +329,8 @@ def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) ->
             "loss": error.mean(),
             "q": q.mean(),
             "temperature": params.temperature,
-            "env_steps": (index + 1.0) * config.rollout_length * config.num_envs,
         }
         return state, metrics | episode_metrics(world, steps.timestep)
 
-    return Algorithm(init, update, policy, Hparams())
+    env_steps = config.rollout_length * config.num_envs
+    return Algorithm(init, update, policy, Hparams(), env_steps)

@@ -313,8 +313,8 @@ def actor_critic(env: Environment, config: Config, *, objective) -> Algorithm:
             suffix = f"_{name}" if len(groups) > 1 else ""
             figures |= {f"{field}{suffix}": x.mean() for field, x in learned.items()}
 
-        env_steps = (index + 1.0) * config.rollout_length * config.num_envs
-        metrics = figures | {"env_steps": env_steps} | episode_metrics(world, steps.timestep)
+        metrics = figures | episode_metrics(world, steps.timestep)
         return State(params, opt_state, play, critic_memory), metrics
 
-    return Algorithm(init, update, policy, Hparams())
+    env_steps = config.rollout_length * config.num_envs
+    return Algorithm(init, update, policy, Hparams(), env_steps)

@@ -147,7 +147,7 @@ def tabular(
 
         keys = jax.random.split(key, config.rollout_length)
         (params, play), timesteps = jax.lax.scan(step, (params, state.play), keys)
-        metrics = {"epsilon": params.epsilon, "env_steps": (index + 1.0) * config.rollout_length}
-        return State(params, play), metrics | episode_metrics(world, timesteps)
+        metrics = {"epsilon": params.epsilon} | episode_metrics(world, timesteps)
+        return State(params, play), metrics
 
-    return Algorithm(init, update, policy, Hparams())
+    return Algorithm(init, update, policy, Hparams(), config.rollout_length)
