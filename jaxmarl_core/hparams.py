@@ -38,15 +38,21 @@ def names(hparams: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(hparams))
 
 
+def _range(field: dataclasses.Field) -> tuple[float, float]:
+    """Returns what a field may hold; anything, if it was not declared by `hparam`."""
+    return field.metadata.get("low", -np.inf), field.metadata.get("high", np.inf)
+
+
 def check(hparams: Any) -> None:
     """Checks values ([] or [H] per field) on the host; raises ValueError naming field and row.
 
     The message reads `gamma: expected in [0, 1], got 1.2 in row 3`. NaN is out of every range.
     """
     for field in dataclasses.fields(hparams):
-        value = np.asarray(getattr(hparams, field.name), dtype=np.float64)
-        low, high = field.metadata["low"], field.metadata["high"]
-        wrong = ~((value >= low) & (value <= high))
+        # All in float32, as the leaves are: float32(0.1) is above 0.1, and yet at a bound of 0.1.
+        value = np.asarray(getattr(hparams, field.name), dtype=np.float32)
+        low, high = _range(field)
+        wrong = ~((value >= np.float32(low)) & (value <= np.float32(high)))
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             where = f" in row {row}" if value.ndim else ""
@@ -67,6 +73,8 @@ def rows(defaults: Any, **columns: Any) -> Any:
     """
     _checked_names(defaults, columns)
     columns = {name: np.atleast_1d(np.asarray(col, np.float32)) for name, col in columns.items()}
+    for name, column in columns.items():
+        require(column.ndim == 1 and len(column) > 0, name, "a column of values", column.shape)
     lengths = {name: len(col) for name, col in columns.items()}
     require(len(set(lengths.values())) <= 1, "rows", "columns of one length", lengths)
     length = next(iter(lengths.values()), 1)
@@ -97,13 +105,16 @@ def sample(key: jax.Array, defaults: Any, num: int, **ranges: tuple[float, float
     """
     _checked_names(defaults, ranges)
     require(num >= 1, "num", "at least 1", num)
-    scales = {field.name: field.metadata["scale"] for field in dataclasses.fields(defaults)}
+    fields = {field.name: field for field in dataclasses.fields(defaults)}
     columns = {}
     for name, (low, high) in ranges.items():
         require(low < high, name, "a range (low, high) with low < high", (low, high))
+        least, most = _range(fields[name])
+        within = least <= low and high <= most
+        require(within, name, f"a range within [{least:g}, {most:g}]", (low, high))
         key, key_draw = jax.random.split(key)
         unit = np.asarray(jax.random.uniform(key_draw, (num,)), np.float64)
-        if scales[name] == "log":
+        if fields[name].metadata.get("scale") == "log":
             require(low > 0, name, "a positive low end on a log scale", low)
             columns[name] = low * (high / low) ** unit
         else:

@@ -5,11 +5,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Returns the message for a wrong name: the nearest valid one, and all of them."""
     known = sorted(known)
-    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    plain = {_plain(each): each for each in known}
+    near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.5)
+    hint = f"; did you mean {plain[near[0]]!r}?" if near else ""
     return f"{kind}: expected one of {', '.join(known)}; got {name!r}{hint}"
 
 

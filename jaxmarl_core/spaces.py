@@ -42,6 +42,7 @@ class Box:
     dtype: Any = jnp.float32
 
     def __post_init__(self):
+        object.__setattr__(self, "shape", tuple(self.shape))  # a list would not hash
         if not self.low < self.high:
             raise ValueError(f"low: expected below high ({self.high}), got {self.low}")
 
@@ -73,6 +74,8 @@ class Composite:
         object.__setattr__(self, "items", tuple((name, space) for name, space in pairs))
         if not self.items:
             raise ValueError("spaces: expected at least one, got none")
+        if len(dict(self.items)) < len(self.items):
+            raise ValueError(f"spaces: expected distinct names, got {[n for n, _ in self.items]}")
 
     def __getitem__(self, name: str) -> "Space":
         return dict(self.items)[name]
@@ -93,7 +96,8 @@ class Composite:
     def contains(self, x: Any) -> bool:
         """Returns whether `x` is a dict with these names, each within its space. On the host."""
         spaces = dict(self.items)
-        return x.keys() == spaces.keys() and all(spaces[name].contains(x[name]) for name in spaces)
+        named = isinstance(x, Mapping) and x.keys() == spaces.keys()
+        return named and all(spaces[name].contains(x[name]) for name in spaces)
 
 
 Space = Discrete | Box | Composite
