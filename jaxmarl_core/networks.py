@@ -77,7 +77,10 @@ class CNN(nn.Module):
 
     Each is one matrix product with the windows of its input. For one set of weights that is the
     same as `nn.Conv(..., padding="VALID")`; for a batch of them (a sweep's runs) it stays a
-    batched matrix product, where a convolution becomes a grouped one, which is slow.
+    batched matrix product, where a convolution becomes a grouped one. Two layers of 16 channels on
+    images [13, 13, 7], forward and backward, on two CPU cores: 1 run of batch 256 takes 24 ms here
+    and 22 ms with nn.Conv, 8 such runs 450 and 740 ms, 64 runs of batch 32 250 and 590 ms. The
+    price is memory: windows hold kernel^2 times the input, kept for the backward pass.
     """
 
     channels: Sequence[int]

@@ -1,0 +1,215 @@
+"""Worlds with known answers, small enough to be solved in seconds. For tests only."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxmarl_core.spaces import Box, Discrete
+from jaxmarl_core.types import Group, StateEnvironment, TimeStep
+
+
+def _static(default):
+    return struct.field(pytree_node=False, default=default)
+
+
+@struct.dataclass
+class ClockState:
+    step: jax.Array  # [] int32
+
+
+@struct.dataclass
+class ConstantReward(StateEnvironment):
+    """Reward 1 for each of `num_agents` agents at every step, whatever they do.
+
+    - Observation: Discrete(1), always 0. Action: Discrete(2).
+    - Ends after `length` steps: with `truncate` by a time limit (discount stays 1), so that the
+      value of every observation is 1 / (1 - gamma); else truly, so that the value k steps before
+      the end is (1 - gamma^k) / (1 - gamma).
+    """
+
+    num_agents: int = _static(1)
+    length: int = _static(5)
+    truncate: bool = _static(False)
+
+    @property
+    def groups(self):
+        return {"agents": Group(self.num_agents, Discrete(1), Discrete(2))}
+
+    def initial(self, key):
+        return ClockState(jnp.int32(0))
+
+    def advance(self, key, state, actions):
+        return ClockState(state.step + 1)
+
+    def observe(self, state):
+        num = self.num_agents
+        last = state.step >= self.length
+        ended = last & (not self.truncate)
+        return TimeStep(
+            observation={"agents": jnp.zeros(num, jnp.int32)},
+            action_mask={},
+            alive={"agents": jnp.ones(num, bool)},
+            state=jnp.ones(1),
+            reward={"agents": jnp.full(num, state.step > 0, jnp.float32)},
+            discount={"agents": jnp.full(num, 1.0 - ended, jnp.float32)},
+            last=last,
+        )
+
+
+@struct.dataclass
+class OneBitState:
+    bit: jax.Array  # [n] int32
+    reward: jax.Array  # [n] f32
+    step: jax.Array  # [] int32
+
+
+@struct.dataclass
+class OneBitMemory(StateEnvironment):
+    """A bit is shown at the first step only; after `delay` more steps the action must repeat it.
+
+    - Observation: Discrete(3): the agent's own bit at step 0, then 2. Action: Discrete(2).
+    - Reward: at the end, 1 if the last action was the bit, else 0.
+    - Ends truly after `delay + 1` actions.
+
+    The best expected return is 0.5 without memory and 1 with it (also without, if `delay` is 0).
+    """
+
+    num_agents: int = _static(1)
+    delay: int = _static(2)
+
+    @property
+    def groups(self):
+        return {"agents": Group(self.num_agents, Discrete(3), Discrete(2))}
+
+    def initial(self, key):
+        num = self.num_agents
+        bit = jax.random.bernoulli(key, shape=(num,)).astype(jnp.int32)
+        return OneBitState(bit, jnp.zeros(num), jnp.int32(0))
+
+    def advance(self, key, state, actions):
+        repeated = (actions["agents"] == state.bit).astype(jnp.float32)
+        reward = jnp.where(state.step == self.delay, repeated, 0.0)
+        return OneBitState(state.bit, reward, state.step + 1)
+
+    def observe(self, state):
+        num = self.num_agents
+        last = state.step > self.delay
+        return TimeStep(
+            observation={"agents": jnp.where(state.step == 0, state.bit, 2)},
+            action_mask={},
+            alive={"agents": jnp.ones(num, bool)},
+            state=jnp.append(state.bit, state.step).astype(jnp.float32),
+            reward={"agents": state.reward},
+            discount={"agents": jnp.full(num, 1.0 - last, jnp.float32)},
+            last=last,
+        )
+
+
+@struct.dataclass
+class MixedState:
+    target: jax.Array  # [] f32
+    reward: dict[str, jax.Array]
+    step: jax.Array  # [] int32
+
+
+@struct.dataclass
+class MixedGroups(StateEnvironment):
+    """Two teams of different kind: two agents who choose and one who aims.
+
+    - "choosers", 2 agents, team 0. Observation Discrete(2): whether the target is positive; action
+      Discrete(3), the last one never legal. Reward 1 for action 1 where it is, action 0 where not.
+    - "aimer", 1 agent, team 1. Observation Box((2,)): the target and 1; action Box((1,), -1, 1).
+      Reward -(action - target)^2.
+    - The target is uniform in [-1, 1] anew each step; ends truly after `length` steps.
+
+    The best return of an episode is 2 `length` for team 0 and 0 for team 1.
+    """
+
+    length: int = _static(4)
+
+    @property
+    def groups(self):
+        return {
+            "choosers": Group(2, Discrete(2), Discrete(3), team=0),
+            "aimer": Group(1, Box((2,)), Box((1,), -1.0, 1.0), team=1),
+        }
+
+    def initial(self, key):
+        nothing = {"choosers": jnp.zeros(2), "aimer": jnp.zeros(1)}
+        return MixedState(jax.random.uniform(key, (), minval=-1), nothing, jnp.int32(0))
+
+    def advance(self, key, state, actions):
+        right = (state.target > 0).astype(jnp.int32)
+        reward = {
+            "choosers": (actions["choosers"] == right).astype(jnp.float32),
+            "aimer": -((actions["aimer"][:, 0] - state.target) ** 2),
+        }
+        return MixedState(jax.random.uniform(key, (), minval=-1), reward, state.step + 1)
+
+    def observe(self, state):
+        last = state.step >= self.length
+        going = 1.0 - last
+        return TimeStep(
+            observation={
+                "choosers": jnp.full(2, state.target > 0, jnp.int32),
+                "aimer": jnp.stack([state.target, jnp.float32(1)])[None],
+            },
+            action_mask={"choosers": jnp.array([[True, True, False]] * 2)},
+            alive={"choosers": jnp.ones(2, bool), "aimer": jnp.ones(1, bool)},
+            state=state.target[None],
+            reward=state.reward,
+            discount={
+                "choosers": jnp.full(2, going, jnp.float32),
+                "aimer": jnp.full(1, going, jnp.float32),
+            },
+            last=last,
+        )
+
+
+@struct.dataclass
+class DyingState:
+    reward: jax.Array  # [n] f32
+    step: jax.Array  # [] int32
+
+
+@struct.dataclass
+class DyingAgents(StateEnvironment):
+    """Agent i dies after i + 1 steps; action 1 pays the living 1, and the dead `noise`.
+
+    - Observation: Discrete(2): whether one is alive. Action: Discrete(2), none legal for the dead.
+    - Reward: the action for the living; `noise` times the action for the dead, so that a learner
+      that lets dead rows into its loss is told to play 0.
+    - Discount: 0 on arriving dead, and 0 for the dead thereafter.
+    - Ends truly when all are dead.
+
+    The best policy is action 1, with value i + 1 for agent i at the start (gamma 1).
+    """
+
+    num_agents: int = _static(3)
+    noise: float = -100.0
+
+    @property
+    def groups(self):
+        return {"agents": Group(self.num_agents, Discrete(2), Discrete(2))}
+
+    def _alive(self, step):
+        return jnp.arange(self.num_agents) + 1 > step
+
+    def initial(self, key):
+        return DyingState(jnp.zeros(self.num_agents), jnp.int32(0))
+
+    def advance(self, key, state, actions):
+        pay = jnp.where(self._alive(state.step), 1.0, self.noise)
+        return DyingState(pay * actions["agents"], state.step + 1)
+
+    def observe(self, state):
+        alive = self._alive(state.step)
+        return TimeStep(
+            observation={"agents": alive.astype(jnp.int32)},
+            action_mask={"agents": jnp.broadcast_to(alive[:, None], (self.num_agents, 2))},
+            alive={"agents": alive},
+            state=alive.astype(jnp.float32),
+            reward={"agents": state.reward},
+            discount={"agents": alive.astype(jnp.float32)},
+            last=~alive.any(),
+        )
