@@ -1,0 +1,230 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jaxmarl_core import networks
+from jaxmarl_core.networks import CNN, GRU, MLP, Torso
+from jaxmarl_core.spaces import Box, Composite, Discrete, flat_size, zeros
+
+KEY = jax.random.key(0)
+MIXED = Composite({"image": Box((6, 5, 2)), "goal": Discrete(3), "speed": Box((2, 2))})
+
+
+def draw(space, batch):
+    """A random observation of `space` with leading axes `batch`."""
+    keys = jax.random.split(KEY, batch)
+    sample = space.sample
+    for _ in batch:
+        sample = jax.vmap(sample)
+    return sample(keys)
+
+
+def test_mlp_golden(variant):
+    # relu of [1, 2] W_0 + b_0 = [3, -1] -> [3, 0]; then 3 * 2 + 0 * 5 + 1 = 7
+    params = {
+        "params": {
+            "Dense_0": {"kernel": jnp.array([[1.0, 1.0], [1.0, -1.0]]), "bias": jnp.zeros(2)},
+            "Dense_1": {"kernel": jnp.array([[2.0], [5.0]]), "bias": jnp.ones(1)},
+        }
+    }
+    net = MLP((2, 1), nn.relu, activate_final=False)
+    np.testing.assert_allclose(variant(net.apply)(params, jnp.array([1.0, 2.0])), [7.0])
+
+
+def test_weights_start_with_the_stated_deviation():
+    params = MLP((400,), gain=3.0).init(KEY, jnp.zeros(900))["params"]["Dense_0"]
+    np.testing.assert_allclose(params["kernel"].std(), 3 / 30, rtol=0.01)
+    np.testing.assert_array_equal(params["bias"], 0)
+    head = networks.head(50).init(KEY, jnp.zeros(900))["params"]
+    np.testing.assert_allclose(head["kernel"].std(), 0.01 / 30, rtol=0.02)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (2, 3), (1, 1), (5, 1)])
+def test_cnn_is_a_convolution(kernel, stride):
+    image = jax.random.normal(KEY, (2, 4, 9, 8, 3))
+    net = CNN((6,), kernel, stride, activation=lambda x: x)
+    params = net.init(KEY, image)
+    layer = params["params"]["Dense_0"]
+    expected = jax.lax.conv_general_dilated(
+        image.reshape(8, 9, 8, 3),
+        layer["kernel"].reshape(kernel, kernel, 3, 6),
+        (stride, stride),
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    out = net.apply(params, image)
+    np.testing.assert_allclose(out, expected.reshape(2, 4, -1), atol=1e-5)
+
+
+def test_cnn_layers_match_flax():
+    image = jax.random.normal(KEY, (3, 8, 9, 2))
+
+    class Reference(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            for size in (4, 5):
+                x = nn.relu(nn.Conv(size, (3, 3), padding="VALID")(x))
+            return x.reshape(*x.shape[:-3], -1)
+
+    reference = Reference()
+    theirs = reference.init(KEY, image)
+    ours = {
+        f"Dense_{i}": {
+            "kernel": theirs["params"][f"Conv_{i}"]["kernel"].reshape(-1, size),
+            "bias": theirs["params"][f"Conv_{i}"]["bias"],
+        }
+        for i, size in enumerate((4, 5))
+    }
+    net = CNN((4, 5))
+    np.testing.assert_allclose(
+        net.apply({"params": ours}, image), reference.apply(theirs, image), atol=1e-5
+    )
+    runs = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), {"params": ours})
+    np.testing.assert_allclose(
+        jax.vmap(net.apply, (0, None))(runs, image)[0], reference.apply(theirs, image), atol=1e-5
+    )
+
+
+def test_cnn_says_when_nothing_is_left():
+    with pytest.raises(ValueError, match=r"channels: expected .* got an input of 2 x 3"):
+        CNN((4, 4)).init(KEY, jnp.zeros((4, 5, 1)))
+
+
+def test_gru_against_its_equations():
+    # z and r gates, candidate n; h' = (1 - z) n + z h  (Cho et al., 2014)
+    memory, x = jax.random.normal(KEY, (2, 3)), jax.random.normal(KEY, (2, 4))
+    net = GRU(3)
+    params = net.init(KEY, memory, x)
+    cell = jax.tree.map(np.asarray, params["params"]["GRUCell_0"])
+
+    def gate(name, carry):
+        hidden = memory @ cell["h" + name]["kernel"] + cell["h" + name].get("bias", 0)
+        return x @ cell["i" + name]["kernel"] + cell["i" + name]["bias"] + carry * hidden
+
+    def sigmoid(y):
+        return 1 / (1 + np.exp(-y))
+
+    update, reset = sigmoid(gate("z", 1)), sigmoid(gate("r", 1))
+    expected = (1 - update) * np.tanh(gate("n", reset)) + update * memory
+    new_memory, out = net.apply(params, memory, x)
+    np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(new_memory, out)
+
+
+def test_flatten_golden(variant):
+    observation = {
+        "image": jnp.arange(60.0).reshape(6, 5, 2),
+        "goal": jnp.int32(1),
+        "speed": jnp.array([[1.0, 2.0], [3.0, 4.0]]),
+    }
+    flat = variant(lambda x: networks.flatten(MIXED, x))(observation)
+    np.testing.assert_array_equal(flat, [*range(60), 0, 1, 0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("space", [Discrete(4), Box((2, 3)), MIXED, Box((3,), 0, 9, jnp.uint8)])
+def test_flatten_keeps_leading_axes(space):
+    flat = networks.flatten(space, draw(space, (5, 2)))
+    assert flat.shape == (5, 2, flat_size(space))
+    assert flat.dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("space", "channels", "memory_size"),
+    [
+        (Discrete(4), (), 0),
+        (Box((2, 3)), (4,), 7),
+        (Box((6, 5, 2)), (4,), 7),
+        (Box((6, 5, 2)), (), 0),
+        (MIXED, (4,), 0),
+    ],
+)
+def test_torso_is_the_same_under_any_leading_axes(space, channels, memory_size):
+    torso = Torso(space, hidden=(8, 6), channels=channels, memory_size=memory_size)
+    memory = networks.initial_memory(memory_size)
+    params = torso.init(KEY, memory, zeros(space))
+    observation = draw(space, (3, 2))
+    memories = networks.initial_memory(memory_size, (3, 2))
+    new_memory, features = jax.jit(torso.apply)(params, memories, observation)
+    assert features.shape == (3, 2, memory_size or 6)
+    assert jax.tree.structure(new_memory) == jax.tree.structure(memories)
+    one = jax.tree.map(lambda x: x[2, 1], observation)
+    np.testing.assert_allclose(torso.apply(params, memory, one)[1], features[2, 1], atol=1e-5)
+    assert ("CNN_0" in str(params)) == (bool(channels) and space in (Box((6, 5, 2)), MIXED))
+
+
+def test_torso_without_layers_passes_the_observation_on():
+    torso = Torso(Box((3,)), hidden=())
+    x = jnp.array([1.0, 2.0, 3.0])
+    assert torso.init(KEY, (), x) == {}
+    np.testing.assert_array_equal(torso.apply({}, (), x)[1], x)
+
+
+def test_initial_memory():
+    assert networks.initial_memory(0, (3,)) == ()
+    np.testing.assert_array_equal(networks.initial_memory(2, (3,)), np.zeros((3, 2)))
+
+
+def running_sum(memory, x):
+    """A network whose memory is the sum of what it saw."""
+    return memory + x, memory + x
+
+
+def test_unroll_golden(variant):
+    # 1, 1+2, then forgotten: 3, 3+4
+    observations, reset = jnp.array([1.0, 2, 3, 4]), jnp.array([False, False, True, False])
+    unroll = variant(lambda *args: networks.unroll(running_sum, *args))
+    memory, outputs = unroll(jnp.float32(0), observations, reset)
+    np.testing.assert_array_equal(outputs, [1, 3, 3, 7])
+    assert memory == 7
+    _, carried = unroll(jnp.float32(10), observations, reset)
+    np.testing.assert_array_equal(carried, [11, 13, 3, 7])
+
+
+def test_unroll_resets_each_environment_by_itself():
+    observations = jnp.ones((3, 2, 4))  # [T, B, h]
+    reset = jnp.array([[False, False], [True, False], [False, False]])
+    _, outputs = networks.unroll(running_sum, jnp.zeros((2, 4)), observations, reset)
+    np.testing.assert_array_equal(outputs[:, 0], np.array([1, 1, 2])[:, None] * np.ones(4))
+    np.testing.assert_array_equal(outputs[:, 1], np.array([1, 2, 3])[:, None] * np.ones(4))
+
+
+def test_unroll_is_stepping_by_hand():
+    torso = Torso(Box((3,)), hidden=(5,), memory_size=4)
+    memory = networks.initial_memory(4, (2,))
+    x = jax.random.normal(KEY, (6, 2, 3))
+    params = torso.init(KEY, memory, x[0])
+    reset = jnp.array([False, False, True, False, True, False])
+
+    def apply(memory, x):
+        return torso.apply(params, memory, x)
+
+    final, features = networks.unroll(apply, memory, x, reset)
+    for t in range(6):
+        memory = jnp.zeros_like(memory) if reset[t] else memory
+        memory, expected = apply(memory, x[t])
+        np.testing.assert_allclose(features[t], expected, atol=1e-6)
+    np.testing.assert_allclose(final, memory, atol=1e-6)
+
+
+def test_unroll_without_memory_is_one_application():
+    calls = []
+
+    def apply(memory, x):
+        calls.append(x.shape)
+        return memory, 2 * x
+
+    memory, outputs = networks.unroll(apply, (), jnp.ones((5, 2)), jnp.zeros(5, bool))
+    assert memory == ()
+    assert calls == [(5, 2)]
+    np.testing.assert_array_equal(outputs, np.full((5, 2), 2))
+
+
+def test_no_gradient_crosses_a_reset():
+    def last_output(first):
+        observations = jnp.stack([first, jnp.float32(1)])
+        reset = jnp.array([False, True])
+        return networks.unroll(running_sum, jnp.float32(0), observations, reset)[1][-1]
+
+    assert jax.grad(last_output)(jnp.float32(3)) == 0
