@@ -5,7 +5,7 @@ from jaxmarl_core.envs.mean_field.battle.attacks import Attacks, resolve_attacks
 from jaxmarl_core.envs.mean_field.battle.build import PRESETS, battle
 from jaxmarl_core.envs.mean_field.battle.environment import Battle, BattleState, random_order
 from jaxmarl_core.envs.mean_field.battle.moves import resolve_moves
-from jaxmarl_core.envs.mean_field.battle.observation import features, team_image, views
+from jaxmarl_core.envs.mean_field.battle.observation import features, team_images, views
 from jaxmarl_core.envs.mean_field.battle.render import render
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "render",
     "resolve_attacks",
     "resolve_moves",
-    "team_image",
+    "team_images",
     "team_mean_action",
     "views",
 ]

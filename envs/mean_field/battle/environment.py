@@ -258,37 +258,49 @@ class Battle(StateEnvironment):
         return state.acted if self.observe_before_removal else state.alive
 
     def _observation(self, state: BattleState) -> dict[str, dict[str, jax.Array]]:
-        position, alive = self._split(state.position), self._split(state.alive)
-        listed, hp = self._split(self._listed(state)), self._split(state.hp / self.max_hp)
-        last_action = self._split(state.last_action)
-        shown = state.earlier_reward if self.observe_before_removal else state.reward
-        last_reward = self._split(shown)
-        identity = self._split(self._identity(state.left_team))
-        wall = wall_map(self.map_size, self.walls, self.outside_is_wall)
-        shares = {
-            name: obs.bin_counts(position[name], listed[name] * 1.0, self.map_size)
-            / jnp.maximum(jnp.sum(listed[name]), 1)
-            for name in TEAMS
-        }
-        observation = {}
-        for own, enemy in (TEAMS, TEAMS[::-1]):
-            soldiers = [(position[name], alive[name], hp[name]) for name in (own, enemy)]
-            image = obs.team_image(*soldiers, wall, self.map_size, self.minimap)
-            minimaps = (shares[own], shares[enemy]) if self.minimap else None
-            observation[own] = {
-                "view": obs.views(image, position[own], listed[own], minimaps, self.map_size),
-                "features": obs.features(
-                    identity[own],
-                    last_action[own],
-                    last_reward[own],
-                    position[own],
-                    listed[own],
-                    self.id_bits,
-                    self.minimap,
-                    self.map_size,
+        listed = self._listed(state)
+        images = obs.team_images(
+            cell_of(state.position, self.map_size),
+            state.alive,
+            state.hp / self.max_hp,
+            self.num_red,
+            wall_map(self.map_size, self.walls, self.outside_is_wall),
+            self.minimap,
+        )
+        reward = state.earlier_reward if self.observe_before_removal else state.reward
+        features = obs.features(
+            self._identity(state.left_team),
+            state.last_action,
+            reward,
+            state.position,
+            listed,
+            self.id_bits,
+            self.minimap,
+            self.map_size,
+        )
+        position, visible, features = map(self._split, (state.position, listed, features))
+        minimaps = self._minimaps(state.position, listed)
+        return {
+            name: {
+                "view": obs.views(
+                    images[team], position[name], visible[name], minimaps[team], self.map_size
                 ),
+                "features": features[name],
             }
-        return observation
+            for team, name in enumerate(TEAMS)
+        }
+
+    def _minimaps(self, position: jax.Array, listed: jax.Array) -> list[jax.Array | None]:
+        if not self.minimap:
+            return [None, None]
+        num_bins = obs.VIEW**2
+        bins = obs.bin_of(position, self.map_size)
+        team_bins = bins + num_bins * self._team
+        members = jnp.stack([jnp.sum(part) for part in self._split(listed).values()])
+        count = obs.bin_sums(team_bins, listed.astype(jnp.float32), 2 * num_bins)
+        share = count[team_bins] / jnp.maximum(members, 1)[self._team]
+        red = np.arange(self.num_agents) < self.num_red
+        return [obs.minimap_image(bins, own, share) for own in (red, ~red)]
 
     def _identity(self, left_team: jax.Array) -> jax.Array:
         # Ids count up from 0 over the team on the left, then over the other.
@@ -297,13 +309,11 @@ class Battle(StateEnvironment):
         return jnp.where(left_team == 0, red_first, blue_first)
 
     def _overview(self, state: BattleState) -> jax.Array:
-        position, hp = self._split(state.position), self._split(state.hp / self.max_hp)
-        layers = [
-            obs.bin_counts(position[name], weight[name], self.map_size) / position[name].shape[0]
-            for weight in (self._split(state.alive * 1.0), hp)
-            for name in TEAMS
-        ]
-        return jnp.stack(layers, -1).reshape(-1)
+        bins, weight = 4 * obs.bin_of(state.position, self.map_size) + self._team, state.alive * 1.0
+        layers = jnp.concatenate([bins, bins + 2])
+        weights = jnp.concatenate([weight, state.hp / self.max_hp])
+        share = weights / jnp.array([self.num_red, self.num_blue])[jnp.tile(self._team, 2)]
+        return obs.bin_sums(layers, share, 4 * obs.VIEW**2)
 
 
 def random_order(key: Key, n: int) -> jax.Array:

@@ -13,13 +13,15 @@ The window is cut from one image of the map per team, which holds all channels o
 side, so that a row of the window is one contiguous read and a view is written once.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jaxmarl_core.envs.mean_field.battle.actions import NUM_ACTIONS
-from jaxmarl_core.envs.mean_field.battle.grid import VIEW_RADIUS, cell_of, stride_of
+from jaxmarl_core.envs.mean_field.battle.grid import VIEW_RADIUS
 
 VIEW = 2 * VIEW_RADIUS + 1  # cells along a side of the view, and bins along one of the minimap
 _SPAN = np.arange(VIEW) - VIEW_RADIUS
@@ -37,77 +39,104 @@ def bin_of(position: jax.Array, map_size: int) -> jax.Array:
     return position[..., 1] // width * VIEW + position[..., 0] // width
 
 
-def bin_counts(position: jax.Array, weight: jax.Array, map_size: int) -> jax.Array:
-    """Returns the sum of `weight` [n] f32 in every minimap bin: [169] f32."""
-    return jnp.zeros(VIEW * VIEW).at[bin_of(position, map_size)].add(weight, mode="drop")
+def bin_sums(bins: jax.Array, weight: jax.Array, num_bins: int) -> jax.Array:
+    """Returns the sum of `weight` [N] f32 in each of `num_bins` bins: [num_bins] f32."""
+    return jnp.zeros(num_bins).at[bins].add(weight)
 
 
-def team_image(
-    own: tuple[jax.Array, jax.Array, jax.Array],
-    enemy: tuple[jax.Array, jax.Array, jax.Array],
+def team_images(
+    cell: jax.Array,
+    alive: jax.Array,
+    hp: jax.Array,
+    num_red: int,
     wall: np.ndarray,
-    map_size: int,
     minimap: bool,
 ) -> jax.Array:
-    """Returns the map as one team sees it: [stride, stride * C] f32, minimap channels empty.
+    """Returns the map as red and as blue see it: [2, stride, stride * C] f32, minimaps empty.
 
     Args:
-      own: position [n, 2] int32, alive [n] bool and hp fraction [n] f32 of the team.
-      enemy: the same of the other team.
+      cell: [N] int32, cell indices, red first.
+      alive: [N] bool.
+      hp: [N] f32, as a fraction of the maximum.
+      num_red: static.
       wall: [stride, stride] bool, static.
-      map_size: static.
       minimap: static.
     """
     channels = num_channels(minimap)
-    blank = np.zeros((wall.size, channels), np.float32)
-    blank[:, 0] = wall.reshape(-1)
-    places, values = [], []
-    for channel, (position, alive, hp) in ((1, own), (1 + channels // 2, enemy)):
-        place = cell_of(position, map_size) * channels + channel
-        place = jnp.where(alive, place, blank.size)
-        places += [place, place + 1]
-        values += [jnp.ones_like(hp), hp]
-    image = jnp.asarray(blank.reshape(-1))
-    image = image.at[jnp.concatenate(places)].set(jnp.concatenate(values), mode="drop")
-    return image.reshape(stride_of(map_size), -1)
+    blank = np.zeros((2, wall.size, channels), np.float32)
+    blank[:, :, 0] = wall.reshape(-1)
+    is_red = np.arange(cell.shape[0]) < num_red
+    own, enemy = 1, 1 + channels // 2
+    seen_by_red = cell * channels + np.where(is_red, own, enemy)
+    seen_by_blue = (cell + wall.size) * channels + np.where(is_red, enemy, own)
+    place = jnp.concatenate([seen_by_red, seen_by_red + 1, seen_by_blue, seen_by_blue + 1])
+    place = jnp.where(jnp.tile(alive, 4), place, blank.size)
+    value = jnp.concatenate([jnp.ones_like(hp), hp] * 2)
+    images = jnp.asarray(blank.reshape(-1)).at[place].set(value, mode="drop")
+    return images.reshape(2, wall.shape[0], -1)
+
+
+def minimap_image(bins: jax.Array, is_own: np.ndarray, share: jax.Array) -> jax.Array:
+    """Returns the minimap channels of a view, the same for all observers: [13, 13 * 7] f32.
+
+    Args:
+      bins: [N] int32, everyone's bin.
+      is_own: [N] bool, static: whose share goes to the own channel, the rest to the enemy's.
+      share: [N] f32, the share of its team's members in everyone's bin.
+    """
+    # Members of one bin write the same number: a share is divided once per agent, not per cell.
+    blank = jnp.zeros(VIEW * VIEW * 7)
+    return blank.at[bins * 7 + np.where(is_own, 3, 6)].set(share).reshape(VIEW, VIEW * 7)
 
 
 def views(
     image: jax.Array,
     position: jax.Array,
     visible: jax.Array,
-    shares: tuple[jax.Array, jax.Array] | None,
+    minimap: jax.Array | None,
     map_size: int,
 ) -> jax.Array:
     """Returns the views of a team: [n, 13, 13, C] f32, zero for those not `visible`.
 
     Args:
-      image: [stride, stride * C] f32, from `team_image`.
+      image: [stride, stride * C] f32, one of `team_images`.
       position: [n, 2] int32 (x, y).
       visible: [n] bool, who gets a view.
-      shares: own and enemy minimap, [169] f32 each; None without minimap.
+      minimap: [13, 13 * 7] f32, from `minimap_image`, or None.
       map_size: static.
     """
-    channels = num_channels(shares is not None)
-    size = (VIEW, VIEW * channels)
+    channels = num_channels(minimap is not None)
+    disc = jnp.asarray(np.repeat(DISC, channels, 1).astype(np.float32))
 
     def window(x, y):
-        return lax.dynamic_slice(image, (y, x * channels), size)
+        return lax.dynamic_slice(image, (y, x * channels), disc.shape)
 
-    seen = jax.vmap(window)(position[:, 0], position[:, 1])  # [n, 13, 13 * C]
-    disc = np.repeat(DISC, channels, 1)
-    view = jnp.where(disc & visible[:, None, None], seen, 0.0)
-    if shares is not None:
-        nothing = jnp.zeros_like(shares[0])
-        layers = [nothing] * channels
-        layers[3], layers[6] = shares
-        everywhere = lax.optimization_barrier(jnp.stack(layers, -1).reshape(size))
-        bins = np.full((VIEW * VIEW, channels), -1, np.int32)
-        bins[:, [3, 6]] = np.arange(VIEW * VIEW)[:, None]
-        here = bins.reshape(size) == bin_of(position, map_size)[:, None, None]
-        overview = everywhere + here.astype(jnp.float32)
-        view = view + jnp.where(visible[:, None, None], overview, 0.0)
-    return view.reshape(-1, VIEW, VIEW, channels)
+    def rows():
+        view = jax.vmap(window)(position[:, 0], position[:, 1]) * disc  # [n, 13, 13 * C]
+        if minimap is not None:
+            here = bin_of(position, map_size)[:, None, None] == _BIN_OF_ENTRY
+            view = view + minimap + here
+        return jnp.where(visible[:, None, None], view, 0.0)
+
+    return _apart(rows).reshape(-1, VIEW, VIEW, channels)
+
+
+# The bin that an entry of a row of views shows, -1 outside the minimap channels.
+_BIN_OF_ENTRY = np.full((VIEW * VIEW, 7), -1, np.int32)
+_BIN_OF_ENTRY[:, [3, 6]] = np.arange(VIEW * VIEW)[:, None]
+_BIN_OF_ENTRY = _BIN_OF_ENTRY.reshape(VIEW, VIEW * 7)
+
+
+def _apart(compute: Callable[[], jax.Array]) -> jax.Array:
+    # XLA's CPU backend would fuse the reshape that follows into the loop that writes the views,
+    # and its index arithmetic makes that loop three times slower. It does not fuse across a
+    # branch; the barrier keeps it from seeing that this one is always taken.
+    def branch():
+        blank = jax.eval_shape(compute)
+        always = lax.optimization_barrier(True)
+        return lax.cond(always, compute, lambda: jnp.zeros(blank.shape, blank.dtype))
+
+    return lax.platform_dependent(cpu=branch, default=compute)
 
 
 def features(
