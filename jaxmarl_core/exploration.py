@@ -24,10 +24,27 @@ def greedy(q: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     return jnp.argmax(legal, axis=-1).astype(jnp.int32)
 
 
+def draw(key: jax.Array, probs: jax.Array) -> jax.Array:
+    """Returns an action drawn with the given probabilities, by inverting their sum.
+
+    One random number per row. `jax.random.categorical` spends one per entry, which took three
+    times as long for 8192 rows of 21 on a CPU.
+
+    Args:
+      probs: [..., A] f32 >= 0; need not sum to 1. An action of probability 0 is never drawn, save
+        action 0 where all are 0.
+
+    Returns:
+      [...] int32.
+    """
+    # Zero where impossible: rounding must not open a gap in the sum for an illegal action.
+    total = jnp.where(probs > 0, jnp.cumsum(probs, axis=-1), 0)
+    threshold = jax.random.uniform(key, probs.shape[:-1]) * total.max(axis=-1)
+    return jnp.argmax(total > threshold[..., None], axis=-1).astype(jnp.int32)
+
+
 def uniform(key: jax.Array, mask: jax.Array) -> jax.Array:
     """Returns a legal action drawn uniformly.
-
-    One number is drawn per row, not one per action: the k-th legal action for k = floor(u count).
 
     Args:
       mask: [..., A] bool, true where legal.
@@ -35,9 +52,7 @@ def uniform(key: jax.Array, mask: jax.Array) -> jax.Array:
     Returns:
       [...] int32.
     """
-    count = jnp.cumsum(mask, axis=-1)
-    rank = jnp.floor(jax.random.uniform(key, mask.shape[:-1]) * count[..., -1])
-    return jnp.argmax(count > rank[..., None], axis=-1).astype(jnp.int32)
+    return draw(key, mask.astype(jnp.float32))
 
 
 def epsilon_greedy_probs(
@@ -80,20 +95,6 @@ def epsilon_greedy(
     return jnp.where(explore, uniform(key_action, mask), greedy(q, mask))
 
 
-def _boltzmann_logits(
-    q: jax.Array, temperature: jax.Array, mask: jax.Array | None = None
-) -> jax.Array:
-    chex.assert_is_broadcastable(jnp.shape(temperature), q.shape[:-1])
-    tiny = jnp.finfo(q.dtype).tiny
-    temperature = jnp.maximum(jnp.asarray(temperature, q.dtype), tiny)[..., None]
-    legal = q if mask is None else jnp.where(mask, q, -jnp.inf)
-    best = jnp.max(legal, axis=-1, keepdims=True)
-    # Differences to the best: at temperature 0 the best stay at 0 and the others go to -infinity.
-    # Finite at the bottom, so that a row without legal actions is uniform and not NaN.
-    gap = legal - jnp.where(jnp.isfinite(best), best, 0.0)
-    return jnp.maximum(gap / temperature, jnp.finfo(q.dtype).min)
-
-
 def boltzmann_probs(
     q: jax.Array, temperature: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
@@ -109,7 +110,15 @@ def boltzmann_probs(
     Returns:
       [..., A] f32; 0 where illegal, uniform where nothing is legal.
     """
-    return jax.nn.softmax(_boltzmann_logits(q, temperature, mask), axis=-1)
+    chex.assert_is_broadcastable(jnp.shape(temperature), q.shape[:-1])
+    tiny = jnp.finfo(q.dtype).tiny
+    temperature = jnp.maximum(jnp.asarray(temperature, q.dtype), tiny)[..., None]
+    legal = q if mask is None else jnp.where(mask, q, -jnp.inf)
+    best = jnp.max(legal, axis=-1, keepdims=True)
+    # Differences to the best: at temperature 0 the best stay at 0 and the others go to -infinity.
+    # Finite at the bottom, so that a row without legal actions is uniform and not NaN.
+    gap = legal - jnp.where(jnp.isfinite(best), best, 0.0)
+    return jax.nn.softmax(jnp.maximum(gap / temperature, jnp.finfo(q.dtype).min), axis=-1)
 
 
 def boltzmann(
@@ -125,8 +134,7 @@ def boltzmann(
     Returns:
       [...] int32; 0 where nothing is legal.
     """
-    logits = _boltzmann_logits(q, temperature, mask)
-    action = jax.random.categorical(key, logits, axis=-1).astype(jnp.int32)
+    action = draw(key, boltzmann_probs(q, temperature, mask))
     return action if mask is None else jnp.where(mask.any(axis=-1), action, 0)
 
 

@@ -138,7 +138,7 @@ def test_squashed_normal_against_quadrature(mean, log_std):
         )
 
     expected, _ = integrate.quad(integrand, mean - 8 * std, mean + 8 * std)
-    np.testing.assert_allclose(pi.entropy(), expected, atol=1e-3)
+    np.testing.assert_allclose(pi.entropy(), expected, atol=2e-3)
 
 
 def test_squashed_normal_samples_within_bounds():
@@ -181,7 +181,7 @@ HEADS = {
 def test_distribution_fits_its_space(space, size):
     assert distributions.head_size(space) == size
     head = jax.random.normal(jax.random.key(0), (5, 2, size))
-    log_std = None if isinstance(space, Discrete) else jnp.zeros(size)
+    log_std = None if isinstance(space, Discrete) else jnp.zeros(space.shape)
 
     @jax.jit
     def use(key, head):

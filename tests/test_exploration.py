@@ -54,6 +54,22 @@ def test_epsilon_greedy_draws_from_its_probs(epsilon, mask):
     assert_distributed(counts, exploration.epsilon_greedy_probs(Q, epsilon, mask))
 
 
+def test_draw_follows_its_weights():
+    weights = np.array([0.0, 3.0, 0.0, 1.0, 4.0, 0.0], np.float32)  # need not sum to 1
+    counts = frequencies(lambda key: exploration.draw(key, weights), 6)
+    assert_distributed(counts, weights / 8)
+
+
+def test_draw_never_takes_what_has_no_probability():
+    # many actions, so that the running sum is rounded at every step
+    keys = jax.random.split(jax.random.key(0), 200)
+    probs = jax.random.uniform(jax.random.key(1), (500, 300))
+    probs = jnp.where(jax.random.bernoulli(jax.random.key(2), 0.05, probs.shape), probs, 0)
+    actions = jax.jit(jax.vmap(exploration.draw, (0, None)))(keys, probs)
+    assert (np.take_along_axis(np.asarray(probs), np.asarray(actions).T, axis=1) > 0).all()
+    assert exploration.draw(keys[0], jnp.zeros(3)) == 0
+
+
 def test_uniform_over_legal_actions():
     mask = np.array([False, True, False, True, True])
     counts = frequencies(lambda key: exploration.uniform(key, mask), 5)

@@ -45,7 +45,7 @@ def test_weights_start_with_the_stated_deviation():
 def test_cnn_is_a_convolution(kernel, stride):
     image = jax.random.normal(KEY, (2, 4, 9, 8, 3))
     net = CNN((6,), kernel, stride, activation=lambda x: x)
-    params = net.init(KEY, image)
+    params = jax.jit(net.init)(KEY, image)
     layer = params["params"]["Dense_0"]
     expected = jax.lax.conv_general_dilated(
         image.reshape(8, 9, 8, 3),
@@ -69,7 +69,7 @@ def test_cnn_layers_match_flax():
             return x.reshape(*x.shape[:-3], -1)
 
     reference = Reference()
-    theirs = reference.init(KEY, image)
+    theirs = jax.jit(reference.init)(KEY, image)
     ours = {
         f"Dense_{i}": {
             "kernel": theirs["params"][f"Conv_{i}"]["kernel"].reshape(-1, size),
@@ -96,7 +96,7 @@ def test_gru_against_its_equations():
     # z and r gates, candidate n; h' = (1 - z) n + z h  (Cho et al., 2014)
     memory, x = jax.random.normal(KEY, (2, 3)), jax.random.normal(KEY, (2, 4))
     net = GRU(3)
-    params = net.init(KEY, memory, x)
+    params = jax.jit(net.init)(KEY, memory, x)
     cell = jax.tree.map(np.asarray, params["params"]["GRUCell_0"])
 
     def gate(name, carry):
@@ -143,7 +143,7 @@ def test_flatten_keeps_leading_axes(space):
 def test_torso_is_the_same_under_any_leading_axes(space, channels, memory_size):
     torso = Torso(space, hidden=(8, 6), channels=channels, memory_size=memory_size)
     memory = networks.initial_memory(memory_size)
-    params = torso.init(KEY, memory, zeros(space))
+    params = jax.jit(torso.init)(KEY, memory, zeros(space))
     observation = draw(space, (3, 2))
     memories = networks.initial_memory(memory_size, (3, 2))
     new_memory, features = jax.jit(torso.apply)(params, memories, observation)
@@ -194,7 +194,7 @@ def test_unroll_is_stepping_by_hand():
     torso = Torso(Box((3,)), hidden=(5,), memory_size=4)
     memory = networks.initial_memory(4, (2,))
     x = jax.random.normal(KEY, (6, 2, 3))
-    params = torso.init(KEY, memory, x[0])
+    params = jax.jit(torso.init)(KEY, memory, x[0])
     reset = jnp.array([False, False, True, False, True, False])
 
     def apply(memory, x):
