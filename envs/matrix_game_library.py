@@ -135,12 +135,13 @@ def game(name: str, num_agents: int = 2, penalty: float = -10.0) -> Game:
 
     Args:
       name: a key of `GAMES`.
-      num_agents: at least 2; more only where the game is defined for more.
+      num_agents: 2; up to 16 where the game is defined for more.
       penalty: at most 0; k of "penalty", without effect elsewhere.
 
     Raises:
       ValueError: for an unknown name (with the nearest one), or arguments the game does not take.
     """
     build = lookup(GAMES, name, "name")
-    require(2 <= num_agents <= 20, "num_agents", "in [2, 20]", num_agents)
+    # a table of 2^16 joint actions for each of 16 players is 4 MB; each player more doubles it
+    require(2 <= num_agents <= 16, "num_agents", "in [2, 16]", num_agents)
     return build(num_agents, penalty)

@@ -265,7 +265,7 @@ def test_render_any_number_of_players():
     [
         (lambda: matrix_game("climbin"), "name: .* did you mean 'climbing'"),
         (lambda: matrix_game("climbing", num_agents=3), "num_agents: expected 2 for this game"),
-        (lambda: matrix_game("coordination", num_agents=1), r"num_agents: expected in \[2, 20\]"),
+        (lambda: matrix_game("coordination", num_agents=1), r"num_agents: expected in \[2, 16\]"),
         (lambda: matrix_game("shared_policy_trap", num_agents=3), "num_agents: .* even number"),
         (lambda: matrix_game("penalty", penalty=3.0), "penalty: expected at most 0, got 3.0"),
         (lambda: matrix_game(num_rounds=0), "num_rounds: expected at least 1, or None, got 0"),
