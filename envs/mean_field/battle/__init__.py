@@ -3,7 +3,7 @@
 from jaxmarl_core.envs.mean_field.battle.actions import team_mean_action
 from jaxmarl_core.envs.mean_field.battle.attacks import Attacks, resolve_attacks
 from jaxmarl_core.envs.mean_field.battle.build import PRESETS, battle
-from jaxmarl_core.envs.mean_field.battle.environment import Battle, BattleState, random_order
+from jaxmarl_core.envs.mean_field.battle.environment import Battle, BattleState, random_orders
 from jaxmarl_core.envs.mean_field.battle.moves import resolve_moves
 from jaxmarl_core.envs.mean_field.battle.observation import features, team_images, views
 from jaxmarl_core.envs.mean_field.battle.render import render
@@ -15,7 +15,7 @@ __all__ = [
     "BattleState",
     "battle",
     "features",
-    "random_order",
+    "random_orders",
     "render",
     "resolve_attacks",
     "resolve_moves",

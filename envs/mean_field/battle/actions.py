@@ -30,6 +30,16 @@ def steps(map_size: int) -> np.ndarray:
     return (offset[:, 1] * stride_of(map_size) + offset[:, 0]).astype(np.int32)
 
 
+def pack(number: jax.Array, action: jax.Array) -> jax.Array:
+    """Returns a number [...] int32 in 0..2^26 - 1 and an action in 0..31 as one int32 >= 0."""
+    return number << 5 | action
+
+
+def unpack(word: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the number and the action of a packed word; -1 and 31 for the word -1."""
+    return word >> 5, word & 31
+
+
 def team_mean_action(action: jax.Array, acted: jax.Array) -> jax.Array:
     """Returns the average one-hot action of a team's members that acted, zero if none did.
 

@@ -13,7 +13,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxmarl_core.envs.mean_field.battle.actions import ATTACKS, NUM_ATTACKS, NUM_MOVES, steps
+from jaxmarl_core.envs.mean_field.battle.actions import (
+    ATTACKS,
+    NUM_ATTACKS,
+    NUM_MOVES,
+    pack,
+    steps,
+    unpack,
+)
 from jaxmarl_core.envs.mean_field.battle.grid import occupancy
 
 NEVER = jnp.iinfo(jnp.int32).max
@@ -35,7 +42,7 @@ def resolve_attacks(
     alive: jax.Array,
     action: jax.Array,
     rank: jax.Array,
-    team: jax.Array,
+    num_red: int,
     damage: jax.Array,
     map_size: int,
 ) -> Attacks:
@@ -50,40 +57,36 @@ def resolve_attacks(
       alive: [N] bool.
       action: [N] int32 in 0..20.
       rank: [N] int32 >= 0, distinct among the attackers.
-      team: [N] int32.
+      num_red: static; agents 0 ... num_red - 1 are one team, the rest the other.
       damage: [] f32 > 0.
       map_size: static.
     """
-    attacking = alive & (action >= NUM_MOVES)
+    index = jnp.arange(cell.shape[0], dtype=jnp.int32)
     reach = jnp.asarray(steps(map_size))
-    occupant = occupancy(cell, alive, jnp.arange(cell.shape[0], dtype=jnp.int32), map_size)
+    attacking = alive & (action >= NUM_MOVES)
+    occupant = occupancy(cell, alive, pack(index, action), map_size)
 
     # Seen from the victim: who strikes from each of the eight sides.
-    attacker = occupant[cell - reach[NUM_MOVES:, None]]  # [8, N], -1 for none
-    striking = (
-        (attacker >= 0)
-        & (action[attacker] == NUM_MOVES + jnp.arange(NUM_ATTACKS)[:, None])
-        & (team[attacker] != team)
-    )
+    attacker, intent = unpack(occupant[cell - reach[NUM_MOVES:, None]])  # [8, N], -1 for none
+    striking = intent == NUM_MOVES + jnp.arange(NUM_ATTACKS)[:, None]
+    striking &= (attacker < num_red) != (index < num_red)
     attacker_rank = jnp.where(striking, rank[attacker], NEVER)
     earlier = attacker_rank[:, None] < attacker_rank  # [8 of the earlier, 8, N]
     fatal = _fatal_blow(hp, damage)
 
-    def deaths(strikes: jax.Array) -> jax.Array:
+    def correct(loop):
+        strikes = loop[0]
         landing = striking & strikes[attacker]
         place = 1 + jnp.sum(earlier & landing[:, None], 0)  # [8, N], 1 for the first blow
-        return jnp.min(jnp.where(landing & (place == fatal), attacker_rank, NEVER), 0)
+        death = jnp.min(jnp.where(landing & (place == fatal), attacker_rank, NEVER), 0)
+        corrected = attacking & (rank < death)
+        blows = jnp.sum(landing, 0)
+        return corrected, death, blows, jnp.any(corrected != strikes)
 
-    def correct(loop):
-        strikes, _ = loop
-        corrected = attacking & (rank < deaths(strikes))
-        return corrected, jnp.any(corrected != strikes)
-
-    strikes, _ = lax.while_loop(lambda loop: loop[1], correct, (attacking, jnp.bool_(True)))
-    death = deaths(strikes)
-    blows = jnp.sum(striking & strikes[attacker], 0)
-    victim = occupant[cell + reach[action]]  # [N]
-    on_enemy = strikes & (victim >= 0) & (team[victim] != team)
+    start = (attacking, jnp.zeros_like(rank), jnp.zeros_like(rank), jnp.bool_(True))
+    strikes, death, blows, _ = lax.while_loop(lambda loop: loop[-1], correct, start)
+    victim, _ = unpack(occupant[cell + reach[action]])  # [N]
+    on_enemy = strikes & (victim >= 0) & ((victim < num_red) != (index < num_red))
     return Attacks(
         hp=_after_blows(hp, jnp.minimum(blows, fatal), damage),
         killed=alive & (death < NEVER),

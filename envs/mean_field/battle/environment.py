@@ -157,16 +157,15 @@ class Battle(StateEnvironment):
           actions: {"red": [num_red], "blue": [num_blue]} int32 in 0..20.
           attack_order: [N] int32 >= 0, each agent's place in the order of attacks, distinct among
             the attackers; drawn if None.
-          move_order: [N] int32 >= 0, the same for moves; by `move_priority` if None.
+          move_order: [N] int32 in 0..2^26 - 1, the same for moves; by `move_priority` if None.
         """
-        key_attack, key_move = jax.random.split(key)
         action = self._joined(actions)
+        drawn = random_orders(key, 2 if self.move_priority == "random" else 1, self.num_agents)
         if attack_order is None:
-            attack_order = random_order(key_attack, self.num_agents)
-        if move_order is None and self.move_priority == "random":
-            move_order = random_order(key_move, self.num_agents)
-        elif move_order is None:
-            move_order = jnp.arange(self.num_agents, dtype=jnp.int32)
+            attack_order = drawn[0]
+        if move_order is None:
+            queue = jnp.arange(self.num_agents, dtype=jnp.int32)
+            move_order = drawn[1] if self.move_priority == "random" else queue
 
         cell = cell_of(state.position, self.map_size)
         fought = resolve_attacks(
@@ -175,7 +174,7 @@ class Battle(StateEnvironment):
             state.alive,
             action,
             attack_order,
-            self._team,
+            self.num_red,
             self.damage,
             self.map_size,
         )
@@ -268,24 +267,19 @@ class Battle(StateEnvironment):
             self.minimap,
         )
         reward = state.earlier_reward if self.observe_before_removal else state.reward
-        features = obs.features(
-            self._identity(state.left_team),
-            state.last_action,
-            reward,
-            state.position,
-            listed,
-            self.id_bits,
-            self.minimap,
-            self.map_size,
-        )
-        position, visible, features = map(self._split, (state.position, listed, features))
+        identity = self._identity(state.left_team)
+        rows = (identity, state.last_action, reward, state.position, listed)
+        rows = [self._split(row) for row in rows]
+        position, visible = rows[-2:]
         minimaps = self._minimaps(state.position, listed)
         return {
             name: {
                 "view": obs.views(
-                    images[team], position[name], visible[name], minimaps[team], self.map_size
+                    images, team, position[name], visible[name], minimaps[team], self.map_size
                 ),
-                "features": features[name],
+                "features": obs.features(
+                    *(row[name] for row in rows), self.id_bits, self.minimap, self.map_size
+                ),
             }
             for team, name in enumerate(TEAMS)
         }
@@ -316,12 +310,12 @@ class Battle(StateEnvironment):
         return obs.bin_sums(layers, share, 4 * obs.VIEW**2)
 
 
-def random_order(key: Key, n: int) -> jax.Array:
-    """Returns a random order of n agents: distinct ranks [n] int32 >= 0, uniform over orders.
+def random_orders(key: Key, num_orders: int, n: int) -> jax.Array:
+    """Returns random orders of n agents: distinct ranks [num_orders, n] int32 in 0..2^26 - 1.
 
-    Random bits over the index as low bits: distinct without a sort. Two agents draw the same
-    random bits, and then keep their index's order, once in 2^31 / n pairs.
+    Random bits above the index as low bits: distinct without a sort. Two agents that draw the
+    same random bits keep the order of their indices, which happens to one pair in 2^26 / n.
     """
-    low = max(n - 1, 1).bit_length()
-    bits = jax.random.bits(key, (n,), jnp.uint32) >> (low + 1) << low
+    low = (n - 1).bit_length()
+    bits = jax.random.bits(key, (num_orders, n), jnp.uint32) >> (6 + low) << low
     return bits.astype(jnp.int32) | jnp.arange(n, dtype=jnp.int32)

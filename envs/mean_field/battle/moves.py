@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmarl_core.envs.mean_field.battle.actions import NUM_MOVES, STAY, steps
+from jaxmarl_core.envs.mean_field.battle.actions import NUM_MOVES, STAY, pack, steps, unpack
 from jaxmarl_core.envs.mean_field.battle.grid import occupancy
 
 
@@ -34,29 +34,25 @@ def resolve_moves(
       cell: [N] int32, cell indices, distinct among the living.
       alive: [N] bool.
       action: [N] int32 in 0..20.
-      rank: [N] int32 >= 0, distinct among the movers.
+      rank: [N] int32 in 0..2^26 - 1, distinct among the movers.
       wall: [stride, stride] bool, static, true where nobody may stand.
       map_size: static.
     """
     reach = jnp.asarray(steps(map_size))
     moving = alive & (action < NUM_MOVES) & (action != STAY)
     target = jnp.where(moving, cell + reach[action], cell)
-    occupant = occupancy(cell, alive, jnp.arange(cell.shape[0], dtype=jnp.int32), map_size)
+    index = jnp.arange(cell.shape[0], dtype=jnp.int32)
+    occupant = occupancy(cell, alive, index, map_size)
+    turn = occupancy(cell, alive, pack(rank, action), map_size)
 
     blocker = jnp.where(moving, occupant[target], -1)  # [N], -1 for none
-    blocker_rank = jnp.where(blocker >= 0, rank[blocker], -1)
+    blocker_rank, _ = unpack(jnp.where(moving, turn[target], -1))
 
     directions = np.delete(np.arange(NUM_MOVES), STAY)[:, None]
-    rival = occupant[target - reach[directions]]  # [12, N]: who may jump to the same cell
-    rival_rank = rank[rival]
-    beaten = jnp.any(
-        (rival >= 0)
-        & (action[rival] == directions)
-        & (rival_rank < rank)
-        & (rival_rank > blocker_rank),
-        0,
-    )
-    first = moving & ~jnp.asarray(wall).reshape(-1)[target] & (rank > blocker_rank) & ~beaten
+    rival_rank, intent = unpack(turn[target - reach[directions]])  # [12, N]: for the same cell
+    beaten = (intent == directions) & (rival_rank < rank) & (rival_rank > blocker_rank)
+    free = moving & ~jnp.asarray(wall).reshape(-1)[target] & (rank > blocker_rank)
+    first = free & ~jnp.any(beaten, 0)
 
     def correct(loop):
         moved, _ = loop

@@ -52,7 +52,9 @@ def team_images(
     wall: np.ndarray,
     minimap: bool,
 ) -> jax.Array:
-    """Returns the map as red and as blue see it: [2, stride, stride * C] f32, minimaps empty.
+    """Returns the map as red sees it, and below as blue does: [2 stride, stride * C] f32.
+
+    Minimap channels are left empty.
 
     Args:
       cell: [N] int32, cell indices, red first.
@@ -73,7 +75,7 @@ def team_images(
     place = jnp.where(jnp.tile(alive, 4), place, blank.size)
     value = jnp.concatenate([jnp.ones_like(hp), hp] * 2)
     images = jnp.asarray(blank.reshape(-1)).at[place].set(value, mode="drop")
-    return images.reshape(2, wall.shape[0], -1)
+    return images.reshape(2 * wall.shape[0], -1)
 
 
 def minimap_image(bins: jax.Array, is_own: np.ndarray, share: jax.Array) -> jax.Array:
@@ -90,7 +92,8 @@ def minimap_image(bins: jax.Array, is_own: np.ndarray, share: jax.Array) -> jax.
 
 
 def views(
-    image: jax.Array,
+    images: jax.Array,
+    team: int,
     position: jax.Array,
     visible: jax.Array,
     minimap: jax.Array | None,
@@ -99,17 +102,19 @@ def views(
     """Returns the views of a team: [n, 13, 13, C] f32, zero for those not `visible`.
 
     Args:
-      image: [stride, stride * C] f32, one of `team_images`.
+      images: [2 stride, stride * C] f32, from `team_images`.
+      team: 0 for red, 1 for blue, static.
       position: [n, 2] int32 (x, y).
       visible: [n] bool, who gets a view.
       minimap: [13, 13 * 7] f32, from `minimap_image`, or None.
       map_size: static.
     """
     channels = num_channels(minimap is not None)
+    top = team * images.shape[0] // 2
     disc = jnp.asarray(np.repeat(DISC, channels, 1).astype(np.float32))
 
     def window(x, y):
-        return lax.dynamic_slice(image, (y, x * channels), disc.shape)
+        return lax.dynamic_slice(images, (top + y, x * channels), disc.shape)
 
     def rows():
         view = jax.vmap(window)(position[:, 0], position[:, 1]) * disc  # [n, 13, 13 * C]
