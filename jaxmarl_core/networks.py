@@ -139,17 +139,20 @@ class Encoder(nn.Module):
 
     space: Space
     channels: Sequence[int] = ()
+    kernel: int = 3
+    stride: int = 1
 
     @nn.compact
     def __call__(self, observation: Any) -> jax.Array:
+        image = self.channels, self.kernel, self.stride
         if isinstance(self.space, Composite):
             parts = [
-                Encoder(part, self.channels, name=name)(observation[name])
+                Encoder(part, *image, name=name)(observation[name])
                 for name, part in self.space.items
             ]
             return jnp.concatenate(parts, axis=-1)
         if self.channels and isinstance(self.space, Box) and len(self.space.shape) == 3:
-            return CNN(self.channels)(observation.astype(jnp.float32))
+            return CNN(*image)(observation.astype(jnp.float32))
         return flatten(self.space, observation)
 
 
@@ -165,10 +168,13 @@ class Torso(nn.Module):
     channels: Sequence[int] = ()
     memory_size: int = 0
     activation: Activation = nn.tanh
+    kernel: int = 3  # of the convolutions, as `stride`
+    stride: int = 1
 
     @nn.compact
     def __call__(self, memory: Any, observation: Any) -> tuple[Any, jax.Array]:
-        x = MLP(self.hidden, self.activation)(Encoder(self.space, self.channels)(observation))
+        encoder = Encoder(self.space, self.channels, self.kernel, self.stride)
+        x = MLP(self.hidden, self.activation)(encoder(observation))
         if self.memory_size == 0:
             return memory, x
         return GRU(self.memory_size)(memory, x)

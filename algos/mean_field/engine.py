@@ -61,7 +61,9 @@ class Config:
     buffer_length: int = 256  # time steps kept per environment
     batch_size: int = 256
     num_gradient_steps: int = 4
-    channels: tuple[int, ...] = (8,)  # of the convolutions over an image-like view
+    channels: tuple[int, ...] = (16,)  # of the convolutions over an image-like view
+    kernel: int = 5  # on a 13 x 13 view, 5 and 4 make 3 x 3 windows, the middle one around oneself
+    stride: int = 4
     hidden: tuple[int, ...] = (64,)  # over all that is observed
     mean_action_hidden: tuple[int, ...] = (32,)  # over the mean action
     head_hidden: tuple[int, ...] = (64,)  # over both
@@ -145,9 +147,9 @@ class QNetwork(nn.Module):
     @nn.compact
     def __call__(self, observation, mean_action):
         config = self.config
-        _, features = Torso(self.space, config.hidden, config.channels, activation=nn.relu)(
-            (), observation
-        )
+        image = {"channels": config.channels, "kernel": config.kernel, "stride": config.stride}
+        torso = Torso(self.space, config.hidden, activation=nn.relu, **image)
+        _, features = torso((), observation)
         if self.uses_mean_action:
             neighbours = MLP(config.mean_action_hidden, nn.relu)(mean_action)
             features = jnp.concatenate([features, neighbours], axis=-1)
