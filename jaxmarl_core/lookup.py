@@ -29,3 +29,9 @@ def require(condition: bool, field: str, expected: str, got: Any) -> None:
     """Raises ValueError "field: expected ..., got ..." unless the condition holds."""
     if not condition:
         raise ValueError(f"{field}: expected {expected}, got {got}")
+
+
+def require_sizes(field: str, sizes: Any) -> None:
+    """Raises ValueError unless `sizes` is a tuple of integers of at least 1; it may be empty."""
+    fits = isinstance(sizes, tuple) and all(isinstance(x, int) and x >= 1 for x in sizes)
+    require(fits, field, "a tuple of sizes, each at least 1", sizes)

@@ -9,6 +9,7 @@ The choices by which published programs differ are fields of `Config`; their def
 paper (Yang et al., 2018, arXiv:1802.05438), the alternatives its program.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from flax import struct
 from jaxmarl_core import buffers
 from jaxmarl_core.exploration import boltzmann, boltzmann_probs, exponential, greedy
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.lookup import lookup, require, require_sizes
 from jaxmarl_core.losses import (
     chosen,
     double_q_value,
@@ -79,6 +80,8 @@ class Config:
         fits = self.buffer_length % self.rollout_length == 0 and self.buffer_length >= 2
         expected = f"at least 2 and a multiple of rollout_length ({self.rollout_length})"
         require(fits, "buffer_length", expected, self.buffer_length)
+        for field in ("channels", "hidden", "mean_action_hidden", "head_hidden"):
+            require_sizes(field, getattr(self, field))
         for field, known in CHOICES.items():
             lookup(dict.fromkeys(known), getattr(self, field), field)
 
@@ -155,6 +158,60 @@ class QNetwork(nn.Module):
             features = jnp.concatenate([features, neighbours], axis=-1)
         features = MLP(config.head_hidden, nn.relu)(features)
         return head(self.num_actions, gain=1.0)(features)
+
+
+def td_loss(
+    q_of: Callable[[Any, Any, jax.Array], jax.Array],
+    online: Any,
+    target: Any,
+    batch: tuple[Row, Row],
+    temperature: jax.Array,
+    gamma: jax.Array,
+    config: Config,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns (loss, mean Q of the actions taken), both [], over single agents' transitions.
+
+        mean over the rows that count of (r + gamma discount v(s') - Q(s, a, mean action))^2 / 2
+
+    Yang et al., 2018, eq. 8 to 10, and its program's variants; see `Config`. Rows count where the
+    agent was alive and its episode went on; no gradient flows into the target.
+
+    Args:
+      q_of: maps (weights, observation, mean action [batch, A]) to Q-values [batch, A].
+      online, target: weights.
+      batch: a row and the one that follows it, leaves [batch, ...].
+      temperature, gamma: [] f32.
+      config: which variants.
+    """
+    row, next_row = batch
+    beside = next_row if config.mean_action == "current" else row
+    q = chosen(q_of(online, row.observation, beside.mean_action), row.action)
+
+    next_seen = next_row.observation, next_row.mean_action
+    next_q = q_of(target, *next_seen)
+    if config.target == "mean_field":
+        pi = boltzmann_probs(next_q, temperature, next_row.action_mask)
+        next_value = mean_field_value(next_q, pi)
+    else:
+        next_value = double_q_value(q_of(online, *next_seen), next_q, next_row.action_mask)
+
+    error = td_target(next_row.reward, gamma * next_row.discount, next_value) - q
+    counts = row.alive & ~row.last
+    if config.ends == "mask":
+        counts &= (next_row.discount > 0) & ~next_row.last
+    return masked_mean(squared(error), counts), masked_mean(q, counts)
+
+
+def follow(opponent: Any, online: Any, returns: jax.Array, last: jax.Array) -> Any:
+    """Returns the lagged opponent's weights after a trajectory: it follows a learner that won.
+
+    Args:
+      opponent, online: weights.
+      returns: [..., teams] f32 of the episodes so far; the learner is team 0.
+      last: [...] bool, where an episode ended.
+    """
+    won = (last & (returns[..., 0] > returns[..., 1:].max(-1))).any()
+    return select(won, optax.incremental_update(online, opponent, 0.99), opponent)
 
 
 def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) -> Algorithm:
@@ -254,41 +311,16 @@ def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) ->
 
     # ---- learning
 
-    def value(online, target, row, mean_action, temperature):
-        """Returns v(s') [batch] under the target network."""
-        q_target = network.apply(target, row.observation, mean_action)
-        if config.target == "mean_field":
-            pi = boltzmann_probs(q_target, temperature, row.action_mask)
-            return mean_field_value(q_target, pi)
-        q = network.apply(online, row.observation, mean_action)
-        return double_q_value(q, q_target, row.action_mask)
-
-    def loss(online, target, batch, temperature, hp):
-        row, next_row = batch
-        beside = next_row if config.mean_action == "current" else row
-        q = chosen(network.apply(online, row.observation, beside.mean_action), row.action)
-        next_value = value(online, target, next_row, next_row.mean_action, temperature)
-        error = td_target(next_row.reward, hp.gamma * next_row.discount, next_value) - q
-        counts = row.alive & ~row.last
-        if config.ends == "mask":
-            counts &= (next_row.discount > 0) & ~next_row.last
-        return masked_mean(squared(error), counts), masked_mean(q, counts)
-
     def learn(carry, key, replay, temperature, hp, index):
         online, target, opt_state = carry
         batch = draw(key, replay, index)
+        loss = partial(td_loss, network.apply, config=config)
         gradient = jax.value_and_grad(loss, has_aux=True)
-        (error, q), grads = gradient(online, target, batch, temperature, hp)
+        (error, q), grads = gradient(online, target, batch, temperature, hp.gamma)
         updates, opt_state = optimiser(hp).update(grads, opt_state)
         online = optax.apply_updates(online, updates)
         target = optax.incremental_update(online, target, hp.tau)
         return (online, target, opt_state), (error, q)
-
-    def follow(opponent, online, steps):
-        """Returns the lagged opponent after a trajectory: it follows a learner that won."""
-        returns = steps.timestep.extras["episode"].returns  # [T, B, teams]
-        won = (steps.timestep.last & (returns[..., 0] > returns[..., 1:].max(-1))).any()
-        return select(won, optax.incremental_update(online, opponent, 0.99), opponent)
 
     # ---- the learner
 
@@ -325,7 +357,9 @@ def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) ->
             one, (params.online, state.target, state.optimiser), keys
         )
         if config.self_play == "lagged":
-            params = params.replace(opponent=follow(params.opponent, online, steps))
+            episode, last = steps.timestep.extras["episode"], steps.timestep.last
+            opponent = follow(params.opponent, online, episode.returns, last)
+            params = params.replace(opponent=opponent)
         state = State(params.replace(online=online), target, opt_state, replay, play)
         metrics = {
             "loss": error.mean(),

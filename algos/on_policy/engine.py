@@ -18,7 +18,7 @@ from flax import struct
 
 from jaxmarl_core.distributions import distribution, head_size
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.lookup import lookup, require, require_sizes
 from jaxmarl_core.losses import clipped_value, masked_mean
 from jaxmarl_core.networks import Torso, head, initial_memory, unroll
 from jaxmarl_core.returns import gae, standardise
@@ -52,6 +52,8 @@ class Config:
         divides = self.num_envs % self.num_minibatches == 0
         expected = f"a divisor of num_envs ({self.num_envs})"
         require(divides, "num_minibatches", expected, self.num_minibatches)
+        for field in ("hidden", "channels"):
+            require_sizes(field, getattr(self, field))
         require(self.memory_size >= 0, "memory_size", "at least 0", self.memory_size)
         lookup(dict.fromkeys(("group", "none")), self.share, "share")
 
