@@ -1,0 +1,109 @@
+"""The "magent2" preset against battle_v4 itself, step by step.
+
+The attack order is drawn as the engine draws it: the minimal standard generator and an inside-out
+shuffle over the attackers in the order of their submission.
+"""
+
+import warnings
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmarl_core.envs.mean_field.battle import battle
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its imports warn of their own age
+    battle_v4 = pytest.importorskip("magent2.environments").battle_v4
+
+
+class EngineOrder:
+    """Draws attack orders as the engine does on Linux, from seed 0."""
+
+    def __init__(self):
+        self.state = 1
+
+    def ranks(self, attackers, num_agents):
+        """Returns [num_agents] int32, the place of each of `attackers` in the order of attacks."""
+        order = []
+        for i, attacker in enumerate(attackers):
+            order.append(attacker)
+            self.state = 16807 * self.state % (2**31 - 1)
+            j = self.state % (i + 1)
+            order[i], order[j] = order[j], order[i]
+        ranks = np.zeros(num_agents, np.int32)
+        ranks[order] = np.arange(len(order))
+        return ranks
+
+
+@jax.jit
+def play(env, state, actions, order):
+    return env.step(jax.random.key(0), state, actions, order)
+
+
+def chase(rng, state, num_red):
+    """Returns actions [N] that attack an enemy next to the agent, or else walk to the middle."""
+    position, alive = np.asarray(state.position), np.asarray(state.alive)
+    action = rng.integers(0, 21, len(alive))
+    occupant = {tuple(position[i]): i for i in np.flatnonzero(alive)}
+    neighbours = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0)]
+    for i in np.flatnonzero(alive):
+        if rng.random() < 0.2:
+            continue
+        action[i] = 8 if i < num_red else 4
+        for k, offset in enumerate(neighbours):
+            other = occupant.get(tuple(position[i] + offset))
+            if other is not None and (other < num_red) != (i < num_red):
+                action[i] = 13 + k
+                break
+    return action.astype(np.int32)
+
+
+@pytest.mark.parametrize("minimap", [False, True])
+def test_observes_what_battle_v4_shows(minimap):
+    env = battle("magent2", map_size=20, max_steps=60, minimap=minimap)
+    n = env.num_red
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = battle_v4.parallel_env(
+            map_size=20, max_cycles=60, minimap_mode=minimap, extra_features=True
+        )
+        seen, _ = theirs.reset()
+    names = [f"{team}_{i}" for team in ("red", "blue") for i in range(n)]
+    assert sorted(names) == sorted(theirs.possible_agents)
+    state, ours = env.reset(jax.random.key(0))
+    engine, rng = EngineOrder(), np.random.default_rng(0)
+    channels = 7 if minimap else 5
+    killed = 0
+    while theirs.agents:
+        alive = np.asarray(state.alive)
+        action = chase(rng, state, n)
+        if state.time == 0:
+            # In the first step of an episode theirs (0.3.4) hands blue the actions of red: it
+            # reads the team sizes before the teams are placed. So we send both the same.
+            action[n:] = action[:n]
+        attackers = np.flatnonzero(alive & (action >= 13))
+        order = engine.ranks(attackers, 2 * n)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            seen, reward, _, _, _ = theirs.step(
+                {name: int(action[i]) for i, name in enumerate(names) if alive[i]}
+            )
+        actions = {"red": action[:n], "blue": action[n:]}
+        state, ours = play(env, state, actions, order)
+        view = np.concatenate([ours.observation[team]["view"] for team in ("red", "blue")])
+        facts = np.concatenate([ours.observation[team]["features"] for team in ("red", "blue")])
+        rewards = np.concatenate([ours.reward[team] for team in ("red", "blue")])
+        for i, name in enumerate(names):
+            assert (name in seen) == alive[i], name  # the just-killed look around once more
+            if alive[i]:
+                np.testing.assert_allclose(view[i], seen[name][:, :, :channels], atol=1e-6)
+                np.testing.assert_allclose(facts[i], seen[name][6, 6, channels:], atol=1e-6)
+                assert rewards[i] == np.float32(reward[name])
+            else:
+                assert not view[i].any()
+                assert not facts[i].any()
+        killed += int(np.sum(alive & ~np.asarray(state.alive)))
+        assert bool(ours.last) == (not theirs.agents)
+    assert killed > 10
+    theirs.close()
