@@ -75,7 +75,8 @@ class Config:
     self_play: str = "shared"
 
     def __post_init__(self):
-        for field in ("num_envs", "rollout_length", "batch_size", "num_gradient_steps"):
+        counts = ("num_envs", "rollout_length", "batch_size", "num_gradient_steps")
+        for field in (*counts, "kernel", "stride"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
         fits = self.buffer_length % self.rollout_length == 0 and self.buffer_length >= 2
         expected = f"at least 2 and a multiple of rollout_length ({self.rollout_length})"
