@@ -199,7 +199,7 @@ class DyingAgents(StateEnvironment):
         return DyingState(jnp.zeros(self.num_agents), jnp.int32(0))
 
     def advance(self, key, state, actions):
-        pay = jnp.where(self._alive(state.step), 1.0, self.noise)
+        pay = jnp.where(self._alive(state.step), jnp.float32(1), self.noise)
         return DyingState(pay * actions["agents"], state.step + 1)
 
     def observe(self, state):
