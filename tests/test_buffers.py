@@ -1,0 +1,101 @@
+"""The ring of rows against a plain Python deque."""
+
+from collections import deque
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from jaxmarl_core import buffers
+
+BLOCK, CAPACITY = 3, 12
+ROW = {"t": jax.ShapeDtypeStruct((), jnp.int32), "x": jnp.zeros((2, 5))}
+write = jax.jit(buffers.write)
+sample_times = jax.jit(buffers.sample_times, static_argnums=(2, 4))
+
+
+def block(index):
+    """Rows numbered in order of time; x[t, b, n] = 100 t + 10 b + n."""
+    t = index * BLOCK + jnp.arange(BLOCK)
+    x = 100.0 * t[:, None, None] + 10 * jnp.arange(2)[:, None] + jnp.arange(5)
+    return {"t": t, "x": x}
+
+
+def after(num_blocks):
+    """(ring, deque of the times it should hold) after so many blocks."""
+    rows, expected = buffers.ring(ROW, CAPACITY, BLOCK), deque(maxlen=CAPACITY)
+    for index in range(num_blocks):
+        rows = write(rows, block(index), jnp.int32(index))
+        expected.extend(np.asarray(block(index)["t"]).tolist())
+    return rows, expected
+
+
+def test_an_empty_ring_has_the_shape_and_dtype_of_its_rows():
+    rows = buffers.ring(ROW, CAPACITY, BLOCK)
+    assert (rows["t"].shape, rows["t"].dtype) == ((CAPACITY,), jnp.int32)
+    assert (rows["x"].shape, rows["x"].dtype) == ((CAPACITY, 2, 5), jnp.float32)
+
+
+@pytest.mark.parametrize("num_blocks", [1, 3, 4, 5, 11])
+def test_holds_the_newest_rows(num_blocks):
+    rows, expected = after(num_blocks)
+    held = sorted(np.asarray(rows["t"]).tolist())
+    zeros = [0] * (CAPACITY - len(expected))  # not written yet
+    assert held == sorted(zeros + list(expected))
+
+
+@pytest.mark.parametrize("num_blocks", [1, 2, 4, 5, 7])
+def test_draws_rows_whose_successor_is_stored_uniformly(num_blocks):
+    rows, expected = after(num_blocks)
+    times = sample_times(jax.random.key(0), rows, BLOCK, jnp.int32(num_blocks - 1), 6000)
+    drawn = np.asarray(buffers.take(rows, times)["t"])
+    following = np.asarray(buffers.take(rows, times + 1)["t"])
+    np.testing.assert_array_equal(following, drawn + 1)
+    allowed = list(expected)[:-1]  # the newest row has no successor yet
+    assert set(drawn.tolist()) == set(allowed)
+    counts = [np.sum(drawn == t) for t in allowed]
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_the_seam_is_crossed():
+    """After 5 blocks the newest are at the front; row 11, at the end, is followed by row 12."""
+    rows, _ = after(5)
+    np.testing.assert_array_equal(rows["t"][:4], [12, 13, 14, 3])
+    assert rows["t"][CAPACITY - 1] == 11
+    assert buffers.take(rows, jnp.array([CAPACITY]))["t"] == 12
+
+
+def test_take_picks_one_environment_and_agent():
+    rows, _ = after(2)
+    taken = buffers.take({"x": rows["x"]}, jnp.array([1, 5]), jnp.array([0, 1]), jnp.array([4, 2]))
+    np.testing.assert_array_equal(taken["x"], [104.0, 512.0])
+
+
+def test_runs_that_share_the_index_are_stored_apart():
+    one = buffers.ring({"t": ROW["t"]}, 6, BLOCK)
+    many = jax.tree.map(lambda x: jnp.stack([x, x + 7]), one)
+    blocks = {"t": jnp.array([[1, 2, 3], [4, 5, 6]])}
+    stored = jax.vmap(buffers.write, (0, 0, None))(many, blocks, jnp.int32(1))
+    np.testing.assert_array_equal(stored["t"], [[0, 0, 0, 1, 2, 3], [7, 7, 7, 4, 5, 6]])
+
+
+def test_writing_keeps_dtypes():
+    rows = write(buffers.ring(ROW, CAPACITY, BLOCK), jax.tree.map(
+        lambda x: x.astype(jnp.float16), block(0)), jnp.int32(0))  # fmt: skip
+    assert (rows["t"].dtype, rows["x"].dtype) == (jnp.int32, jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "length", "message"),
+    [
+        (10, 3, r"capacity: expected at least 2 and a multiple of the block \(3\), got 10"),
+        (1, 1, "capacity: expected at least 2"),
+        (0, 3, "capacity: expected at least 2"),
+        (4, 0, "block: expected at least 1, got 0"),
+    ],
+)
+def test_a_ring_that_cannot_be_is_refused(capacity, length, message):
+    with pytest.raises(ValueError, match=message):
+        buffers.ring(ROW, capacity, length)

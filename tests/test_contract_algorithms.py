@@ -1,0 +1,286 @@
+"""What every learner promises: one program however numbers vary, exact resumption, honest runs.
+
+A new entry of ALGORITHMS needs a line in `FITTING`; all that follows then applies to it.
+"""
+
+import dataclasses
+import re
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from probes import DyingAgents, MixedGroups
+
+from jaxmarl_core import hparams as hp
+from jaxmarl_core.algos import ALGORITHMS
+from jaxmarl_core.envs import battle, matrix_game
+from jaxmarl_core.registry import config_type, make_algorithm
+from jaxmarl_core.sweep import pad, pairs, run_mesh, sharded, sweep
+from jaxmarl_core.train import Schedule, make_train
+
+# Episodes of 3 steps take 4 rows, so that one ends in every rollout of 4: no metric is ever NaN.
+SKIRMISH = lambda: battle(map_size=12, num_red=4, num_blue=4, max_steps=3, damage=5.0)
+MEMORY_GAME = lambda: matrix_game("coordination", num_rounds=3, memory=True)
+TINY_PPO = {
+    "num_envs": 2,
+    "rollout_length": 4,
+    "num_epochs": 2,
+    "num_minibatches": 2,
+    "hidden": (4,),
+}
+TINY_Q = {
+    "rollout_length": 4,
+    "buffer_length": 8,
+    "batch_size": 6,
+    "num_gradient_steps": 2,
+    "channels": (2,),
+    "hidden": (4,),
+    "mean_action_hidden": (4,),
+    "head_hidden": (4,),
+}
+PROGRAM_OF_THE_PAPER = {
+    "exploration": "greedy",
+    "target": "double",
+    "mean_action": "previous",
+    "ends": "mask",
+    "self_play": "lagged",
+}
+
+# algorithm -> name of the case -> (environment builder, config)
+FITTING = {
+    "il": {"battle, lagged": (SKIRMISH, TINY_Q | PROGRAM_OF_THE_PAPER)},
+    "ippo": {
+        "battle": (SKIRMISH, TINY_PPO),
+        "unshared": (lambda: MixedGroups(3), TINY_PPO | {"share": "none"}),
+        "recurrent": (MEMORY_GAME, TINY_PPO | {"memory_size": 3}),
+    },
+    "mfq": {"battle": (SKIRMISH, TINY_Q)},
+    "q_learning": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+}
+CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
+
+NUM_UPDATES, NUM_DEVICES = 6, 8
+FLAWED = 5  # the run that is told to diverge
+
+
+class Programs(NamedTuple):
+    """An algorithm and its compiled programs, of 8 runs spread over 8 devices."""
+
+    env: Any
+    algorithm: Any
+    keys: jax.Array  # [2]
+    rows: Any  # leaves [4]: every hparam takes four values
+    start: Any  # key, hparams -> state
+    whole: Any  # key, state, hparams, first -> state, metrics of 6 updates
+    half: Any  # the same of 3 updates
+
+
+def four_values(defaults):
+    """Rows of hparams in which every one of them varies, and stays in its range."""
+
+    def values(field):
+        value = getattr(defaults, field.name)
+        low, high = field.metadata["low"], field.metadata["high"]
+        return np.clip(np.array([1.0, 0.9, 0.8, 0.7]) * value, low, high)
+
+    return hp.rows(defaults, **{f.name: values(f) for f in dataclasses.fields(defaults)})
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))
+def programs(request):
+    name, case = request.param
+    build, config = FITTING[name][case]
+    env = build()
+    algorithm = make_algorithm(name, env, **config)
+    assert len(jax.devices()) >= NUM_DEVICES, "the tests want eight devices, see the Makefile"
+    mesh = run_mesh(jax.devices()[:NUM_DEVICES])
+    _, whole = make_train(algorithm, env, Schedule(NUM_UPDATES))
+    _, half = make_train(algorithm, env, Schedule(NUM_UPDATES // 2))
+    return Programs(
+        env,
+        algorithm,
+        jax.random.split(jax.random.key(0), 2),
+        four_values(algorithm.hparams),
+        sharded(algorithm.init, mesh, (0, 0)),
+        sharded(whole, mesh, (0, 0, 0, None)),
+        sharded(half, mesh, (0, 0, 0, None)),
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(programs):
+    """(keys, states, hparams) of 8 runs, every row with every key, as `train` starts them."""
+    keys, rows = pairs(programs.keys, programs.rows)
+    split = jax.vmap(jax.random.split)(keys)
+    return split[:, 1], programs.start(split[:, 0], rows), rows
+
+
+@pytest.fixture(scope="module")
+def unbroken(programs, runs):
+    """(states, metrics) of 6 updates, as NumPy arrays; typed keys as their data."""
+    return host(programs.whole(*runs, jnp.int32(0)))
+
+
+def host(tree):
+    raw = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+    return jax.tree.map(lambda x: np.asarray(raw(x)), tree)
+
+
+def assert_equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(np.testing.assert_array_equal, host(a), host(b))
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_every_algorithm_has_an_environment_it_is_tested_in(name):
+    assert FITTING.get(name), f"{name} is registered: add an environment for it to FITTING"
+
+
+def test_compiles_once_however_hparams_vary(programs, runs, unbroken):
+    keys, state, rows = runs
+    for name in hp.names(rows):
+        other = rows.replace(**{name: getattr(rows, name)[::-1]})
+        programs.whole(keys, state, other, jnp.int32(0))
+    assert programs.whole._cache_size() == 1
+
+
+def test_hparams_matter(programs, runs, unbroken):
+    """Runs 0 and 6 have the same key and different rows, and learn different things."""
+    assert_equal(runs[0][0], runs[0][6])
+    assert any((leaf[0] != leaf[6]).any() for leaf in jax.tree.leaves(unbroken[0].params))
+
+
+def test_state_keeps_its_structure(programs):
+    key, row = jax.random.key(0), hp.row(programs.rows, 0)
+    before = jax.eval_shape(programs.algorithm.init, key, row)
+    after, metrics = jax.eval_shape(programs.algorithm.update, key, before, row, jnp.int32(0))
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    kinds = lambda tree: [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)]
+    assert kinds(before) == kinds(after)
+    assert {(x.shape, x.dtype) for x in metrics.values()} == {((), jnp.dtype("float32"))}
+
+
+def test_metrics_are_finite(programs, unbroken):
+    _, metrics = unbroken
+    for name, figures in metrics.items():
+        assert figures.shape == (8, NUM_UPDATES), name
+        assert np.isfinite(figures).all(), name
+    np.testing.assert_array_equal(metrics["finite"], 1)
+
+
+def test_resumes_exactly(programs, runs, unbroken):
+    keys, state, rows = runs
+    state, first = programs.half(keys, state, rows, jnp.int32(0))
+    resumed, second = programs.half(keys, state, rows, jnp.int32(NUM_UPDATES // 2))
+    assert_equal(resumed, unbroken[0])
+    joined = {name: np.concatenate([first[name], second[name]], axis=1) for name in first}
+    assert_equal(joined, unbroken[1])
+    # the number of the update is what tells the halves apart; else this would prove little
+    repeated, _ = programs.half(keys, state, rows, jnp.int32(0))
+    leaves = zip(jax.tree.leaves(host(repeated)), jax.tree.leaves(unbroken[0]))
+    assert any((a != b).any() for a, b in leaves)
+
+
+def test_sharding_changes_rounding_only(programs, unbroken):
+    """Another program rounds differently, and one flipped action sends a run its own way."""
+    train, _ = make_train(programs.algorithm, programs.env, Schedule(NUM_UPDATES))
+    _, metrics = sweep(train, programs.keys, programs.rows, run_mesh(jax.devices()[:1]))
+    together = []
+    for name, one in host(metrics).items():
+        assert one.shape == (4, 2, NUM_UPDATES), name
+        eight = unbroken[1][name].reshape(one.shape)
+        if name.startswith("episode_"):  # played before anything was learned
+            np.testing.assert_allclose(one[..., 0], eight[..., 0], rtol=1e-6, err_msg=name)
+            together.append(np.isclose(one, eight, rtol=1e-5).all(-1))
+    assert np.mean(together) > 0.7  # runs that never parted
+
+
+def test_runs_are_spread_over_the_devices(programs, runs):
+    for leaf in jax.tree.leaves(programs.whole(*runs, jnp.int32(0))):
+        assert len(leaf.sharding.device_set) == NUM_DEVICES
+
+
+def test_a_run_that_diverges_leaves_the_others_alone(programs, runs, unbroken):
+    keys, state, rows = runs
+    rows = rows.replace(learning_rate=rows.learning_rate.at[FLAWED].set(jnp.inf))
+    _, metrics = host(programs.whole(keys, state, rows, jnp.int32(0)))
+    others = np.arange(8) != FLAWED
+    for name, figures in metrics.items():
+        np.testing.assert_array_equal(figures[others], unbroken[1][name][others], err_msg=name)
+    assert metrics["finite"][FLAWED, -1] == 0
+    fell = np.diff(metrics["finite"][FLAWED])
+    assert (fell <= 0).all(), "once diverged, a run stays so"
+
+
+def test_acts_inside_its_spaces(programs, runs):
+    env, policy = programs.env, programs.algorithm.policy
+    params = jax.tree.map(lambda x: x[0], runs[1].params)
+    timestep = runs[1].play.timestep
+    while timestep.last.ndim:  # of run 0, and of its environment 0 if it plays several
+        timestep = jax.tree.map(lambda x: x[0], timestep)
+
+    @jax.jit
+    def play(key):
+        results = {}
+        for mode in ("act", "greedy"):
+            choose = getattr(policy, mode)
+            actions, memory = choose(params, key, timestep, policy.memory())
+            results[mode] = actions, memory, *choose(params, key, timestep, memory)
+        return results
+
+    results = play(jax.random.key(3))
+    shapes = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+    for first, memory, second, after in results.values():
+        for name, group in env.groups.items():
+            for chosen in (first[name], second[name]):
+                assert chosen.shape == (group.size, *group.action.shape)
+                assert chosen.dtype == group.action.dtype
+                assert group.action.contains(chosen)
+                if name in timestep.action_mask:
+                    mask = np.asarray(timestep.action_mask[name])
+                    assert mask[np.arange(group.size), chosen].all()
+        assert shapes(memory) == shapes(after) == shapes(policy.memory())
+    assert_equal(play(jax.random.key(4))["greedy"], results["greedy"])  # whatever the key
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [(name, f) for name in sorted(ALGORITHMS) for f in dataclasses.fields(config_type(name))],
+    ids=lambda x: getattr(x, "name", x),
+)
+def test_an_illegal_config_names_its_field(name, field):
+    """Refused as soon as it is written down: nothing has been built yet."""
+    wrong = {int: -1, str: "nonsense", tuple: (0,)}[type(field.default)]
+    with pytest.raises(
+        ValueError, match=f"^{field.name}: expected .* got .*{re.escape(str(wrong))}"
+    ):
+        config_type(name)(**{field.name: wrong})
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_an_unknown_option_names_the_nearest(name):
+    with pytest.raises(ValueError, match=r"rollout_lenght'; did you mean 'rollout_length'"):
+        make_algorithm(name, DyingAgents(), rollout_lenght=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "why"),
+    [
+        ("mfq", DyingAgents(), "mfq: needs a mean-field environment"),
+        ("mfq", MixedGroups(), 'needs discrete actions, group "aimer"'),
+        ("il", MixedGroups(), 'needs discrete actions, group "aimer"'),
+        ("q_learning", MixedGroups(), 'needs discrete observations, group "aimer"'),
+    ],
+)
+def test_an_environment_that_does_not_fit_is_refused(name, env, why):
+    with pytest.raises(ValueError, match=why):
+        make_algorithm(name, env)
+
+
+def test_padding_is_no_run():
+    """Three runs on eight devices: the filling is computed and dropped."""
+    rows = hp.grid(ALGORITHMS["q_learning"](MEMORY_GAME()).hparams, gamma=[0.1, 0.2, 0.3])
+    padded = pad(rows, NUM_DEVICES)
+    np.testing.assert_allclose(padded.gamma, [0.1, 0.2] + [0.3] * 6)
