@@ -7,6 +7,7 @@ repeat until nothing changes. A strike depends only on strikes of lower rank, so
 is unique, and it is what the sequential game plays.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -71,19 +72,19 @@ def resolve_attacks(
     striking = intent == NUM_MOVES + jnp.arange(NUM_ATTACKS)[:, None]
     striking &= (attacker < num_red) != (index < num_red)
     attacker_rank = jnp.where(striking, rank[attacker], NEVER)
-    earlier = attacker_rank[:, None] < attacker_rank  # [8 of the earlier, 8, N]
     fatal = _fatal_blow(hp, damage)
 
     def correct(loop):
         strikes = loop[0]
-        landing = striking & strikes[attacker]
-        place = 1 + jnp.sum(earlier & landing[:, None], 0)  # [8, N], 1 for the first blow
-        death = jnp.min(jnp.where(landing & (place == fatal), attacker_rank, NEVER), 0)
+        blow = jnp.where(strikes[attacker], attacker_rank, NEVER)  # [8, N], its turn
+        # Spelled out side by side, which XLA makes one vectorised loop of; a reduction it does not.
+        place = 1 + sum(other < blow for other in blow)  # 1 for the first blow that falls
+        death = reduce(jnp.minimum, jnp.where(place == fatal, blow, NEVER))
+        blows = sum(turn < NEVER for turn in blow)
         corrected = attacking & (rank < death)
-        blows = jnp.sum(landing, 0)
         return corrected, death, blows, jnp.any(corrected != strikes)
 
-    start = (attacking, jnp.zeros_like(rank), jnp.zeros_like(rank), jnp.bool_(True))
+    start = (attacking, jnp.zeros_like(rank), jnp.zeros_like(index), jnp.bool_(True))
     strikes, death, blows, _ = lax.while_loop(lambda loop: loop[-1], correct, start)
     victim, _ = unpack(occupant[cell + reach[action]])  # [N]
     on_enemy = strikes & (victim >= 0) & ((victim < num_red) != (index < num_red))
