@@ -166,7 +166,7 @@ noisy_chaser = partial(chase, noise=0.2)
 @pytest.mark.parametrize(
     ("name", "red", "blue", "num_games", "steps"),
     [
-        ("random_vs_random", random_play, random_play, 100, 400),
+        ("random_vs_random", random_play, random_play, 60, 400),
         pytest.param(*("chase_vs_random", chaser, random_play, 100, 110), marks=pytest.mark.slow),
         pytest.param(
             *("chase20_vs_chase20", noisy_chaser, noisy_chaser, 100, 90), marks=pytest.mark.slow
