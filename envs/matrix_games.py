@@ -123,31 +123,30 @@ class RepeatedGame(StateEnvironment):
         parts = jnp.split(per_agent, np.cumsum(sizes)[:-1])
         return dict(zip(self.groups, parts))
 
-    def render(self, state: GameState) -> np.ndarray:
-        """Returns the payoff table as an image [H, W, 3] uint8, on the host.
+    def render(self, state: GameState) -> jax.Array:
+        """Returns the payoff table as an image [H, W, 3] uint8.
 
         A cell per joint action (player 0 downwards, all others across), in as many stripes as
         payoffs differ: red for the lowest payoff, green for the highest. White frames the last
         joint action.
         """
         side, gap = 36, 3
-        payoffs = np.asarray(self.payoffs)[: 1 if self.is_team else None]
+        payoffs = self.payoffs[: 1 if self.is_team else None]
         low, high = payoffs.min(), payoffs.max()
-        share = (payoffs - low) / max(high - low, 1e-9)
+        share = (payoffs - low) / jnp.maximum(high - low, 1e-9)
         share = share.reshape(len(payoffs), self.num_actions[0], -1)
-        rows, columns = share.shape[1:]
-        image = np.full((rows * side, columns * side, 3), 24, np.uint8)
-        played = int(self._index(state.action)) if int(state.round) else -1
-        stripe = (side - 2 * gap) // len(payoffs)
-        for row, column in np.ndindex(rows, columns):
-            top, left = row * side, column * side
-            if row * columns + column == played:
-                image[top : top + side, left : left + side] = 255
-            for player in range(len(payoffs)):
-                x, start = share[player, row, column], left + gap + player * stripe
-                colour = (40 + 180 * (1 - x), 40 + 150 * x, 70)
-                image[top + gap : top + side - gap, start : start + stripe] = colour
-        return image
+
+        num_rows, num_columns = share.shape[1:]
+        y, x = np.indices((num_rows * side, num_columns * side))
+        row, column, top, left = y // side, x // side, y % side, x % side
+        player = (left - gap) // ((side - 2 * gap) // len(payoffs))
+        in_stripe = (gap <= top) & (top < side - gap) & (player >= 0) & (player < len(payoffs))
+        value = share[player.clip(0, len(payoffs) - 1), row, column]
+
+        colour = jnp.stack([40 + 180 * (1 - value), 40 + 150 * value, jnp.full(y.shape, 70.0)], -1)
+        played = jnp.where(state.round > 0, self._index(state.action), -1)
+        ground = jnp.where(row * num_columns + column == played, 255.0, 24.0)
+        return jnp.where(in_stripe[..., None], colour, ground[..., None]).astype(jnp.uint8)
 
 
 def _table(name: str, values: Any) -> np.ndarray:

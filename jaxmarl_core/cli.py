@@ -148,7 +148,7 @@ def _go(spec: Spec, out: Path | None, resume: bool, quiet: bool, line: str) -> N
     try:
         folder = run(spec, out, resume, quiet)
     except Stopped as stopped:
-        where = f" --out {out}" if out else ""
+        where = f" --out {out}" if out and "--out" not in line else ""
         line = line.replace(" --resume", "")
         CONSOLE.print(f"{stopped}; all is saved. To go on:\n  {line}{where} --resume", markup=False)
         raise SystemExit(130) from None

@@ -21,7 +21,7 @@ def environment_options(name: str) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(builder).parameters)
 
 
-def make_environment(name: str, **options: Any) -> Environment:
+def make_environment(name: str, /, **options: Any) -> Environment:
     """Returns the environment of that name.
 
     Raises:
@@ -39,7 +39,7 @@ def config_type(name: str) -> type:
     return type(inspect.signature(builder).parameters["config"].default)
 
 
-def make_algorithm(name: str, env: Environment, **config: Any) -> Algorithm:
+def make_algorithm(name: str, env: Environment, /, **config: Any) -> Algorithm:
     """Returns the algorithm of that name for an environment.
 
     Raises:

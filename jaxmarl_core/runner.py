@@ -53,11 +53,11 @@ def run(
     """
     choices = variants(spec)
     out = Path(out) if out else _default_folder(spec, resume)
+    todo = list(parts.cut(spec, choices, out))
     if resume:
         _check_same(spec, from_dict(tracking.read_spec(out)), out)
     else:
         tracking.create(out, spec.to_dict())
-    todo = list(parts.cut(spec, choices, out))
     total = sum(len(part.index) for part in todo) * spec.updates
     with _graceful() as stop, Progress(total, _done(todo), console=_console(quiet)) as progress:
         for number, part in enumerate(todo, 1):

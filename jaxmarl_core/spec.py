@@ -42,7 +42,7 @@ from jaxmarl_core import hparams as hp
 from jaxmarl_core.lookup import require, unknown
 from jaxmarl_core.policies import opponent
 from jaxmarl_core.registry import make_algorithm, make_environment
-from jaxmarl_core.train import Schedule
+from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -89,6 +89,7 @@ class Spec:
             if name not in GRIDS:
                 raise ValueError(unknown("grid", name, GRIDS))
         for kind, axes in self.grid.items():
+            require(isinstance(axes, Mapping), f"grid.{kind}", "a table of lists", axes)
             for name, axis in axes.items():
                 ok = isinstance(axis, list | tuple) and len(axis) > 0
                 require(ok, f"grid.{kind}.{name}", "a list of values", axis)
@@ -184,6 +185,8 @@ def _variant(spec: Spec, point: Mapping[tuple[str, str], Any]) -> Variant:
     for group in evaluation.opponents:
         if group not in env.groups:
             raise ValueError(unknown("evaluation.opponents", group, env.groups))
+    for name in evaluation.opponents.values():
+        require(isinstance(name, str), "evaluation.opponents", "names", repr(name))
     players = {group: opponent(name, env) for group, name in evaluation.opponents.items()}
     schedule = Schedule(
         spec.updates,
@@ -193,6 +196,7 @@ def _variant(spec: Spec, point: Mapping[tuple[str, str], Any]) -> Variant:
         players,
         evaluation.greedy,
     )
+    make_train(algorithm, env, schedule)  # refuses an impossible schedule
     static = {name: value for (_, name), value in point.items()}
     return Variant(static, env, algorithm, schedule, _hparam_rows(spec, algorithm.hparams))
 
@@ -202,14 +206,26 @@ def _hparam_rows(spec: Spec, defaults: Any) -> Any:
     for name in spec.hparams:
         if name not in hp.names(defaults):
             raise ValueError(unknown("hparams", name, hp.names(defaults)))
-    fixed = defaults.replace(**{name: float(value) for name, value in spec.hparams.items()})
+    fixed = {name: _number(f"hparams.{name}", value) for name, value in spec.hparams.items()}
+    fixed = defaults.replace(**fixed)
     hp.check(fixed)
     if not spec.random:
-        return hp.grid(fixed, **spec.grid.get("hparams", {}))
+        axes = spec.grid.get("hparams", {})
+        axes = {n: [_number(f"grid.hparams.{n}", x) for x in axis] for n, axis in axes.items()}
+        return hp.grid(fixed, **axes)
     ranges = dict(spec.random)
     num, seed = ranges.pop("num", None), ranges.pop("seed", 0)
-    require(isinstance(num, int) and num >= 1, "random.num", "at least 1", num)
+    counts = isinstance(num, int) and not isinstance(num, bool) and num >= 1
+    require(counts, "random.num", "at least 1", num)
     for name, ends in ranges.items():
         pair = isinstance(ends, list | tuple) and len(ends) == 2
         require(pair, f"random.{name}", "a range [low, high]", ends)
-    return hp.sample(jax.random.key(seed), fixed, num, **{n: tuple(r) for n, r in ranges.items()})
+        ranges[name] = tuple(_number(f"random.{name}", end) for end in ends)
+    return hp.sample(jax.random.key(seed), fixed, num, **ranges)
+
+
+def _number(name: str, value: Any) -> float:
+    """Returns the value as a float; raises TypeError if it is none."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    return float(value)

@@ -248,7 +248,7 @@ def test_render_frames_what_was_played():
     after = env.render(env.step(KEY, state, split(env, [1, 2]))[0])
     assert before.shape == after.shape == (108, 108, 3)
     assert before.dtype == np.uint8
-    changed = (before != after).any(-1)
+    changed = np.array((before != after).any(-1))
     assert changed[36:72, 72:].any()
     changed[36:72, 72:] = False
     assert not changed.any()

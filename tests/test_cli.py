@@ -1,0 +1,155 @@
+"""The command line, called as from a shell: what it prints, writes and exits with."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from jaxmarl_core import tracking
+from jaxmarl_core.cli import main
+
+FEW = ["--updates", "2", "--segment", "1", "--quiet", "--config.rollout-length", "4"]
+
+
+def called(capsys, *arguments):
+    """(exit code, standard output, standard error) of a command."""
+    try:
+        main([str(a) for a in arguments])
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def toml(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.toml"
+    path.write_text(
+        'algorithm = "q_learning"\nenvironment = "matrix_game"\nupdates = 2\nseeds = 2\n'
+        "[config]\nrollout_length = 4\n[grid.hparams]\nlearning_rate = [0.1, 0.2]\n"
+    )
+    return path
+
+
+def test_list_shows_what_there_is(capsys):
+    code, out, _ = called(capsys, "list")
+    assert code == 0
+    for name in ("mfq", "ippo", "q_learning", "il", "battle", "matrix_game"):
+        assert name in out
+
+
+def test_sweep_writes_a_report_and_a_table(capsys, toml, tmp_path):
+    code, out, _ = called(capsys, "sweep", toml, "--quiet")
+    assert code == 0
+    assert "learning_rate" in out
+    assert (tmp_path / "runs" / "small" / "report.html").exists()
+    assert (tmp_path / "runs" / "small" / "results.csv").exists()
+
+    code, out, _ = called(capsys, "report", "runs/small")
+    assert code == 0
+    assert "report.html" in out
+
+
+def test_train_takes_options_of_both_sides(capsys, tmp_path):
+    out = tmp_path / "x"
+    code, _, err = called(
+        capsys, "train", "q_learning", "matrix_game", *FEW, "--seeds", "2", "--out", out,
+        "--hparams.learning-rate", "0.3", "--env.name", "chicken", "--env.num-rounds", "2",
+        "--evaluate-every", "2", "--against", "player_1",
+    )  # fmt: skip
+    assert code == 0, err
+    spec = json.loads((out / "spec.json").read_text())
+    assert spec["environment_options"] == {"name": "chicken", "num_rounds": 2}
+    assert spec["config"] == {"rollout_length": 4}
+    assert spec["hparams"]["learning_rate"] == 0.3
+    assert spec["hparams"]["gamma"] == 0.9
+    assert spec["evaluation"]["opponents"] == {"player_1": "random"}
+    assert (out / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["swep"], "command: .* did you mean 'sweep'"),
+        (["train", "q_lerning", "matrix_game"], "algorithm: .* did you mean 'q_learning'"),
+        (["train", "q_learning", "matrix_gme"], "environment: .* did you mean 'matrix_game'"),
+        (["train", "mfq", "matrix_game"], "mfq: needs a mean-field environment"),
+        (["train", "q_learning", "matrix_game", "--hparams.gamma", "1.5"], "gamma: expected in"),
+        (["train", "q_learning", "matrix_game", "--env.name", "chiken"], "did you mean 'chicken'"),
+        (["train", "q_learning", "matrix_game", "--seeds", "0"], "seeds: expected at least 1"),
+        (["sweep", "none.toml"], "spec: expected a TOML file"),
+        (["report", "none"], "out: expected the folder of a sweep"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = called(capsys, *arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1
+    assert re.search(message, err)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(capsys):
+    code, out, err = called(capsys, "train", "q_learning", "matrix_game", "--hparams.gama", "0.5")
+    assert code == 2
+    assert "--hparams.gamma" in out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--help"], ["sweep", "train", "report", "list"]),
+        (["sweep", "--help"], ["--resume", "--out"]),
+        (["report", "--help"], ["usage: jaxmarl-core report"]),
+        (["list", "--help"], ["usage"]),
+        (["train", "--help"], ["ALGORITHM", "q_learning", "battle"]),
+        (["train", "q_learning", "matrix_game", "--help"], ["--hparams.gamma", "--env.num-rounds"]),
+        (["train", "mfq", "battle", "--help"], ["--hparams.tau", "--env.map-size"]),
+    ],
+    ids=" ".join,
+)
+def test_help_everywhere(capsys, arguments, words):
+    code, out, _ = called(capsys, *arguments)
+    assert code == 0
+    for word in words:
+        assert word in out
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["train", "mfq"]])
+def test_too_little_said_shows_the_usage(capsys, arguments):
+    code, out, _ = called(capsys, *arguments)
+    assert code == 2
+    assert out.startswith("usage: jaxmarl-core")
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, toml, monkeypatch):
+    original = tracking.write_segment
+
+    def interrupted(*args):
+        signal.raise_signal(signal.SIGINT)
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "write_segment", interrupted)
+        code, out, _ = called(capsys, "sweep", toml, "--quiet", "--out", "there")
+    assert code == 130
+    assert "all is saved" in out
+    line = " ".join(out.split())
+    assert f"jaxmarl-core sweep {toml} --out there --resume" in line
+    code, _, err = called(capsys, "sweep", toml, "--quiet", "--out", "there", "--resume")
+    assert code == 0, err
+
+
+def test_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxmarl_core.cli", "lsit"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "did you mean 'list'" in done.stderr
