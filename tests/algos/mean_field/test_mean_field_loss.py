@@ -1,0 +1,156 @@
+"""The mean-field loss against NumPy in float64, the lagged opponent, and ends."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from probes import ConstantReward
+
+from jaxmarl_core.algos import il
+from jaxmarl_core.algos.mean_field.engine import Config, Row, follow, td_loss
+from jaxmarl_core.train import Schedule, make_train
+
+BATCH, FEATURES, ACTIONS = 40, 3, 4
+TEMPERATURE, GAMMA = 0.3, 0.9
+
+
+def q_of(weights, observation, mean_action):
+    """Linear in both, so that NumPy can follow."""
+    return observation @ weights["observation"] + mean_action @ weights["mean_action"]
+
+
+def drawn(rng):
+    """A Row and weights as NumPy arrays, with dead agents, ends and illegal actions among them."""
+    mask = rng.random((BATCH, ACTIONS)) < 0.7
+    mask[:, 1] = True
+    row = Row(
+        observation=rng.normal(size=(BATCH, FEATURES)),
+        mean_action=rng.dirichlet(np.ones(ACTIONS), BATCH),
+        action_mask=mask,
+        action=rng.integers(0, ACTIONS, BATCH),
+        reward=rng.normal(size=BATCH),
+        discount=(rng.random(BATCH) < 0.7).astype(float),
+        alive=rng.random(BATCH) < 0.7,
+        last=rng.random(BATCH) < 0.3,
+    )
+    weights = {
+        "observation": rng.normal(size=(FEATURES, ACTIONS)),
+        "mean_action": rng.normal(size=(ACTIONS, ACTIONS)),
+    }
+    return row, weights
+
+
+RNG = np.random.default_rng(0)
+(ROW, ONLINE), (NEXT, TARGET) = drawn(RNG), drawn(RNG)
+
+
+def by_hand(config, online):
+    """The loss, one transition at a time, in float64."""
+    errors = []
+    for i in range(BATCH):
+        counts = ROW.alive[i] and not ROW.last[i]
+        if config.ends == "mask":
+            counts = counts and NEXT.discount[i] > 0 and not NEXT.last[i]
+        if not counts:
+            continue
+        beside = NEXT if config.mean_action == "current" else ROW
+        q = q_of(online, ROW.observation[i], beside.mean_action[i])[ROW.action[i]]
+        legal = NEXT.action_mask[i]
+        seen = NEXT.observation[i], NEXT.mean_action[i]
+        next_q = q_of(TARGET, *seen)
+        if config.target == "mean_field":
+            weight = np.where(legal, np.exp(next_q / TEMPERATURE), 0)
+            value = (weight / weight.sum()) @ next_q
+        else:
+            value = next_q[np.where(legal, q_of(ONLINE, *seen), -np.inf).argmax()]
+        target = NEXT.reward[i] + GAMMA * NEXT.discount[i] * value
+        errors.append(0.5 * (target - q) ** 2)
+    return np.mean(errors)
+
+
+def loss_of(config, online=ONLINE, row=ROW, next_row=NEXT):
+    batch = row.replace(action=row.action.astype("i4")), next_row.replace(action=None)
+    args = jax.tree.map(jnp.asarray, (online, TARGET, batch))
+    args = jax.tree.map(lambda x: x.astype("f4") if x.dtype == np.float64 else x, args)
+    return td_loss(q_of, *args, jnp.float32(TEMPERATURE), jnp.float32(GAMMA), config)
+
+
+MODES = list(
+    itertools.product(("mean_field", "double"), ("current", "previous"), ("learn", "mask"))
+)
+
+
+@pytest.mark.parametrize(("target", "mean_action", "ends"), MODES)
+def test_loss_equals_numpy(target, mean_action, ends):
+    config = Config(target=target, mean_action=mean_action, ends=ends)
+    np.testing.assert_allclose(loss_of(config)[0], by_hand(config, ONLINE), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("target", "mean_action", "ends"), MODES)
+def test_gradient_equals_finite_differences_with_the_target_held(target, mean_action, ends):
+    config = Config(target=target, mean_action=mean_action, ends=ends)
+    gradient = jax.grad(lambda online: loss_of(config, online)[0])(
+        jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), ONLINE)
+    )
+    for name, shape in (("observation", (1, 2)), ("mean_action", (3, 0))):
+        step = np.zeros_like(ONLINE[name])
+        step[shape] = 1e-5
+        up, down = (ONLINE | {name: ONLINE[name] + sign * step} for sign in (1, -1))
+        slope = (by_hand(config, up) - by_hand(config, down)) / 2e-5
+        np.testing.assert_allclose(gradient[name][shape], slope, rtol=1e-3, atol=1e-5)
+
+
+def test_the_modes_differ():
+    """Else the cases above would prove less than they seem to."""
+    figures = [float(loss_of(Config(target=t, mean_action=m, ends=e))[0]) for t, m, e in MODES]
+    assert len({round(figure, 5) for figure in figures}) == 8
+
+
+def test_rows_of_the_dead_and_of_ends_never_matter():
+    config = Config()
+    absent = ~ROW.alive | ROW.last
+    assert 0 < absent.sum() < BATCH
+    spoilt = lambda x: np.where(absent.reshape(-1, *[1] * (x.ndim - 1)), np.nan, x)
+    row = ROW.replace(observation=spoilt(ROW.observation))
+    following = NEXT.replace(reward=spoilt(NEXT.reward))
+    clean, dirty = loss_of(config), loss_of(config, row=row, next_row=following)
+    np.testing.assert_array_equal(clean, dirty)
+
+
+@pytest.mark.parametrize(
+    ("returns", "last", "follows"),
+    [
+        ([[1.0, 0.0], [3.0, 2.0]], [False, True], True),
+        ([[1.0, 0.0], [2.0, 3.0]], [False, True], False),  # lost
+        ([[1.0, 0.0], [2.0, 2.0]], [False, True], False),  # drawn
+        ([[5.0, 0.0], [6.0, 0.0]], [False, False], False),  # ahead, but not over
+        ([[5.0, 0.0], [2.0, 9.0]], [True, True], True),  # one of two won
+    ],
+)
+def test_the_opponent_follows_a_learner_that_won(returns, last, follows):
+    old, new = {"w": jnp.float32(2)}, {"w": jnp.float32(12)}
+    moved = follow(old, new, jnp.array(returns), jnp.array(last))["w"]
+    np.testing.assert_allclose(moved, 11.9 if follows else 2.0, rtol=1e-6)  # 0.99 of the way
+
+
+@pytest.mark.parametrize(
+    ("truncate", "ends", "value"),
+    [(True, "learn", 10.0), (False, "learn", 1 / 0.28), (False, "mask", 10.0)],
+)
+def test_a_time_limit_is_no_end(truncate, ends, value):
+    """gamma 0.9. Cut off, or never told of the end: q = 1 / (1 - 0.9).
+
+    Told: one transition in five ends, and all look alike, so q = 1 + 0.9 * 4/5 q.
+    """
+    env = ConstantReward(1, 5, truncate)
+    config = Config(
+        num_envs=2, rollout_length=6, buffer_length=48, batch_size=128, num_gradient_steps=8,
+        hidden=(4,), head_hidden=(4,), ends=ends,
+    )  # fmt: skip
+    algorithm = il(env, config)
+    train, _ = make_train(algorithm, env, Schedule(300))
+    hparams = algorithm.hparams.replace(learning_rate=5e-3, gamma=0.9, tau=0.05, temperature=0.01)
+    _, metrics = jax.jit(train)(jax.random.key(0), hparams)
+    np.testing.assert_allclose(metrics["q"][-50:].mean(), value, rtol=0.03)

@@ -1,0 +1,59 @@
+"""What the dead see and are paid changes nothing that is learned, bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+from probes import DyingAgents
+
+from jaxmarl_core.algos import il, ippo
+from jaxmarl_core.algos.mean_field import engine as mean_field
+from jaxmarl_core.algos.on_policy import engine as on_policy
+from jaxmarl_core.train import Schedule, make_train
+
+
+@struct.dataclass
+class Haunted(DyingAgents):
+    """The dead are paid `noise` and see `vision`: 0, as they should, or 1, as the living.
+
+    All rewards are multiplied by `pay`.
+    """
+
+    vision: int = 0
+    pay: float = 1.0
+
+    def observe(self, state):
+        timestep = DyingAgents.observe(self, state)
+        seen = jnp.where(timestep.alive["agents"], 1, self.vision).astype(jnp.int32)
+        reward = self.pay * timestep.reward["agents"]
+        return timestep.replace(observation={"agents": seen}, reward={"agents": reward})
+
+
+PPO = {"num_envs": 4, "rollout_length": 8, "num_minibatches": 2, "hidden": (4,)}
+LEARNERS = {
+    "ippo": lambda env: ippo(env, on_policy.Config(**PPO)),
+    "ippo, unshared": lambda env: ippo(env, on_policy.Config(**PPO, share="none")),
+    "il": lambda env: il(
+        env,
+        mean_field.Config(
+            rollout_length=8, buffer_length=16, batch_size=32, hidden=(4,), head_hidden=(4,)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_dead_teach_nothing(name):
+    @jax.jit
+    def learn(noise, vision, pay):  # leaves of the environment: one program for all of them
+        env = Haunted(noise=noise, vision=vision, pay=pay)
+        algorithm = LEARNERS[name](env)
+        train, _ = make_train(algorithm, env, Schedule(5))
+        state, _ = train(jax.random.key(0), algorithm.hparams)
+        return state.params
+
+    quiet, loud, generous = learn(-100.0, 0, 1.0), learn(7.0, 1, 1.0), learn(-100.0, 0, 2.0)
+    jax.tree.map(np.testing.assert_array_equal, quiet, loud)
+    pairs = zip(jax.tree.leaves(quiet), jax.tree.leaves(generous))
+    assert any((a != b).any() for a, b in pairs), "what the living are paid does matter"
