@@ -3,7 +3,9 @@
 A row holds what one step of B environments showed and did. Each update writes a block of
 consecutive rows; a transition is row t with row t+1, so that no observation is stored twice. The
 slot is computed from the number of the update, which all runs of a sweep share: under `vmap` the
-write stays one in-place slice.
+write stays one in-place slice. For 8 runs on two CPU cores, writing 16 rows of a 64-agent battle
+and drawing 256 transitions takes 8 ms here, 33 ms with flashbax's trajectory buffer and 27 ms with
+its item buffer, whose write is a scatter where runs are batched (`experiments/bench_replay.py`).
 """
 
 from typing import Any
