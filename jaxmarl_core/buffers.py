@@ -49,6 +49,53 @@ def write(rows: Any, block: Any, index: jax.Array) -> Any:
     return jax.tree.map(one, rows, block)
 
 
+def slot(rows: Any, index: jax.Array, length: int) -> jax.Array:
+    """Returns [] int32, the position of the first row of block number `index`."""
+    return (index * length) % len(jax.tree.leaves(rows)[0])
+
+
+def put(rows: Any, row: Any, time: jax.Array, agent: int = 0) -> Any:
+    """Returns the ring with one row, or some agents' part of it, written at position `time`.
+
+    Args:
+      rows: leaves [capacity, B, n, ...].
+      row: leaves [B, m, ...] with m <= n.
+      time: [] int32; `slot` plus the number of the step.
+      agent: the first of the m agents, static.
+    """
+
+    def one(stored, new):
+        return _put(stored, new[None].astype(stored.dtype), time, 0, agent)
+
+    return jax.tree.map(one, rows, row)
+
+
+def _put(stored: jax.Array, new: jax.Array, time: jax.Array, axis: int, agent: int) -> jax.Array:
+    """Writes a slice at `time` of `axis` and at `agent`, two axes on; any leading axes."""
+
+    # By itself, vmap makes a scatter of a slice that is written, with a mask and copies. Where the
+    # position is the same in the whole batch, it stays a slice: that of one more leading axis.
+    @jax.custom_batching.custom_vmap
+    def write(stored, new, time):
+        start = [jnp.int32(0)] * stored.ndim
+        start[axis], start[axis + 2] = time.astype(jnp.int32), jnp.int32(agent)
+        return jax.lax.dynamic_update_slice(stored, new, start)
+
+    @write.def_vmap
+    def _(size, batched, stored, new, time):
+        stored, new = (
+            x if is_batched else jnp.broadcast_to(x, (size, *x.shape))
+            for x, is_batched in zip((stored, new), batched)
+        )
+        if not batched[2]:
+            return _put(stored, new, time, axis + 1, agent), True
+        start = lambda t: [t if i == axis else agent * (i == axis + 2) for i in range(new.ndim - 1)]
+        one = lambda s, n, t: jax.lax.dynamic_update_slice(s, n, start(t))
+        return jax.vmap(one)(stored, new, time), True
+
+    return write(stored, new, time)
+
+
 def sample_times(key: jax.Array, rows: Any, length: int, index: jax.Array, size: int) -> jax.Array:
     """Returns [size] int32, positions of stored rows whose successor is stored too, uniformly.
 

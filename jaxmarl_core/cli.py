@@ -6,13 +6,16 @@ jaxmarl-core report runs/battle_mfq
 jaxmarl-core list
 """
 
+import contextlib
 import dataclasses
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -70,7 +73,7 @@ def train(arguments: Sequence[str]) -> None:
     names = [a for a in arguments[:2] if not a.startswith("-")]
     if len(names) < 2:
         algorithms, environments = sorted(registry.ALGORITHMS), sorted(registry.ENVIRONMENTS)
-        CONSOLE.print("usage: jaxmarl-core train ALGORITHM ENVIRONMENT [options]\n")
+        CONSOLE.print("usage: jaxmarl-core train ALGORITHM ENVIRONMENT [options]\n", markup=False)
         CONSOLE.print(f"  ALGORITHM    {', '.join(algorithms)}")
         CONSOLE.print(f"  ENVIRONMENT  {', '.join(environments)}\n")
         CONSOLE.print("Options depend on both: jaxmarl-core train mfq battle --help", markup=False)
@@ -104,6 +107,22 @@ def train(arguments: Sequence[str]) -> None:
     _go(spec, asked.out, asked.resume, asked.quiet, line)
 
 
+TRAIN_OPTIONS = (
+    ("seeds", int, 1, "runs, one a seed"),
+    ("first_seed", int, 0, "the lowest seed"),
+    ("updates", int, 100, "updates of each run"),
+    ("segment", int, 0, "updates between two looks at the program; 0: about fifty looks"),
+    ("objective", str, "", "the metric runs are ranked by; by default the first return measured"),
+    ("evaluate_every", int, 0, "updates between evaluations; 0: never"),
+    ("episodes", int, 16, "episodes of an evaluation"),
+    ("against", tuple[str, ...], (), "groups that an opponent plays in evaluations"),
+    ("opponent", str, "random", "who plays them"),
+    ("out", Path | None, None, "the folder to write, new; by default under runs/"),
+    ("resume", bool, False, "go on with the sweep in that folder"),
+    ("quiet", bool, False, "show no progress"),
+)
+
+
 def _train_options(algorithm: str, environment: str) -> type:
     """Returns a dataclass of all that `train` can be told about this pair, with defaults."""
     config = registry.config_type(algorithm)
@@ -115,18 +134,10 @@ def _train_options(algorithm: str, environment: str) -> type:
     return dataclasses.make_dataclass(
         "Train",
         [
-            ("seeds", int, 1),
-            ("first_seed", int, 0),
-            ("updates", int, 100),
-            ("segment", int, 0),
-            ("objective", str, ""),
-            ("evaluate_every", int, 0),
-            ("episodes", int, 16),
-            ("opponent", str, "random"),
-            ("against", tuple[str, ...], ()),
-            ("out", Path | None, None),
-            ("resume", bool, False),
-            ("quiet", bool, False),
+            *(
+                (name, Annotated[kind, tyro.conf.arg(help=text)], default)
+                for name, kind, default, text in TRAIN_OPTIONS
+            ),
             ("hparams", type(hparams), dataclasses.field(default=hparams)),
             ("config", config, dataclasses.field(default=config())),
             ("env", env, dataclasses.field(default=env())),
@@ -161,12 +172,24 @@ def _show(folder: Path) -> None:
     CONSOLE.print(f"{Path(folder) / 'report.html'}", markup=False)
 
 
+def _use_all_cores() -> None:
+    """Makes each CPU core a device, so that the runs of a sweep are spread over them.
+
+    A program of many small steps keeps one core busy; two cores do two runs at a time. Without
+    effect on accelerators, where the user has said otherwise, or once JAX has started.
+    """
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+
+
 COMMANDS = {"sweep": sweep, "train": train, "report": report, "list": list_}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; what the user got wrong is told in one line, with exit code 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _use_all_cores()
     if not arguments or arguments[0] in ("-h", "--help"):
         CONSOLE.print(f"usage: jaxmarl-core {{{','.join(COMMANDS)}}} ...\n", markup=False)
         for name, command in COMMANDS.items():

@@ -110,3 +110,39 @@ def test_writing_keeps_dtypes():
 def test_a_ring_that_cannot_be_is_refused(capacity, length, message):
     with pytest.raises(ValueError, match=message):
         buffers.ring(ROW, capacity, length)
+
+
+def test_put_writes_some_agents_of_one_row():
+    stored = {"x": jnp.zeros((6, 2, 5, 3))}  # 6 rows, 2 environments, 5 agents
+    new = {"x": jnp.arange(12.0).reshape(2, 2, 3)}
+    expected = np.zeros((6, 2, 5, 3))
+    expected[4, :, 3:5] = new["x"]
+    written = jax.jit(buffers.put, static_argnums=3)(stored, new, jnp.int32(4), 3)["x"]
+    np.testing.assert_array_equal(written, expected)
+
+
+@pytest.mark.parametrize("times", [4, [4, 1]])
+def test_put_under_vmap_writes_each_run_where_it_says(times):
+    stored = {"x": jnp.zeros((2, 6, 1, 5, 3))}
+    new = {"x": jnp.arange(12.0).reshape(2, 1, 2, 3)}
+    axis = None if np.ndim(times) == 0 else 0
+    put = jax.vmap(lambda s, n, t: buffers.put(s, n, t, 1), (0, 0, axis))
+    expected = np.zeros((2, 6, 1, 5, 3))
+    for run, time in enumerate(np.broadcast_to(times, 2)):
+        expected[run, time, :, 1:3] = new["x"][run]
+    np.testing.assert_array_equal(jax.jit(put)(stored, new, jnp.asarray(times))["x"], expected)
+
+
+def test_put_stays_a_slice_in_place_for_a_batch_of_runs():
+    stored, new = {"x": jnp.zeros((3, 8, 2, 5))}, {"x": jnp.ones((3, 2, 5))}
+    put = jax.vmap(jax.vmap(buffers.put, (0, 0, None)), (0, 0, None))
+    many = jax.tree.map(lambda x: jnp.stack([x, x]), (stored, new))
+    text = jax.jit(put).lower(*many, jnp.int32(0)).as_text()
+    assert "dynamic_update_slice" in text
+    assert "scatter" not in text
+
+
+def test_slot_is_where_a_block_begins():
+    rows = {"x": jnp.zeros((12, 1))}
+    slots = [int(buffers.slot(rows, jnp.int32(i), 4)) for i in range(4)]
+    assert slots == [0, 4, 8, 0]

@@ -33,7 +33,7 @@ from jaxmarl_core.losses import (
     td_target,
 )
 from jaxmarl_core.networks import MLP, Torso, head
-from jaxmarl_core.rollout import Play, acting, begin, rollout
+from jaxmarl_core.rollout import Play, begin
 from jaxmarl_core.spaces import Discrete, Space, zeros
 from jaxmarl_core.types import Algorithm, Environment, Policy
 from jaxmarl_core.wrappers import episode_metrics, episodic, select
@@ -110,7 +110,7 @@ class Hparams:
 
 @struct.dataclass
 class Row:
-    """What one group's replay keeps of a time step, leaves [B, n, ...]."""
+    """What the replay keeps of a time step, leaves [B, n, ...]."""
 
     observation: Any
     mean_action: jax.Array
@@ -136,7 +136,7 @@ class State:
     params: Params
     target: Any
     optimiser: Any
-    replay: dict[str, Row]  # group -> leaves [buffer_length, B, n, ...]
+    replay: Row  # leaves [buffer_length, B, n, ...], n over all groups that learn
     play: Play  # leaves [B, ...]
 
 
@@ -238,7 +238,7 @@ def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) ->
             f"{name}: needs a mean-field environment, one that answers mean_action; "
             f"got {type(env).__name__}"
         )
-    share = -(-config.batch_size // len(learners))  # of the batch, for each learning group
+    num_agents = sum(groups[group_name].size for group_name in learners)
 
     world = episodic(env)
     num_actions = first.action.num_values
@@ -286,29 +286,28 @@ def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) ->
             last=jnp.broadcast_to(timestep.last, alive.shape),
         )
 
-    def to_rows(steps):
-        """Returns group -> Row with leaves [T, B, n, ...] of a trajectory."""
-        return {
-            name: jax.vmap(jax.vmap(partial(to_row, name)))(steps.timestep, steps.actions)
-            for name in learners
-        }
+    def remember(replay, time, timestep, actions):
+        """Returns the ring with one time step of all environments written at row `time`.
+
+        The groups that learn lie side by side on the agents' axis; each is written where it lies,
+        as putting them together first would copy all they see.
+        """
+        agent = 0
+        for name in learners:
+            row = jax.vmap(partial(to_row, name))(timestep, actions)
+            replay = buffers.put(replay, row, time, agent)
+            agent += groups[name].size
+        return replay
 
     def draw(key, replay, index):
         """Returns (row, next row) of a batch of single agents' transitions, leaves [batch, ...]."""
-        batches = []
-        for i, group_name in enumerate(learners):
-            key_time, key_env, key_agent = jax.random.split(jax.random.fold_in(key, i), 3)
-            rows = replay[group_name]
-            time = buffers.sample_times(key_time, rows, config.rollout_length, index, share)
-            env_index = jax.random.randint(key_env, (share,), 0, config.num_envs)
-            agent = jax.random.randint(key_agent, (share,), 0, groups[group_name].size)
-            batches.append(
-                (
-                    buffers.take(rows, time, env_index, agent),
-                    buffers.take(rows, time + 1, env_index, agent),
-                )
-            )
-        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *batches)
+        key_time, key_env, key_agent = jax.random.split(key, 3)
+        size = config.batch_size
+        time = buffers.sample_times(key_time, replay, config.rollout_length, index, size)
+        env_index = jax.random.randint(key_env, (size,), 0, config.num_envs)
+        agent = jax.random.randint(key_agent, (size,), 0, num_agents)
+        row = buffers.take(replay, time, env_index, agent)
+        return row, buffers.take(replay, time + 1, env_index, agent)
 
     # ---- learning
 
@@ -333,24 +332,44 @@ def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) ->
         play = start(jax.random.split(key_play, config.num_envs))
         opponent = online if config.self_play == "lagged" else ()
         params = Params(online, opponent, jnp.asarray(hp.temperature, jnp.float32))
-        shapes = jax.eval_shape(lambda p: to_rows(explored(key, params, p)[1]), play)
-        row = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), shapes)
+        actions = {name: jnp.zeros((config.num_envs, g.size), int) for name, g in groups.items()}
+        row = jax.eval_shape(jax.vmap(partial(to_row, learners[0])), play.timestep, actions)
+        row = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((x.shape[0], num_agents, *x.shape[2:]), x.dtype), row
+        )
         replay = buffers.ring(row, config.buffer_length, config.rollout_length)
         return State(params, online, optimiser(hp).init(online), replay, play)
 
-    def explored(key, params, play):
-        keys = jax.random.split(key, config.num_envs)
-        on = partial(
-            rollout, env=world, act=acting(policy, params), length=config.rollout_length, memory=()
-        )
-        return jax.vmap(lambda key, play: on(key, play=play), out_axes=(0, 1))(keys, play)
+    def explore_and_remember(key, params, play, replay, index):
+        """Plays on and writes each step into the ring; returns what statistics need of it."""
+        start = buffers.slot(replay, index, config.rollout_length)
+
+        def one(key, play):
+            key_act, key_env = jax.random.split(key)
+            actions, _ = policy.act(params, key_act, play.timestep, ())
+            env_state, timestep = world.step(key_env, play.env_state, actions)
+            return Play(env_state, timestep, ()), actions
+
+        def step(carry, inputs):
+            play, replay = carry
+            t, key = inputs
+            # the observations go from here straight into the ring: stacked in between they would
+            # take fresh memory every update, which costs more than computing them
+            following, actions = jax.vmap(one)(jax.random.split(key, config.num_envs), play)
+            replay = remember(replay, start + t, play.timestep, actions)
+            seen = play.timestep.replace(observation={}, mean_action={}, state=())
+            return (following, replay), seen
+
+        inputs = jnp.arange(config.rollout_length), jax.random.split(key, config.rollout_length)
+        return jax.lax.scan(step, (play, replay), inputs)
 
     def update(key, state, hp, index):
         key_play, key_learn = jax.random.split(key)
         temperature = exponential(hp.temperature, hp.final_temperature, index / hp.anneal_updates)
         params = state.params.replace(temperature=jnp.asarray(temperature, jnp.float32))
-        play, steps = explored(key_play, params, state.play)
-        replay = buffers.write(state.replay, to_rows(steps), index)
+        (play, replay), seen = explore_and_remember(
+            key_play, params, state.play, state.replay, index
+        )
 
         keys = jax.random.split(key_learn, config.num_gradient_steps)
         one = lambda carry, key: learn(carry, key, replay, temperature, hp, index)
@@ -358,8 +377,8 @@ def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) ->
             one, (params.online, state.target, state.optimiser), keys
         )
         if config.self_play == "lagged":
-            episode, last = steps.timestep.extras["episode"], steps.timestep.last
-            opponent = follow(params.opponent, online, episode.returns, last)
+            returns = seen.extras["episode"].returns
+            opponent = follow(params.opponent, online, returns, seen.last)
             params = params.replace(opponent=opponent)
         state = State(params.replace(online=online), target, opt_state, replay, play)
         metrics = {
@@ -367,7 +386,7 @@ def mean_field_q(env: Environment, config: Config, *, uses_mean_action: bool) ->
             "q": q.mean(),
             "temperature": params.temperature,
         }
-        return state, metrics | episode_metrics(world, steps.timestep)
+        return state, metrics | episode_metrics(world, seen)
 
     env_steps = config.rollout_length * config.num_envs
     return Algorithm(init, update, policy, Hparams(), env_steps)

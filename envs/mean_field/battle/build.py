@@ -1,4 +1,4 @@
-"""The battle's presets, and the checks on what they are changed to."""
+"""The grid battle of MAgent, two armies: presets, and the checks on what they are changed to."""
 
 from jaxmarl_core.envs.mean_field.battle.environment import Battle
 from jaxmarl_core.envs.mean_field.battle.grid import Cells, starting_blocks
