@@ -66,7 +66,7 @@ def _replay(folder: Path, spec: Spec, results: Results, goal: Objective) -> Repl
     frames = np.asarray(jax.lax.map(env.render, states))
     who = f"Run {results.runs[best]['run']}, the best"
     others = ", ".join(f"{name}: {other}" for name, other in spec.evaluation.opponents.items())
-    caption = f"{who}, against {others}" if others else f"{who}, in all roles"
+    caption = f"{who}, against {others}." if others else f"{who}, in all roles."
     return Replay(frames, caption, _texts(env, jax.tree.map(np.asarray, episode)))
 
 
