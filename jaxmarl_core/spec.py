@@ -56,6 +56,11 @@ class Evaluation:
     opponents: Mapping[str, str] = field(default_factory=dict)  # group -> "random"
     greedy: bool = True
 
+    def __post_init__(self):
+        for name, low in (("every", 0), ("episodes", 1), ("length", 0)):
+            value = getattr(self, name)
+            require(value >= low, f"evaluation.{name}", f"at least {low}", value)
+
 
 @dataclass(frozen=True)
 class Spec:

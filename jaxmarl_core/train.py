@@ -61,9 +61,9 @@ def make_train(
 
     Both run `schedule.num_updates` updates and return (state, metrics) with metrics [num_updates]
     f32. `resume` starts at update number `first` [] int32. Randomness hangs on the number of the
-    update, so that a run cut into segments equals an unbroken one bit for bit: `train(key, hp)` is
-    `resume(run_key, algorithm.init(init_key, hp), hp, 0)` with `init_key, run_key` from
-    `split(key)`.
+    update, so that a run cut into segments of one program equals one that was never interrupted
+    bit for bit. `train(key, hp)` is `resume(run_key, algorithm.init(init_key, hp), hp, 0)` with
+    `init_key, run_key` from `split(key)`, up to rounding: it is another program.
 
     Beside the algorithm's own metrics there are `finite`, 1 until a parameter or a loss is no
     number, and the evaluation's as `eval_...`, NaN in updates without one.
