@@ -28,7 +28,7 @@ from jaxmarl_core.sweep import run_mesh, sharded, sweep
 from jaxmarl_core.train import Schedule, make_train
 
 SPEC = Path(__file__).with_name("battle_mfq.toml")
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 1e-3
 NUM_SEEDS, NUM_BATTLES = 4, 200
 
 

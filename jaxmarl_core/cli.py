@@ -161,7 +161,11 @@ def _go(spec: Spec, out: Path | None, resume: bool, quiet: bool, line: str) -> N
     except Stopped as stopped:
         where = f" --out {out}" if out and "--out" not in line else ""
         line = line.replace(" --resume", "")
-        CONSOLE.print(f"{stopped}; all is saved. To go on:\n  {line}{where} --resume", markup=False)
+        CONSOLE.print(
+            f"{stopped}; all is saved. To go on:\n  {line}{where} --resume",
+            markup=False,
+            soft_wrap=True,
+        )
         raise SystemExit(130) from None
     _show(folder)
 
@@ -169,7 +173,7 @@ def _go(spec: Spec, out: Path | None, resume: bool, quiet: bool, line: str) -> N
 def _show(folder: Path) -> None:
     _, goal, rows = publish(folder)
     CONSOLE.print(terminal_table(rows, goal))
-    CONSOLE.print(f"{Path(folder) / 'report.html'}", markup=False)
+    CONSOLE.print(f"{Path(folder) / 'report.html'}", markup=False, soft_wrap=True)
 
 
 def _use_all_cores() -> None:
