@@ -5,7 +5,7 @@ plays 200 battles against random soldiers, and 200 against the twin of the same 
 and half as blue, as red moves first where two want one cell.
 
 Expected: both win at least 95 % against random on every seed. Between the twins the published
-order (MF-Q ahead, Yang et al., 2018, fig. 8) is from 2,000 games of self-play, two hundred times
+order (MF-Q ahead, Yang et al., 2018, fig. 8) is from 2,000 games of self-play, about eighty times
 this budget; users of its program report it both ways round.
 
     python -m jaxmarl_core.experiments.battle_twins
