@@ -37,9 +37,22 @@ def draw(key: jax.Array, probs: jax.Array) -> jax.Array:
     Returns:
       [...] int32.
     """
+    return pick(jax.random.uniform(key, probs.shape[:-1]), probs)
+
+
+def pick(share: jax.Array, probs: jax.Array) -> jax.Array:
+    """Returns the action at which the probabilities, summed in turn, pass `share` of their total.
+
+    Args:
+      share: [...] f32 in [0, 1); uniform, it makes this a draw, and two who share it draw alike.
+      probs: [..., A] f32, as in `draw`.
+
+    Returns:
+      [...] int32.
+    """
     # Zero where impossible: rounding must not open a gap in the sum for an illegal action.
     total = jnp.where(probs > 0, jnp.cumsum(probs, axis=-1), 0)
-    threshold = jax.random.uniform(key, probs.shape[:-1]) * total.max(axis=-1)
+    threshold = share * total.max(axis=-1)
     return jnp.argmax(total > threshold[..., None], axis=-1).astype(jnp.int32)
 
 

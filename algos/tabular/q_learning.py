@@ -7,18 +7,37 @@ Watkins & Dayan, 1992, Machine Learning 8; Tan, 1993, ICML (several independent 
 """
 
 import jax
+import jax.numpy as jnp
 
-from jaxmarl_core.algos.tabular.engine import Config, Hparams, Transition, tabular
+from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
+from jaxmarl_core.exploration import epsilon_greedy_probs
 from jaxmarl_core.losses import q_target
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def rule(q: jax.Array, t: Transition, hp: Hparams) -> jax.Array:
-    """Returns the table [S, A] moved towards r + gamma max_a Q(s', a)."""
-    target = q_target(t.reward, hp.gamma * t.discount, q[t.next_obs], t.next_mask)
-    return q.at[t.obs, t.action].add(hp.learning_rate * (target - q[t.obs, t.action]))
+def rule(seat: Seat) -> Rule:
+    """Returns the rule: Q(s, a) moves towards r + gamma max_b Q(s', b)."""
+
+    def first(key, hp):
+        return jnp.zeros(seat.num_actions[seat.player])
+
+    def learn(q, next_q, t, hp):
+        target = q_target(t.reward, hp.gamma * t.discount, next_q, t.next_mask)
+        return q.at[t.action].add(hp.learning_rate * (target - q[t.action])), {}
+
+    return Rule(first, act, best, learn)
+
+
+def act(q: jax.Array, mask: jax.Array, epsilon: jax.Array) -> jax.Array:
+    """Returns the epsilon-greedy strategy [A]."""
+    return epsilon_greedy_probs(q, epsilon, mask)
+
+
+def best(q: jax.Array, mask: jax.Array) -> jax.Array:
+    """Returns the greedy strategy [A]."""
+    return epsilon_greedy_probs(q, jnp.float32(0), mask)
 
 
 def q_learning(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Q-learning, epsilon-greedy with a falling epsilon."""
-    return tabular(env, config, rule=rule)
+    return tabular(env, config, rule)

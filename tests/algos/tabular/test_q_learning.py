@@ -7,7 +7,7 @@ import pytest
 from probes import ConstantReward
 
 from jaxmarl_core.algos import q_learning
-from jaxmarl_core.algos.tabular.engine import Config, Transition
+from jaxmarl_core.algos.tabular.engine import Config, Seat, Transition
 from jaxmarl_core.algos.tabular.q_learning import rule
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.train import Schedule, make_train
@@ -18,7 +18,7 @@ def trained(env, num_updates, num_seeds, **hparams):
     train, _ = make_train(algorithm, env, Schedule(num_updates))
     hparams = algorithm.hparams.replace(**{n: jnp.float32(v) for n, v in hparams.items()})
     keys = jax.random.split(jax.random.key(0), num_seeds)
-    return jax.jit(jax.vmap(train, (0, None)))(keys, hparams)[0].params.q
+    return jax.jit(jax.vmap(train, (0, None)))(keys, hparams)[0].params.tables
 
 
 def test_both_prisoners_defect_on_8_of_8_seeds():
@@ -45,13 +45,16 @@ def test_a_time_limit_is_no_end(truncate, low, high):
 
 def test_the_rule_by_hand():
     """q(1, 0) = 2; r = 1, gamma 0.5, best legal next 6: 2 + 0.1 (1 + 0.5 * 6 - 2) = 2.2."""
-    q = jnp.array([[6.0, 9.0], [2.0, 3.0]])
+    learn = rule(Seat(0, 2, (2,), (0,), None)).learn
+    row, next_row = jnp.array([2.0, 3.0]), jnp.array([6.0, 9.0])
     hp = q_learning(matrix_game()).hparams.replace(learning_rate=0.1, gamma=0.5)
+    every, one = jnp.array([True, True]), jnp.array([True, False])
     seen = Transition(
-        jnp.int32(1), jnp.int32(0), jnp.float32(1), jnp.float32(1), jnp.int32(0),
-        jnp.array([True, False]),
+        jnp.int32(1), jnp.int32(0), jnp.float32(1), jnp.float32(1), jnp.int32(0), None, every, one,
+        jnp.int32(0),
     )  # fmt: skip
-    np.testing.assert_allclose(rule(q, seen, hp), [[6.0, 9.0], [2.2, 3.0]], rtol=1e-6)
-    np.testing.assert_allclose(rule(q, seen._replace(next_mask=None), hp)[1, 0], 2.35, rtol=1e-6)
-    ended = rule(q, seen._replace(discount=jnp.float32(0)), hp)
-    np.testing.assert_allclose(ended[1, 0], 1.9, rtol=1e-6)  # 2 + 0.1 (1 - 2)
+    np.testing.assert_allclose(learn(row, next_row, seen, hp)[0], [2.2, 3.0], rtol=1e-6)
+    both = learn(row, next_row, seen._replace(next_mask=every), hp)[0]
+    np.testing.assert_allclose(both[0], 2.35, rtol=1e-6)
+    ended = learn(row, next_row, seen._replace(discount=jnp.float32(0)), hp)[0]
+    np.testing.assert_allclose(ended[0], 1.9, rtol=1e-6)  # 2 + 0.1 (1 - 2)
