@@ -88,6 +88,8 @@ class StateEnvironment:
 class Policy(NamedTuple):
     """How agents act: `act` draws from the policy, `greedy` takes its mode.
 
+    Where what is learnt is itself a mixed strategy, `greedy` draws from it, without exploring.
+
     Both map (params, key, time step, memory) of one environment to (actions, memory).
     """
 

@@ -57,8 +57,15 @@ FITTING = {
         "recurrent": (MEMORY_GAME, TINY_PPO | {"memory_size": 3}),
     },
     "mfq": {"battle": (SKIRMISH, TINY_Q)},
-    "q_learning": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "distributed_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "hysteretic_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "lenient_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "phc": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "q_learning": {"game": (MEMORY_GAME, {"rollout_length": 4, "rate": "visits"})},
+    "sarsa": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "wolf_phc": {"game": (MEMORY_GAME, {"rollout_length": 4, "start": "random"})},
 }
+MIXED = {"phc", "wolf_phc"}  # learners of mixed strategies, which they play when greedy, too
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
 
 NUM_UPDATES, NUM_DEVICES = 6, 8
@@ -68,6 +75,7 @@ FLAWED = 5  # the run that is told to diverge
 class Programs(NamedTuple):
     """An algorithm and its compiled programs, of 8 runs spread over 8 devices."""
 
+    name: str
     env: Any
     algorithm: Any
     keys: jax.Array  # [2]
@@ -99,6 +107,7 @@ def programs(request):
     _, whole = make_train(algorithm, env, Schedule(NUM_UPDATES))
     _, half = make_train(algorithm, env, Schedule(NUM_UPDATES // 2))
     return Programs(
+        name,
         env,
         algorithm,
         jax.random.split(jax.random.key(0), 2),
@@ -242,7 +251,8 @@ def test_acts_inside_its_spaces(programs, runs):
                     mask = np.asarray(timestep.action_mask[name])
                     assert mask[np.arange(group.size), chosen].all()
         assert shapes(memory) == shapes(after) == shapes(policy.memory())
-    assert_equal(play(jax.random.key(4))["greedy"], results["greedy"])  # whatever the key
+    if programs.name not in MIXED:  # whatever the key
+        assert_equal(play(jax.random.key(4))["greedy"], results["greedy"])
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxmarl_core.algos.tabular.rates import RATES
 from jaxmarl_core.exploration import linear, pick
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import require
+from jaxmarl_core.lookup import lookup, require
 from jaxmarl_core.losses import masked_mean
 from jaxmarl_core.rollout import Play, begin
 from jaxmarl_core.spaces import Discrete
@@ -54,6 +55,7 @@ class Transition(NamedTuple):
     mask: jax.Array  # [A] bool, legal in obs
     next_mask: jax.Array  # [A] bool, legal in next_obs
     step: jax.Array  # [] int32, environment steps before this one
+    key: Key  # the agent's own randomness
     joint: jax.Array | None = None  # [N] int32, everybody's action
     rewards: jax.Array | None = None  # [N] f32
     strategies: tuple[jax.Array, ...] | None = None  # N times [A_j], what they were drawn from
@@ -82,12 +84,14 @@ RuleBuilder = Callable[[Seat], Rule]
 
 @dataclass(frozen=True)
 class Config:
-    """What shapes the program: environment steps an update."""
+    """What shapes the program: environment steps an update, and how learning rates fall."""
 
     rollout_length: int = 64
+    rate: str = "constant"  # a key of rates.RATES
 
     def __post_init__(self):
         require(self.rollout_length >= 1, "rollout_length", "at least 1", self.rollout_length)
+        lookup(RATES, self.rate, "rate")
 
 
 @struct.dataclass
@@ -95,6 +99,7 @@ class Hparams:
     """Traced numbers; epsilon falls linearly over the first `anneal_updates`."""
 
     learning_rate: float = hparam(0.1, 0.0, 1.0, "log")
+    rate_period: float = hparam(1e5, 1.0, 1e12, "log")  # steps; see rates.py
     gamma: float = hparam(0.9, 0.0, 1.0)
     epsilon: float = hparam(1.0, 0.0, 1.0)
     final_epsilon: float = hparam(0.05, 0.0, 1.0)
@@ -257,7 +262,7 @@ def tabular(
             everybodys(masks(after)),
         )
 
-    def learn(unit, table, before, chosen, after, following, step, told, hp):
+    def learn(unit, key, table, before, chosen, after, following, step, told, hp):
         """Returns the unit's table after a step, and its metrics."""
         own = lambda by_group: by_group[unit.group][unit.agents]
         seen = Transition(
@@ -270,9 +275,10 @@ def tabular(
             own(masks(before)),
             own(masks(after)),
             step,
+            jax.random.split(jax.random.fold_in(key, unit.seat.player), unit.size),
             *(told if unit.rule.informed else (None,) * 5),
         )
-        axes = Transition(*[0] * 5, 0 if ahead else None, 0, 0, *[None] * 6)
+        axes = Transition(*[0] * 5, 0 if ahead else None, 0, 0, None, 0, *[None] * 5)
         rows, next_rows = _rows(table, seen.obs), _rows(table, seen.next_obs)
         learned, metrics = jax.vmap(unit.rule.learn, (0, 0, axes, None))(rows, next_rows, seen, hp)
         counts = own(before.alive) & ~before.last
@@ -305,7 +311,7 @@ def tabular(
 
         def step(state, inputs):
             key, t = inputs
-            key_act, key_env = jax.random.split(key)
+            key_act, key_env, key_learn = jax.random.split(key, 3)
             before, chosen = state.play.timestep, state.chosen
             env_state, after = world.step(key_env, state.play.env_state, chosen.actions)
             explore = jnp.asarray(exploration(hp, index + (t + 1) / length), jnp.float32)
@@ -316,6 +322,7 @@ def tabular(
             for unit in units:
                 tables[unit.name], found = learn(
                     unit,
+                    key_learn,
                     params.tables[unit.name],
                     before,
                     chosen,

@@ -1,0 +1,59 @@
+"""Learning rates that fall, and the one update all value tables share: Q moves towards a target."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+# name -> (learning_rate, rate_period, steps so far, visits to the entry with this one) -> rate
+RATES: dict[str, Callable] = {
+    "constant": lambda rate, period, step, visits: rate,
+    "hyperbolic": lambda rate, period, step, visits: rate / (1 + step / period),
+    # a hundredth after `period` steps, as Littman, 1994, let it fall
+    "exponential": lambda rate, period, step, visits: rate * 0.01 ** (step / period),
+    "visits": lambda rate, period, step, visits: rate / visits,  # a sample mean if rate is 1
+}
+
+
+@struct.dataclass
+class Values:
+    """The values of one state's actions, with their visits if the learning rate asks for them."""
+
+    q: jax.Array  # [A] or [A_1, ..., A_N] f32, maybe after an axis of players
+    visits: Any  # like q without players, or ()
+
+
+def blank(shape: tuple[int, ...], rate: str, value: float = 0.0, players: tuple[int, ...] = ()):
+    """Returns Values with q [*players, *shape] all at `value`."""
+    visits = jnp.zeros(shape) if rate == "visits" else ()
+    return Values(jnp.full((*players, *shape), value, jnp.float32), visits)
+
+
+def towards(
+    values: Values,
+    action: jax.Array | tuple[jax.Array, ...],
+    target: jax.Array,
+    hp: Any,
+    step: jax.Array,
+    rate: str,
+) -> Values:
+    """Returns the values after Q(a) += rate (target - Q(a)).
+
+    Args:
+      values: before.
+      action: an index, or one for each player.
+      target: [] f32; [n] if q has a leading axis of players.
+      hp: hparams with `learning_rate` and `rate_period`.
+      step: [] int32, steps played.
+      rate: a key of RATES.
+    """
+    action = action if isinstance(action, tuple) else (action,)
+    visits, seen = values.visits, None
+    if rate == "visits":
+        visits = visits.at[action].add(1)
+        seen = visits[action]
+    alpha = RATES[rate](hp.learning_rate, hp.rate_period, step, seen)
+    entry = (..., *action)
+    return Values(values.q.at[entry].add(alpha * (target - values.q[entry])), visits)
