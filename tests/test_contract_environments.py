@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
 
-from jaxmarl_core.envs import ENVIRONMENTS, battle, matrix_game
+from jaxmarl_core.envs import (
+    ENVIRONMENTS,
+    battle,
+    gaussian_squeeze,
+    ising,
+    matrix_game,
+    torus_coordination,
+)
 from jaxmarl_core.policies import random_policy
 from jaxmarl_core.spaces import Composite
 from jaxmarl_core.wrappers import AutoReset
@@ -26,6 +33,13 @@ FITTING = {
             True,
         ),
     },
+    "gaussian_squeeze": {
+        "three agents": (lambda: gaussian_squeeze(3, num_actions=4, mu=4.0, max_steps=3), False),
+    },
+    "ising": {
+        "odd": (lambda: ising(3, max_steps=3), False),
+        "ordered": (lambda: ising(4, max_steps=3, start="ordered"), False),
+    },
     "matrix_game": {
         "once": (lambda: matrix_game("shapley"), True),
         "time limit": (
@@ -34,6 +48,7 @@ FITTING = {
         ),
         "three players": (lambda: matrix_game("coordination", num_agents=3, num_rounds=4), True),
     },
+    "torus_coordination": {"3 x 3": (lambda: torus_coordination(max_steps=3), False)},
 }
 PROBES = {
     "constant": (lambda: ConstantReward(2, 3), True),
