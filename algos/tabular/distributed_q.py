@@ -41,7 +41,7 @@ def rule(seat: Seat) -> Rule:
 
     def learn(row, next_row, t, hp):
         target = q_target(t.reward, hp.gamma * t.discount, next_row.q, t.next_mask)
-        q = row.q.at[t.action].max(target)
+        q = row.q.at[t.action].set(jnp.maximum(row.q[t.action], target))  # a NaN stays one
         rose = max_value(q, t.mask) > max_value(row.q, t.mask)
         return Row(q, jnp.where(rose, t.action, row.action)), {}
 
