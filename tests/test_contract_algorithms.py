@@ -213,7 +213,8 @@ def test_runs_are_spread_over_the_devices(programs, runs):
 
 def test_a_run_that_diverges_leaves_the_others_alone(programs, runs, unbroken):
     keys, state, rows = runs
-    rows = rows.replace(learning_rate=rows.learning_rate.at[FLAWED].set(jnp.inf))
+    number = "learning_rate" if hasattr(rows, "learning_rate") else "gamma"
+    rows = rows.replace(**{number: getattr(rows, number).at[FLAWED].set(jnp.inf)})
     _, metrics = host(programs.whole(keys, state, rows, jnp.int32(0)))
     others = np.arange(8) != FLAWED
     for name, figures in metrics.items():

@@ -13,16 +13,19 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.engine import Hparams as Common
 from jaxmarl_core.hparams import hparam
 from jaxmarl_core.losses import max_value, q_target
 from jaxmarl_core.types import Algorithm, Environment
 
 
 @struct.dataclass
-class Hparams(Common):
-    """Those of Q-learning (no learning rate enters), and the first values."""
+class Hparams:
+    """Traced numbers; there is no learning rate. Epsilon as in Q-learning."""
 
+    gamma: float = hparam(0.9, 0.0, 1.0)
+    epsilon: float = hparam(1.0, 0.0, 1.0)
+    final_epsilon: float = hparam(0.05, 0.0, 1.0)
+    anneal_updates: float = hparam(50.0, 1.0, 1e9, "log")
     first_value: float = hparam(0.0, -1e9, 1e9)  # at most the least return of the game
 
 
