@@ -1,7 +1,7 @@
 """What every environment promises: time steps in spec, one program, honest ends, whole episodes.
 
-A new entry of ENVIRONMENTS needs a line in `FITTING`; all that follows then applies to it, and to
-the probe worlds.
+A new entry of ENVIRONMENTS needs a line in `FITTING` (fitting.py); all that follows then applies to
+it, and to the probe worlds.
 """
 
 from typing import Any, NamedTuple
@@ -10,55 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
+from fitting import CASES, FITTING, fitting
 
-from jaxmarl_core.envs import (
-    ENVIRONMENTS,
-    battle,
-    gaussian_squeeze,
-    ising,
-    matrix_game,
-    torus_coordination,
-)
+from jaxmarl_core.envs import ENVIRONMENTS
 from jaxmarl_core.policies import random_policy
 from jaxmarl_core.spaces import Composite
 from jaxmarl_core.wrappers import AutoReset
 
-# environment -> name of the case -> (builder, whether its episodes under random play truly end)
-FITTING = {
-    "battle": {
-        "time is up": (lambda: battle(map_size=12, num_red=4, num_blue=3, max_steps=4), False),
-        "wiped out": (
-            lambda: battle("magent2", map_size=5, num_red=1, num_blue=2, damage=100.0),
-            True,
-        ),
-    },
-    "gaussian_squeeze": {
-        "three agents": (lambda: gaussian_squeeze(3, num_actions=4, mu=4.0, max_steps=3), False),
-    },
-    "ising": {
-        "odd": (lambda: ising(3, max_steps=3), False),
-        "ordered": (lambda: ising(4, max_steps=3, start="ordered"), False),
-    },
-    "matrix_game": {
-        "once": (lambda: matrix_game("shapley"), True),
-        "time limit": (
-            lambda: matrix_game("stag_hunt", num_rounds=3, memory=True, truncate=True),
-            False,
-        ),
-        "three players": (lambda: matrix_game("coordination", num_agents=3, num_rounds=4), True),
-    },
-    "torus_coordination": {"3 x 3": (lambda: torus_coordination(max_steps=3), False)},
-}
-PROBES = {
-    "constant": (lambda: ConstantReward(2, 3), True),
-    "constant, cut off": (lambda: ConstantReward(1, 3, True), False),
-    "memory": (lambda: OneBitMemory(2), True),
-    "mixed": (lambda: MixedGroups(3), True),
-    "dying": (lambda: DyingAgents(), True),
-}
-CASES = [(name, case) for name in sorted(ENVIRONMENTS) for case in FITTING.get(name, {})]
-CASES += [("probe", case) for case in PROBES]
 MAX_STEPS = 300
 
 
@@ -75,8 +33,7 @@ class World(NamedTuple):
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))
 def world(request):
     name, case = request.param
-    build, ends_truly = (PROBES if name == "probe" else FITTING[name])[case]
-    env = build()
+    env, ends_truly = fitting(name, case)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     act = jax.jit(random_policy(env).act)
     state, timestep = reset(jax.random.key(0))
@@ -113,7 +70,7 @@ def assert_in_space(space, x, size):
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
 def test_every_environment_is_tested(name):
-    assert FITTING.get(name), f"{name} is registered: add a case of it to FITTING"
+    assert FITTING.get(name), f"{name} is registered: add a case of it to FITTING (fitting.py)"
 
 
 def test_random_episodes_stay_in_spec(world):

@@ -1,0 +1,68 @@
+"""Tiny cases of every registered environment, and of the probe worlds: FITTING and PROBES.
+
+A new entry of ENVIRONMENTS needs a line or two in `FITTING`, here. What every environment promises
+(test_contract_environments.py) and what other libraries expect of it once it is handed to them
+(envs/interop) is then tested by itself.
+"""
+
+from typing import Any
+
+import pytest
+from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
+
+from jaxmarl_core.envs import (
+    ENVIRONMENTS,
+    battle,
+    gaussian_squeeze,
+    ising,
+    matrix_game,
+    torus_coordination,
+)
+
+# environment -> name of the case -> (builder, whether its episodes under random play truly end)
+FITTING = {
+    "battle": {
+        "time is up": (lambda: battle(map_size=12, num_red=4, num_blue=3, max_steps=4), False),
+        "wiped out": (
+            lambda: battle("magent2", map_size=5, num_red=1, num_blue=2, damage=100.0),
+            True,
+        ),
+    },
+    "gaussian_squeeze": {
+        "three agents": (lambda: gaussian_squeeze(3, num_actions=4, mu=4.0, max_steps=3), False),
+    },
+    "ising": {
+        "odd": (lambda: ising(3, max_steps=3), False),
+        "ordered": (lambda: ising(4, max_steps=3, start="ordered"), False),
+    },
+    "matrix_game": {
+        "once": (lambda: matrix_game("shapley"), True),
+        "time limit": (
+            lambda: matrix_game("stag_hunt", num_rounds=3, memory=True, truncate=True),
+            False,
+        ),
+        "three players": (lambda: matrix_game("coordination", num_agents=3, num_rounds=4), True),
+    },
+    "torus_coordination": {"3 x 3": (lambda: torus_coordination(max_steps=3), False)},
+}
+PROBES = {
+    "constant": (lambda: ConstantReward(2, 3), True),
+    "constant, cut off": (lambda: ConstantReward(1, 3, True), False),
+    "memory": (lambda: OneBitMemory(2), True),
+    "mixed": (lambda: MixedGroups(3), True),
+    "dying": (lambda: DyingAgents(), True),
+}
+CASES = [(name, case) for name in sorted(ENVIRONMENTS) for case in FITTING.get(name, {})]
+CASES += [("probe", case) for case in PROBES]
+
+
+def fitting(name: str, case: str) -> tuple[Any, bool]:
+    """Returns an environment, and whether its episodes under random play truly end.
+
+    Skips the test where the environment needs a package that is not installed.
+    """
+    build, ends_truly = (PROBES if name == "probe" else FITTING[name])[case]
+    try:
+        return build(), ends_truly
+    except ImportError as missing:
+        pytest.skip(str(missing))
