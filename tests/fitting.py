@@ -13,9 +13,15 @@ from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
 from jaxmarl_core.envs import (
     ENVIRONMENTS,
     battle,
+    battlefield,
+    combined_arms,
     gaussian_squeeze,
     ising,
+    linear_quadratic_game,
+    linear_quadratic_players,
     matrix_game,
+    nonlinear_control,
+    nonlinear_zero_sum,
     torus_coordination,
 )
 
@@ -28,6 +34,14 @@ FITTING = {
             True,
         ),
     },
+    "battlefield": {"time is up": (lambda: battlefield(map_size=46, max_steps=2), False)},
+    "combined_arms": {
+        "time is up": (lambda: combined_arms(map_size=16, minimap=True, max_steps=3), False),
+        "wiped out": (
+            lambda: combined_arms(map_size=16, num_ranged=1, damage=100.0, max_steps=10_000),
+            True,
+        ),
+    },
     "gaussian_squeeze": {
         "three agents": (lambda: gaussian_squeeze(3, num_actions=4, mu=4.0, max_steps=3), False),
     },
@@ -35,6 +49,8 @@ FITTING = {
         "odd": (lambda: ising(3, max_steps=3), False),
         "ordered": (lambda: ising(4, max_steps=3, start="ordered"), False),
     },
+    "linear_quadratic_game": {"f16": (lambda: linear_quadratic_game(max_steps=3), False)},
+    "linear_quadratic_players": {"two": (lambda: linear_quadratic_players(max_steps=3), False)},
     "matrix_game": {
         "once": (lambda: matrix_game("shapley"), True),
         "time limit": (
@@ -43,6 +59,8 @@ FITTING = {
         ),
         "three players": (lambda: matrix_game("coordination", num_agents=3, num_rounds=4), True),
     },
+    "nonlinear_control": {"alone": (lambda: nonlinear_control(max_steps=3), False)},
+    "nonlinear_zero_sum": {"hji": (lambda: nonlinear_zero_sum(max_steps=3), False)},
     "torus_coordination": {"3 x 3": (lambda: torus_coordination(max_steps=3), False)},
 }
 PROBES = {
