@@ -1,17 +1,25 @@
 """Environments by name: ENVIRONMENTS maps a name to `builder(**options) -> Environment`."""
 
+from jaxmarl_core.envs.continuous import multi_agent_brax
 from jaxmarl_core.envs.differential import (
     linear_quadratic_game,
     linear_quadratic_players,
     nonlinear_control,
     nonlinear_zero_sum,
 )
+from jaxmarl_core.envs.gridworlds.grid_game import grid_game
+from jaxmarl_core.envs.gridworlds.guarding_territory import guarding_territory
+from jaxmarl_core.envs.gridworlds.rendezvous import rendezvous
+from jaxmarl_core.envs.gridworlds.soccer import soccer
+from jaxmarl_core.envs.gridworlds.soccer_4x2 import soccer_4x2
+from jaxmarl_core.envs.interop import gymnax, jaxmarl, smax
 from jaxmarl_core.envs.matrix_games import matrix_game
 from jaxmarl_core.envs.mean_field.battle import battle, battlefield
 from jaxmarl_core.envs.mean_field.gaussian_squeeze import gaussian_squeeze
 from jaxmarl_core.envs.mean_field.ising import ising
 from jaxmarl_core.envs.mean_field.magent import combined_arms
 from jaxmarl_core.envs.mean_field.torus_coordination import torus_coordination
+from jaxmarl_core.envs.two_step_game import two_step_game
 
 __all__ = [
     "ENVIRONMENTS",
@@ -19,13 +27,23 @@ __all__ = [
     "battlefield",
     "combined_arms",
     "gaussian_squeeze",
+    "grid_game",
+    "guarding_territory",
+    "gymnax",
     "ising",
+    "jaxmarl",
     "linear_quadratic_game",
     "linear_quadratic_players",
     "matrix_game",
+    "multi_agent_brax",
     "nonlinear_control",
     "nonlinear_zero_sum",
+    "rendezvous",
+    "smax",
+    "soccer",
+    "soccer_4x2",
     "torus_coordination",
+    "two_step_game",
 ]
 
 ENVIRONMENTS = {
@@ -33,11 +51,21 @@ ENVIRONMENTS = {
     "battlefield": battlefield,
     "combined_arms": combined_arms,
     "gaussian_squeeze": gaussian_squeeze,
+    "grid_game": grid_game,
+    "guarding_territory": guarding_territory,
+    "gymnax": gymnax,
     "ising": ising,
+    "jaxmarl": jaxmarl,
     "linear_quadratic_game": linear_quadratic_game,
     "linear_quadratic_players": linear_quadratic_players,
     "matrix_game": matrix_game,
+    "multi_agent_brax": multi_agent_brax,
     "nonlinear_control": nonlinear_control,
     "nonlinear_zero_sum": nonlinear_zero_sum,
+    "rendezvous": rendezvous,
+    "smax": smax,
+    "soccer": soccer,
+    "soccer_4x2": soccer_4x2,
     "torus_coordination": torus_coordination,
+    "two_step_game": two_step_game,
 }

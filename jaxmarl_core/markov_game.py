@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.exploration import draw
-from jaxmarl_core.lookup import require
+from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.spaces import Box, Discrete, Space
 from jaxmarl_core.types import Actions, EnvState, Key, StateEnvironment, TimeStep
 
 MAX_ENTRIES = 2**27  # of a table of outcomes, S A_1 ... A_N K: half a gigabyte
@@ -95,8 +96,10 @@ class TabularEnvironment(StateEnvironment):
       length; `move(state, joint, outcome) -> state`: what then does, with `time` one higher;
     - `encode(state) -> [] int32` in 0 ... num_states - 1, and `decode(index) -> state`, its inverse
       with reward 0 and time 0;
-    - `terminal(state) -> [] bool`, `features(state) -> [F] f32`, a description for networks, and
-      `groups`; `legal(state) -> {group: [n, A] bool}` if not all actions are always legal;
+    - `terminal(state) -> [] bool`, `features(state) -> [F] f32` in [0, 1], a description for
+      networks, and `groups`, whose observations are `observation_space`;
+    - `legal(state) -> {group: [n, A] bool}` if not all actions are always legal, and
+      `extras(state)` if there are facts for statistics;
     - fields `max_steps` (a time limit, or None) and `observation`: "index" to see the state's
       number, Discrete(num_states), or "features" to see `features`. All players see the same.
 
@@ -130,9 +133,26 @@ class TabularEnvironment(StateEnvironment):
     @abstractmethod
     def features(self, state: EnvState) -> jax.Array: ...
 
+    @property
+    def observation_space(self) -> Space:
+        """What every player sees."""
+        if self.observation == "index":
+            return Discrete(self.num_states)
+        example = jax.eval_shape(lambda: self.features(self.decode(jnp.int32(0))))
+        return Box(example.shape, 0.0, 1.0)
+
     def legal(self, state: EnvState) -> dict[str, jax.Array]:
         """Returns the action masks; by default none, so that all actions are legal."""
         return {}
+
+    def extras(self, state: EnvState) -> dict[str, Any]:
+        """Returns facts for statistics, such as who won; by default none."""
+        return {}
+
+    def last(self, state: EnvState) -> jax.Array:
+        """Returns whether the episode ends on arriving here, truly or by the time limit."""
+        ended = self.terminal(state)
+        return ended if self.max_steps is None else ended | (state.time >= self.max_steps)
 
     def advance(self, key: Key, state: EnvState, actions: Actions) -> EnvState:
         """Returns the state that the joint action and chance lead to."""
@@ -144,7 +164,6 @@ class TabularEnvironment(StateEnvironment):
     def observe(self, state: EnvState) -> TimeStep:
         """Returns the time step of a state: all players see all of it."""
         ended = self.terminal(state)
-        last = ended if self.max_steps is None else ended | (state.time >= self.max_steps)
         features = self.features(state)
         seen = features if self.observation == "features" else self.encode(state)
         sizes = {name: group.size for name, group in self.groups.items()}
@@ -157,8 +176,15 @@ class TabularEnvironment(StateEnvironment):
             state=features,
             reward=dict(zip(sizes, reward)),
             discount=everyone(1.0 - ended.astype(jnp.float32)),
-            last=last,
+            last=self.last(state),
+            extras=self.extras(state),
         )
+
+
+def require_common(observation: str, max_steps: int | None) -> None:
+    """Raises ValueError unless the two options that all tabular environments have make sense."""
+    lookup(dict.fromkeys(("index", "features")), observation, "observation")
+    require(max_steps is None or max_steps >= 1, "max_steps", "at least 1, or None", max_steps)
 
 
 def markov_game(env: TabularEnvironment) -> MarkovGame:

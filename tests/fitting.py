@@ -16,13 +16,23 @@ from jaxmarl_core.envs import (
     battlefield,
     combined_arms,
     gaussian_squeeze,
+    grid_game,
+    guarding_territory,
+    gymnax,
     ising,
+    jaxmarl,
     linear_quadratic_game,
     linear_quadratic_players,
     matrix_game,
+    multi_agent_brax,
     nonlinear_control,
     nonlinear_zero_sum,
+    rendezvous,
+    smax,
+    soccer,
+    soccer_4x2,
     torus_coordination,
+    two_step_game,
 )
 
 # environment -> name of the case -> (builder, whether its episodes under random play truly end)
@@ -62,6 +72,37 @@ FITTING = {
     "nonlinear_control": {"alone": (lambda: nonlinear_control(max_steps=3), False)},
     "nonlinear_zero_sum": {"hji": (lambda: nonlinear_zero_sum(max_steps=3), False)},
     "torus_coordination": {"3 x 3": (lambda: torus_coordination(max_steps=3), False)},
+    "grid_game": {
+        "random starts": (lambda: grid_game(2, start="random", max_steps=250), True),
+        "time limit": (lambda: grid_game(3, max_steps=2, observation="features"), False),
+    },
+    "guarding_territory": {"2 x 2": (lambda: guarding_territory(max_steps=250), True)},
+    "rendezvous": {
+        "time limit": (lambda: rendezvous(max_steps=3), False),
+        "a small room": (lambda: rendezvous(rows=2, columns=2, max_steps=250), True),
+    },
+    "soccer": {
+        "time limit": (lambda: soccer(max_steps=4), False),
+        "draws": (
+            lambda: soccer(draw_probability=0.3, max_steps=250, observation="features"),
+            True,
+        ),
+    },
+    "soccer_4x2": {"random starts": (lambda: soccer_4x2(max_steps=250), True)},
+    "gymnax": {
+        "catch": (lambda: gymnax("Catch-bsuite"), True),
+        "time limit": (lambda: gymnax(params='{"max_steps_in_episode": 3}'), False),
+    },
+    "jaxmarl": {
+        "switch riddle": (lambda: jaxmarl("switch_riddle"), True),
+        "coin game": (
+            lambda: jaxmarl("coin_game", settings={"num_inner_steps": 2, "num_outer_steps": 2}),
+            False,
+        ),
+    },
+    "multi_agent_brax": {"hopper": (lambda: multi_agent_brax("hopper_3x1", max_steps=3), False)},
+    "smax": {"3m": (lambda: smax(max_steps=3), False)},
+    "two_step_game": {"both steps": (lambda: two_step_game(), True)},
 }
 PROBES = {
     "constant": (lambda: ConstantReward(2, 3), True),
@@ -70,7 +111,12 @@ PROBES = {
     "mixed": (lambda: MixedGroups(3), True),
     "dying": (lambda: DyingAgents(), True),
 }
-CASES = [(name, case) for name in sorted(ENVIRONMENTS) for case in FITTING.get(name, {})]
+SLOW = ("multi_agent_brax", "smax")  # worlds that take their time to compile
+CASES = [
+    pytest.param((name, case), marks=[pytest.mark.slow] if name in SLOW else [])
+    for name in sorted(ENVIRONMENTS)
+    for case in FITTING.get(name, {})
+]
 CASES += [("probe", case) for case in PROBES]
 
 
