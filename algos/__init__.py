@@ -3,6 +3,16 @@
 from jaxmarl_core.algos.mean_field.il import il
 from jaxmarl_core.algos.mean_field.mfq import mfq
 from jaxmarl_core.algos.on_policy.ippo import ippo
+from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play, smooth_fictitious_play
+from jaxmarl_core.algos.repeated.fmq import fmq, rfmq
+from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga
+from jaxmarl_core.algos.repeated.jal import jal
+from jaxmarl_core.algos.repeated.no_regret import (
+    multiplicative_weights,
+    regret_matching,
+    regret_matching_plus,
+)
+from jaxmarl_core.algos.repeated.replicator import replicator
 from jaxmarl_core.algos.tabular.distributed_q import distributed_q
 from jaxmarl_core.algos.tabular.hysteretic_q import hysteretic_q
 from jaxmarl_core.algos.tabular.lenient_q import lenient_q
@@ -13,26 +23,50 @@ from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
 __all__ = [
     "ALGORITHMS",
     "distributed_q",
+    "fictitious_play",
+    "fmq",
+    "giga",
+    "giga_wolf",
     "hysteretic_q",
+    "iga",
     "il",
     "ippo",
+    "jal",
     "lenient_q",
     "mfq",
+    "multiplicative_weights",
     "phc",
     "q_learning",
+    "regret_matching",
+    "regret_matching_plus",
+    "replicator",
+    "rfmq",
     "sarsa",
+    "smooth_fictitious_play",
     "wolf_phc",
 ]
 
 ALGORITHMS = {
     "distributed_q": distributed_q,
+    "fictitious_play": fictitious_play,
+    "fmq": fmq,
+    "giga": giga,
+    "giga_wolf": giga_wolf,
     "hysteretic_q": hysteretic_q,
+    "iga": iga,
     "il": il,
     "ippo": ippo,
+    "jal": jal,
     "lenient_q": lenient_q,
     "mfq": mfq,
+    "multiplicative_weights": multiplicative_weights,
     "phc": phc,
     "q_learning": q_learning,
+    "regret_matching": regret_matching,
+    "regret_matching_plus": regret_matching_plus,
+    "replicator": replicator,
+    "rfmq": rfmq,
     "sarsa": sarsa,
+    "smooth_fictitious_play": smooth_fictitious_play,
     "wolf_phc": wolf_phc,
 }

@@ -25,7 +25,7 @@ class Hparams:
     gamma: float = hparam(0.9, 0.0, 1.0)
     epsilon: float = hparam(1.0, 0.0, 1.0)
     final_epsilon: float = hparam(0.05, 0.0, 1.0)
-    anneal_updates: float = hparam(50.0, 1.0, 1e9, "log")
+    anneal_steps: float = hparam(3000.0, 1.0, 1e12, "log")
     first_value: float = hparam(0.0, -1e9, 1e9)  # at most the least return of the game
 
 

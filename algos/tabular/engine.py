@@ -96,19 +96,19 @@ class Config:
 
 @struct.dataclass
 class Hparams:
-    """Traced numbers; epsilon falls linearly over the first `anneal_updates`."""
+    """Traced numbers; epsilon falls linearly over the first `anneal_steps`."""
 
     learning_rate: float = hparam(0.1, 0.0, 1.0, "log")
     rate_period: float = hparam(1e5, 1.0, 1e12, "log")  # steps; see rates.py
     gamma: float = hparam(0.9, 0.0, 1.0)
     epsilon: float = hparam(1.0, 0.0, 1.0)
     final_epsilon: float = hparam(0.05, 0.0, 1.0)
-    anneal_updates: float = hparam(50.0, 1.0, 1e9, "log")
+    anneal_steps: float = hparam(3000.0, 1.0, 1e12, "log")
 
 
-def annealed_epsilon(hp: Hparams, update: jax.Array) -> jax.Array:
-    """Returns epsilon [] after so many updates (a whole number and a fraction)."""
-    return linear(hp.epsilon, hp.final_epsilon, update / hp.anneal_updates)
+def annealed_epsilon(hp: Any, step: jax.Array) -> jax.Array:
+    """Returns epsilon [] after so many steps [] f32."""
+    return linear(hp.epsilon, hp.final_epsilon, step / hp.anneal_steps)
 
 
 @struct.dataclass
@@ -202,8 +202,8 @@ def tabular(
       config: what shapes the program.
       rules: how agents learn: one way for all, or by group.
       hparams: the defaults, with the fields that `rules` and `exploration` read; None: `Hparams()`.
-      exploration: maps (hparams, number of updates so far [] f32, parts of one counted) to the
-        number [] that strategies explore by: an epsilon, or a temperature.
+      exploration: maps (hparams, steps played [] f32) to the number [] that strategies explore by:
+        an epsilon, or a temperature.
 
     Raises:
       ValueError: a group's observations or actions are not Discrete, or a group has no rule.
@@ -314,7 +314,7 @@ def tabular(
             key_act, key_env, key_learn = jax.random.split(key, 3)
             before, chosen = state.play.timestep, state.chosen
             env_state, after = world.step(key_env, state.play.env_state, chosen.actions)
-            explore = jnp.asarray(exploration(hp, index + (t + 1) / length), jnp.float32)
+            explore = jnp.asarray(exploration(hp, index * length + t + 1.0), jnp.float32)
             params = state.params.replace(exploration=explore)
             following = choose(params, key_act, after, True) if ahead else None
             told = news(before, chosen, after)

@@ -160,7 +160,7 @@ def settled(build, env, num_updates, num_seeds, config=None, **hparams):
 def test_optimism_climbs_where_q_learning_falls():
     """Claus and Boutilier's climbing game: (0, 0) pays 11, and -30 to whoever goes alone."""
     env = matrix_game("climbing")
-    hp = {"anneal_updates": 60.0}
+    hp = {"anneal_steps": 3000.0}
     at_the_top = {
         name: (settled(build, env, 100, 40, **hp, **more) == 0).all(axis=1).mean()
         for name, build, more in (

@@ -1,0 +1,95 @@
+"""Gradient ascent on one's own payoff: IGA, GIGA and GIGA-WoLF.
+
+IGA steps along the exact gradient; in two-player, two-action games its strategies or their averages
+reach an equilibrium. GIGA lets the step fall as 1 / sqrt(t) and has no regret in any game.
+GIGA-WoLF runs a second, slower GIGA beside the first and pulls towards it, which makes the
+strategies themselves converge where GIGA's circle. All know the payoffs and the others' strategies.
+
+Singh, Kearns & Mansour, 2000, UAI; Zinkevich, 2003, ICML; Bowling, 2004, NIPS.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxmarl_core.algos.repeated.engine import against_strategies, repeated
+from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.hparams import hparam
+from jaxmarl_core.simplex import project
+from jaxmarl_core.types import Algorithm, Environment
+
+
+@struct.dataclass
+class Hparams:
+    """Traced numbers."""
+
+    step_size: float = hparam(0.01, 0.0, 1e6, "log")  # in units of 1 / payoff
+    start_spread: float = hparam(1.0, 0.0, 1.0)  # 0: start uniform; 1: anywhere on the simplex
+
+
+@struct.dataclass
+class Row:
+    x: jax.Array  # [A] f32, the strategy
+    slow: jax.Array  # [A] f32, GIGA-WoLF's second strategy
+    average: jax.Array  # [A] f32, of x over rounds
+    rounds: jax.Array  # [] f32
+
+
+def iga_step(row: Row, gradient: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns (x, slow) after a step of constant size."""
+    return project(row.x + step * gradient), row.slow
+
+
+def giga_step(row: Row, gradient: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns (x, slow) after a step that falls as 1 / sqrt(t)."""
+    return project(row.x + step / jnp.sqrt(row.rounds + 1) * gradient), row.slow
+
+
+def giga_wolf_step(row: Row, gradient: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns (x, slow): x overshoots by GIGA, then turns towards the slow one's new place.
+
+    By min(1, |z' - z| / |z' - x^|) of the way: no further than the slow one itself moved.
+    """
+    step = step / jnp.sqrt(row.rounds + 1)
+    ahead, slow = project(row.x + step * gradient), project(row.slow + step / 3 * gradient)
+    moved, apart = jnp.linalg.norm(slow - row.slow), jnp.linalg.norm(slow - ahead)
+    share = jnp.where(apart > 0, jnp.minimum(1.0, moved / jnp.where(apart > 0, apart, 1.0)), 0.0)
+    return ahead + share * (slow - ahead), slow
+
+
+def rule(seat: Seat, step=iga_step) -> Rule:
+    """Returns the rule that steps so."""
+    count = seat.num_actions[seat.player]
+
+    def first(key, hp):
+        anywhere = jax.random.dirichlet(key, jnp.ones(count))
+        x = (1 - hp.start_spread) / count + hp.start_spread * anywhere
+        return Row(x, x, x, jnp.float32(0))
+
+    def learn(row, next_row, t, hp):
+        x, slow = step(row, against_strategies(seat, t), hp.step_size)
+        rounds = row.rounds + 1
+        return Row(x, slow, row.average + (x - row.average) / rounds, rounds), {}
+
+    return Rule(first, lambda row, mask, e: row.x, lambda row, mask: row.x, learn, informed=True)
+
+
+def iga(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns infinitesimal gradient ascent with a finite step, for every player.
+
+    For any number of actions; with two, a step moves half as far as in the paper, which moves the
+    first action's probability by the difference of the two payoffs.
+    """
+    return repeated(env, config, rule, Hparams())
+
+
+def giga(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns GIGA for every player."""
+    return repeated(env, config, partial(rule, step=giga_step), Hparams(step_size=0.1))
+
+
+def giga_wolf(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns GIGA-WoLF for every player."""
+    return repeated(env, config, partial(rule, step=giga_wolf_step), Hparams(step_size=0.1))
