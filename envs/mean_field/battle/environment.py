@@ -28,6 +28,7 @@ from jaxmarl_core.envs.mean_field.battle.attacks import resolve_attacks
 from jaxmarl_core.envs.mean_field.battle.grid import Cells, cell_of, position_of, wall_map
 from jaxmarl_core.envs.mean_field.battle.moves import resolve_moves
 from jaxmarl_core.envs.mean_field.battle.render import render
+from jaxmarl_core.envs.mean_field.magent.units import random_orders
 from jaxmarl_core.spaces import Box, Composite, Discrete
 from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
 
@@ -308,14 +309,3 @@ class Battle(StateEnvironment):
         weights = jnp.concatenate([weight, state.hp / self.max_hp])
         share = weights / jnp.array([self.num_red, self.num_blue])[jnp.tile(self._team, 2)]
         return obs.bin_sums(layers, share, 4 * obs.VIEW**2)
-
-
-def random_orders(key: Key, num_orders: int, n: int) -> jax.Array:
-    """Returns random orders of n agents: distinct ranks [num_orders, n] int32 in 0..2^26 - 1.
-
-    Random bits above the index as low bits: distinct without a sort. Two agents that draw the
-    same random bits keep the order of their indices, which happens to one pair in 2^26 / n.
-    """
-    low = (n - 1).bit_length()
-    bits = jax.random.bits(key, (num_orders, n), jnp.uint32) >> (6 + low) << low
-    return bits.astype(jnp.int32) | jnp.arange(n, dtype=jnp.int32)

@@ -42,20 +42,6 @@ def wall_map(map_size: int, walls: Cells, outside: bool) -> np.ndarray:
     return wall
 
 
-def occupancy(cell: jax.Array, present: jax.Array, value: jax.Array, map_size: int) -> jax.Array:
-    """Returns a map [stride * stride] int32 of `value` at the cells of those present, else -1.
-
-    Args:
-      cell: [N] int32, cell indices, distinct among those present.
-      present: [N] bool.
-      value: [N] int32.
-      map_size: the map's width.
-    """
-    num_cells = stride_of(map_size) ** 2
-    where = jnp.where(present, cell, num_cells)
-    return jnp.full(num_cells, -1, jnp.int32).at[where].set(value, mode="drop")
-
-
 def starting_blocks(map_size: int, walls: Cells) -> tuple[tuple[list, list], ...]:
     """Returns (square, rest) of the left and of the right army: where they stand at the start.
 

@@ -13,8 +13,6 @@ The window is cut from one image of the map per team, which holds all channels o
 side, so that a row of the window is one contiguous read and a view is written once.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +20,7 @@ from jax import lax
 
 from jaxmarl_core.envs.mean_field.battle.actions import NUM_ACTIONS
 from jaxmarl_core.envs.mean_field.battle.grid import VIEW_RADIUS
+from jaxmarl_core.envs.mean_field.magent.observation import apart
 
 VIEW = 2 * VIEW_RADIUS + 1  # cells along a side of the view, and bins along one of the minimap
 _SPAN = np.arange(VIEW) - VIEW_RADIUS
@@ -123,25 +122,13 @@ def views(
             view = view + minimap + here
         return jnp.where(visible[:, None, None], view, 0.0)
 
-    return _apart(rows).reshape(-1, VIEW, VIEW, channels)
+    return apart(rows).reshape(-1, VIEW, VIEW, channels)
 
 
 # The bin that an entry of a row of views shows, -1 outside the minimap channels.
 _BIN_OF_ENTRY = np.full((VIEW * VIEW, 7), -1, np.int32)
 _BIN_OF_ENTRY[:, [3, 6]] = np.arange(VIEW * VIEW)[:, None]
 _BIN_OF_ENTRY = _BIN_OF_ENTRY.reshape(VIEW, VIEW * 7)
-
-
-def _apart(compute: Callable[[], jax.Array]) -> jax.Array:
-    # XLA's CPU backend would fuse the reshape that follows into the loop that writes the views,
-    # and its index arithmetic makes that loop three times slower. It does not fuse across a
-    # branch; the barrier keeps it from seeing that this one is always taken.
-    def branch():
-        blank = jax.eval_shape(compute)
-        always = lax.optimization_barrier(True)
-        return lax.cond(always, compute, lambda: jnp.zeros(blank.shape, blank.dtype))
-
-    return lax.platform_dependent(cpu=branch, default=compute)
 
 
 def features(

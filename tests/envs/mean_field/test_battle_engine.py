@@ -1,39 +1,17 @@
-"""The "magent2" preset against battle_v4 itself, step by step.
-
-The attack order is drawn as the engine draws it: the minimal standard generator and an inside-out
-shuffle over the attackers in the order of their submission.
-"""
+"""The "magent2" preset against battle_v4 itself, step by step; and battlefield_v5."""
 
 import warnings
 
 import jax
 import numpy as np
 import pytest
+from magent_engine import Engine, EngineOrder, assert_sees_the_same
 
-from jaxmarl_core.envs.mean_field.battle import battle
+from jaxmarl_core.envs.mean_field.battle import battle, battlefield
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its imports warn of their own age
     battle_v4 = pytest.importorskip("magent2.environments").battle_v4
-
-
-class EngineOrder:
-    """Draws attack orders as the engine does on Linux, from seed 0."""
-
-    def __init__(self):
-        self.state = 1
-
-    def ranks(self, attackers, num_agents):
-        """Returns [num_agents] int32, the place of each of `attackers` in the order of attacks."""
-        order = []
-        for i, attacker in enumerate(attackers):
-            order.append(attacker)
-            self.state = 16807 * self.state % (2**31 - 1)
-            j = self.state % (i + 1)
-            order[i], order[j] = order[j], order[i]
-        ranks = np.zeros(num_agents, np.int32)
-        ranks[order] = np.arange(len(order))
-        return ranks
 
 
 @jax.jit
@@ -107,3 +85,45 @@ def test_observes_what_battle_v4_shows(minimap):
         assert bool(ours.last) == (not theirs.agents)
     assert killed > 10
     theirs.close()
+
+
+@pytest.mark.parametrize("map_size", [46, 80, 99])
+def test_battlefield_starts_as_published(map_size):
+    env, theirs = (
+        battlefield(map_size=map_size),
+        Engine("battlefield", map_size=map_size, minimap_mode=False),
+    )
+    assert sorted(env.walls) == theirs.walls()
+    np.testing.assert_array_equal(env.starts[0], theirs.positions())
+
+
+def test_battlefield_plays_as_published():
+    """Soldiers are put into the corridor between the walls, where they fight; views show hp."""
+    env, theirs = battlefield(map_size=46), Engine("battlefield", map_size=46, minimap_mode=False)
+    theirs.env.reset()
+    theirs.env.add_walls(method="custom", pos=env.walls)
+    places = [[(x, y) for y in range(12, 36, 2)] for x in (20, 26)]
+    for handle, place in zip(theirs.handles, places):
+        theirs.env.add_agents(handle, method="custom", pos=place)
+    state, _ = env.reset(jax.random.key(0))
+    state = state.replace(position=np.concatenate(places).astype(np.int32))
+    engine, rng = EngineOrder(), np.random.default_rng(0)
+    killed = 0
+    for _ in range(80):
+        alive = np.asarray(state.alive)
+        action = chase(rng, state, env.num_red)
+        order = engine.ranks(np.flatnonzero(alive & (action >= 13)), env.num_agents)
+        over = theirs.step(action)
+        actions = {"red": action[: env.num_red], "blue": action[env.num_red :]}
+        state, ours = play(env, state, actions, order)
+        np.testing.assert_array_equal(theirs.alive(), state.alive)
+        np.testing.assert_array_equal(theirs.positions()[alive], state.position[alive])
+        np.testing.assert_array_equal(theirs.rewards(), state.reward)
+        assert_sees_the_same(ours.observation["red"], theirs, 0, 0)
+        assert_sees_the_same(ours.observation["blue"], theirs, 1, env.num_red)
+        assert bool(ours.last) == over
+        killed += int(alive.sum() - state.alive.sum())
+        if over:
+            break
+        theirs.env.clear_dead()
+    assert killed >= 5
