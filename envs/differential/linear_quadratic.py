@@ -13,7 +13,7 @@ from jaxmarl_core.lookup import require
 Matrix = tuple[tuple[float, ...], ...]
 
 # The short-period dynamics of an F-16 with an actuator: Vamvoudakis and Lewis, 2012, Int. J. Robust
-# and Nonlinear Control 22, sec. 6.1. States: angle of attack, pitch rate, elevator; control: the
+# and Nonlinear Control 22. States: angle of attack, pitch rate, elevator; control: the
 # elevator's voltage; disturbance: a wind gust on the angle of attack.
 F16_A = ((-1.01887, 0.90506, -0.00215), (0.82225, -1.07741, -0.17555), (0.0, 0.0, -1.0))
 F16_B = ((0.0,), (0.0,), (1.0,))

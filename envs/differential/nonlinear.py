@@ -15,7 +15,7 @@ from jaxmarl_core.lookup import require
 
 @struct.dataclass
 class NonlinearZeroSum:
-    """A controller u against a disturbance d; Vamvoudakis and Lewis, 2012, sec. 6.2.
+    """A controller u against a disturbance d; Vamvoudakis and Lewis, 2012, IJRNC 22.
 
         dx1/dt = -x1 + x2
         dx2/dt = -x1^3 - x2^3 + x2 g^2 / 4 - x2 k^2 / (4 gamma^2) + g u + k d
@@ -56,7 +56,7 @@ class NonlinearZeroSum:
 
 @struct.dataclass
 class NonlinearControl:
-    """A lone controller u; Vamvoudakis and Lewis, 2010, Automatica 46, sec. 6.2.
+    """A lone controller u; Vamvoudakis and Lewis, 2010, Automatica 46.
 
         dx1/dt = -x1 + x2
         dx2/dt = -x1 / 2 - x2 (1 - g^2) / 2 + g u,   g = cos 2 x1 + 2

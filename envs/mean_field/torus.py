@@ -21,7 +21,7 @@ def neighbour_sum(x: jax.Array) -> jax.Array:
 def neighbour_mean_action(action: jax.Array, size: int, num_actions: int) -> jax.Array:
     """Returns the mean one-hot action of every agent's four neighbours.
 
-    Yang et al., 2018, arXiv:1802.05438, eq. 5; the agent itself is not among them.
+    Yang et al., 2018, arXiv:1802.05438, sec. 3.1; the agent itself is not among them.
 
     Args:
       action: [L * L] int32, row by row; a negative one counts as none.

@@ -10,7 +10,7 @@ CRITICAL = 2 / np.log(1 + np.sqrt(2))  # 2.2692
 
 
 def onsager_energy(temperature):
-    """Energy per site of the infinite lattice. Onsager, 1944, Phys. Rev. 65, eq. 116."""
+    """Energy per site of the infinite lattice. Onsager, 1944, Phys. Rev. 65."""
     k = 1 / temperature
     modulus = 2 * np.sinh(2 * k) / np.cosh(2 * k) ** 2
     twist = 2 * np.tanh(2 * k) ** 2 - 1
@@ -23,7 +23,7 @@ def yang_magnetisation(temperature):
 
 
 def kaufman_log_partition(size, k):
-    """log Z of an L x L torus at K = 1 / T. Kaufman, 1949, Phys. Rev. 76, eq. 49.
+    """log Z of an L x L torus at K = 1 / T. Kaufman, 1949, Phys. Rev. 76.
 
     Z is half of (2 sinh 2K)^(L^2 / 2) times a sum of four products over modes, of 2 cosh or 2 sinh
     of L gamma / 2; the odd modes make the first two products and the even modes the others. Modes
