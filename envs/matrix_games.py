@@ -11,8 +11,9 @@ from flax import struct
 
 from jaxmarl_core.envs.matrix_game_library import game
 from jaxmarl_core.lookup import require
+from jaxmarl_core.markov_game import TabularEnvironment
 from jaxmarl_core.spaces import Discrete
-from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
+from jaxmarl_core.types import Actions, Group, Key, TimeStep
 
 
 @struct.dataclass
@@ -25,7 +26,7 @@ class GameState:
 
 
 @struct.dataclass
-class RepeatedGame(StateEnvironment):
+class RepeatedGame(TabularEnvironment):
     """A normal-form game of N players, repeated.
 
     Groups: a team game (all get the same) whose players have equally many actions is one group
@@ -42,6 +43,11 @@ class RepeatedGame(StateEnvironment):
       with `num_rounds=None` the game never ends.
 
     The payoffs are leaves: `env.replace(payoffs=batch)` under `vmap` plays many games at once.
+
+    As a table (see `markov_game`) it has one state, or with `memory` one for each joint action and
+    one for the start: then a state's number is what the players see. Where rounds truly end they
+    are counted in it, which the players do not see: 1 + num_rounds states, or with `memory`
+    1 + num_rounds A_1 ... A_N, the start first.
     """
 
     payoffs: jax.Array  # [N, A_1, ..., A_N] f32
@@ -73,26 +79,77 @@ class RepeatedGame(StateEnvironment):
             for i, count in enumerate(self.num_actions)
         }
 
+    num_outcomes = 2  # the coin
+
+    @property
+    def _counts_rounds(self) -> bool:
+        return self.num_rounds is not None and not self.truncate
+
+    @property
+    def num_states(self) -> int:
+        """How many states a planner distinguishes; see the class."""
+        states = self.num_joint_actions if self.memory else 1
+        return 1 + self.num_rounds * states if self._counts_rounds else states + self.memory
+
     def initial(self, key: Key) -> GameState:
         """Returns the state before the first round."""
         num = self.num_agents
         return GameState(jnp.zeros(num, jnp.int32), jnp.zeros(num), jnp.int32(0))
 
-    def advance(self, key: Key, state: GameState, actions: Actions) -> GameState:
-        """Returns the state after one more round."""
-        joint = jnp.concatenate([actions[name] for name in self.groups]).astype(jnp.int32)
+    def start_distribution(self) -> jax.Array:
+        start = 0 if self._counts_rounds or not self.memory else self.num_joint_actions
+        return (jnp.arange(self.num_states) == start).astype(jnp.float32)
+
+    def chance(self, state: GameState, joint: jax.Array) -> jax.Array:
+        return jnp.full(2, 0.5)
+
+    def move(self, state: GameState, joint: jax.Array, outcome: jax.Array) -> GameState:
         index = self._index(joint)
-        coin = jax.random.rademacher(key, (), jnp.float32)
+        coin = 1.0 - 2.0 * outcome
         reward = self._row(self.payoffs, index) + coin * self._row(self.spread, index)
         return GameState(joint, reward, state.round + 1)
 
+    def advance(self, key: Key, state: GameState, actions: Actions) -> GameState:
+        """Returns the state after one more round."""
+        joint = jnp.concatenate([actions[name] for name in self.groups]).astype(jnp.int32)
+        tails = jax.random.rademacher(key, (), jnp.int32) < 0
+        return self.move(state, joint, tails.astype(jnp.int32))
+
+    def encode(self, state: GameState) -> jax.Array:
+        played = self._index(state.action) if self.memory else jnp.int32(0)
+        if self._counts_rounds:
+            number = 1 + (state.round - 1) * (self.num_joint_actions if self.memory else 1) + played
+            return jnp.where(state.round == 0, 0, number)
+        return jnp.where((state.round == 0) & self.memory, self.num_joint_actions, played)
+
+    def decode(self, index: jax.Array) -> GameState:
+        states = self.num_joint_actions if self.memory else 1
+        if self._counts_rounds:
+            played, round = (index - 1) % states, (index - 1) // states + 1
+        else:
+            played = jnp.where(index == self.num_joint_actions, 0, index)
+            round = (index != self.num_joint_actions) & self.memory
+        action = [
+            played // prod(self.num_actions[i + 1 :]) % count * self.memory
+            for i, count in enumerate(self.num_actions)
+        ]
+        action = jnp.stack(action).astype(jnp.int32) * (round > 0)
+        return GameState(action, jnp.zeros(self.num_agents), jnp.asarray(round, jnp.int32))
+
+    def terminal(self, state: GameState) -> jax.Array:
+        return self.last(state) & self._counts_rounds
+
+    def last(self, state: GameState) -> jax.Array:
+        """Returns whether the last round has been played."""
+        return jnp.bool_(False) if self.num_rounds is None else state.round >= self.num_rounds
+
+    def features(self, state: GameState) -> jax.Array:
+        """Returns what a central critic may see; see the class."""
+        return self._critic_state(state, self._seen(state))
+
     def observe(self, state: GameState) -> TimeStep:
         """Returns what the players see."""
-        seen = jnp.int32(0)
-        if self.memory:
-            seen = jnp.where(state.round == 0, self.num_joint_actions, self._index(state.action))
-        last = jnp.bool_(False) if self.num_rounds is None else state.round >= self.num_rounds
-        ended = last & (not self.truncate)
+        seen, ended = self._seen(state), self.terminal(state)
         num = self.num_agents
         return TimeStep(
             observation=self._by_group(jnp.full(num, seen)),
@@ -101,12 +158,17 @@ class RepeatedGame(StateEnvironment):
             state=self._critic_state(state, seen),
             reward=self._by_group(state.reward),
             discount=self._by_group(jnp.full(num, 1.0 - ended, jnp.float32)),
-            last=last,
+            last=self.last(state),
         )
+
+    def _seen(self, state: GameState) -> jax.Array:
+        if not self.memory:
+            return jnp.int32(0)
+        return jnp.where(state.round == 0, self.num_joint_actions, self._index(state.action))
 
     def _critic_state(self, state: GameState, seen: jax.Array) -> jax.Array:
         one_hot = jax.nn.one_hot(seen, 1 + self.num_joint_actions * self.memory)
-        if self.num_rounds is None or self.truncate:
+        if not self._counts_rounds:
             return one_hot
         return jnp.append(one_hot, state.round / self.num_rounds)
 

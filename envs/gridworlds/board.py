@@ -13,8 +13,6 @@ import numpy as np
 from jaxmarl_core.envs import drawing
 
 NORTH, SOUTH, EAST, WEST, STAND = range(5)
-_DOWN = np.array([-1, 1, 0, 0, 0], np.int32)
-_RIGHT = np.array([0, 0, 1, -1, 0], np.int32)
 
 SIDE = 48  # pixels of a cell
 HEADER = 30  # pixels above the board, for words
@@ -34,14 +32,6 @@ def neighbour(
     column = cell % columns + (direction == EAST) - (direction == WEST)
     inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
     return jnp.where(inside, row * columns + column, cell), inside
-
-
-def neighbour_table(rows: int, columns: int) -> np.ndarray:
-    """Returns `neighbour` of every cell in the four directions, [cells, 4] int32; -1 if outside."""
-    row, column = np.divmod(np.arange(rows * columns)[:, None], columns)
-    row, column = row + _DOWN[:4], column + _RIGHT[:4]
-    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    return np.where(inside, row * columns + column, -1).astype(np.int32)
 
 
 def encode_pair(first: jax.Array, second: jax.Array, num_cells: int) -> jax.Array:

@@ -7,6 +7,7 @@ import pytest
 
 from jaxmarl_core.envs.matrix_game_library import GAMES, game
 from jaxmarl_core.envs.matrix_games import from_payoffs, matrix_game
+from jaxmarl_core.markov_game import backup, expected_reward, markov_game
 from jaxmarl_core.spaces import Discrete
 
 KEY = jax.random.key(0)
@@ -213,6 +214,57 @@ def test_random_play_stays_in_spec(name, num_agents, memory):
             assert timestep.reward[group_name].shape == (group.size,)
     shapes = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape[1:], b.dtype), first, rest)
     assert all(jax.tree.leaves(shapes))
+
+
+@pytest.mark.parametrize(
+    ("options", "num_states", "start"),
+    [  # climbing has 9 joint actions
+        ({"num_rounds": None}, 1, 0),
+        ({"num_rounds": 3, "truncate": True}, 1, 0),
+        ({"num_rounds": None, "memory": True}, 10, 9),
+        ({"num_rounds": 3, "truncate": True, "memory": True}, 10, 9),
+        ({"num_rounds": 1}, 2, 0),
+        ({"num_rounds": 3}, 4, 0),
+        ({"num_rounds": 3, "memory": True}, 28, 0),
+    ],
+)
+def test_states_have_numbers(options, num_states, start):
+    env = matrix_game("climbing", **options)
+    assert env.num_states == num_states
+    np.testing.assert_array_equal(env.start_distribution(), np.arange(num_states) == start)
+    there_and_back = jax.jit(jax.vmap(lambda s: env.encode(env.decode(s))))
+    np.testing.assert_array_equal(there_and_back(np.arange(num_states)), np.arange(num_states))
+    state = env.initial(KEY)
+    for joint in ((0, 2), (2, 1), (1, 1)):
+        if not env.terminal(state):
+            number, shown = int(env.encode(state)), int(env.observe(state).observation["agents"][0])
+            assert env._counts_rounds or number == shown
+            np.testing.assert_array_equal(env.decode(number).action, state.action * env.memory)
+            state, _ = env.step(KEY, state, split(env, joint))
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_planning_over_rounds_adds_payoffs_up(memory):
+    """Three rounds are worth the sum of three; a game for ever is worth 1 / (1 - gamma) rounds."""
+    table = matrix_game("fully_stochastic_climbing", num_rounds=3, memory=memory)
+    game = markov_game(table)
+    assert game.terminal.sum() == (9 if memory else 1)
+    np.testing.assert_allclose(expected_reward(game)[:, 0], table.payoffs, atol=1e-5)
+    value = np.zeros((2, game.num_states), np.float32)
+    for _ in range(3):
+        value = np.asarray(backup(game, value, 1.0)).max(axis=(2, 3))
+    np.testing.assert_allclose(value[:, 0], 33, rtol=1e-6)
+
+    game = markov_game(matrix_game("climbing", num_rounds=None, memory=memory))
+    np.testing.assert_allclose(
+        backup(game, np.full((2, game.num_states), 110, np.float32), 0.9).max(axis=(2, 3)), 110
+    )
+
+
+def test_tables_know_the_coin():
+    game = markov_game(matrix_game("partially_stochastic_climbing"))
+    np.testing.assert_allclose(game.probability, 0.5)
+    assert sorted(np.asarray(game.reward)[0, 0, 1, 1].tolist()) == [0, 14]
 
 
 def test_time_steps_hold_no_weak_types():
