@@ -1,0 +1,205 @@
+"""Any JaxMARL environment as one of ours: agents in groups, masks, a critic's state, honest ends.
+
+Rutherford et al., 2023, arXiv:2311.10090. Transitions are JaxMARL's own, bit for bit for the same
+keys; its automatic reset is left out, ours takes its place.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxmarl_core.envs.interop.extras import need, undisturbed
+from jaxmarl_core.envs.interop.foreign_spaces import like
+from jaxmarl_core.envs.interop.jaxmarl_agents import Seats, by_agent, kind_of, seats
+from jaxmarl_core.envs.interop.jaxmarl_endings import Transition, truly_ended
+from jaxmarl_core.envs.interop.settings import checked, parameters, parsed
+from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.spaces import Discrete
+from jaxmarl_core.types import Actions, Group, Key, TimeStep
+
+EXTRA = "jaxmarl"
+
+
+@struct.dataclass
+class AdaptedState:
+    """The state of the JaxMARL world, and who has not dropped out."""
+
+    inner: Any
+    alive: dict[str, jax.Array]  # group -> [n] bool
+
+
+@struct.dataclass
+class FromJaxMARL:
+    """A JaxMARL environment.
+
+    Groups: agents with the same kind of name ("ally" of "ally_2"), team and spaces, in JaxMARL's
+    order. A group is named after the kind, with the number of its first agent where a kind has
+    several groups ("agent_0", "agent_2").
+
+    - Observation: as the world declares it; shape and dtype as it returns it.
+    - Action: Discrete with `get_avail_actions` (Hanabi: `get_legal_moves`) as mask, where the
+      world has one; or Box, scaled to [-1, 1] where its entries have different bounds.
+    - Reward: the world's, plus `shaping` times what it offers as `info["shaped_reward"]`.
+    - Alive: an agent that is done before the others drops out.
+    - State for a central critic: the world's `get_world_state`, or else all observations; [F] f32.
+    - End: when all are done; discount 0 as told by `jaxmarl_endings`, and for those dropping out.
+    """
+
+    shaping: float | jax.Array  # weight of the shaped reward
+    world: Any = struct.field(pytree_node=False)  # a jaxmarl MultiAgentEnv
+    seats: Seats = struct.field(pytree_node=False)
+
+    @property
+    def groups(self) -> Mapping[str, Group]:
+        """Agents with the same kind of name, team and spaces."""
+        return dict(zip(self.seats.names, self.seats.groups))
+
+    def reset(self, key: Key) -> tuple[AdaptedState, TimeStep]:
+        """Returns the first state and time step, those of JaxMARL for the same key."""
+        with undisturbed():
+            seen, inner = self.world.reset(key)
+            inner = like(inner, inner)
+            ones = self._same(1.0, jnp.float32)
+            state = AdaptedState(inner, self._same(True, bool))
+            no = jnp.bool_(False)
+            return state, self._timestep(state, seen, self._same(0.0, jnp.float32), ones, no)
+
+    def step(
+        self, key: Key, state: AdaptedState, actions: Actions
+    ) -> tuple[AdaptedState, TimeStep]:
+        """Returns the next state and time step, those of JaxMARL for the same key and actions."""
+        spoken = self.seats.spoken(actions)
+        with undisturbed():
+            seen, inner, paid, dones, info = self.world.step_env(key, state.inner, spoken)
+            over = jnp.asarray(dones["__all__"]).astype(bool).reshape(())
+            ended = truly_ended(Transition(self.world, state.inner, spoken, inner))
+            inner = like(inner, state.inner)
+            agents = self.world.agents
+            ended = dict(zip(agents, jnp.broadcast_to(ended, (len(agents),))))
+            dropped = self.seats.gathered({a: dones.get(a, over) for a in agents}, bool)
+            ended = self.seats.gathered(ended, bool)
+            alive = {name: was & ~(dropped[name] & ~over) for name, was in state.alive.items()}
+            discount = {
+                name: (alive[name] & ~(over & ended[name])).astype(jnp.float32) for name in alive
+            }
+            after = AdaptedState(inner, alive)
+            reward = self._reward(paid, info)
+            return after, self._timestep(after, seen, reward, discount, over)
+
+    def _timestep(self, state: AdaptedState, seen: Any, reward, discount, last) -> TimeStep:
+        observation = self.seats.heard(by_agent(seen, self.world.agents))
+        return TimeStep(
+            observation=observation,
+            action_mask=self._masks(state.inner),
+            alive=state.alive,
+            state=self._overview(state.inner, observation),
+            reward=reward,
+            discount=discount,
+            last=last,
+        )
+
+    def _reward(self, paid: Any, info: Mapping[str, Any]) -> dict[str, jax.Array]:
+        agents = self.world.agents
+        paid = by_agent(paid, agents)
+        total = {agent: jnp.asarray(paid[agent], jnp.float32).reshape(()) for agent in agents}
+        if "shaped_reward" in info:
+            shaped = info["shaped_reward"]
+            total = {agent: total[agent] + self.shaping * shaped[agent] for agent in agents}
+        return self.seats.gathered(total, jnp.float32)
+
+    def _masks(self, inner: Any) -> dict[str, jax.Array]:
+        legal = legal_actions(self.world)
+        masks = self.seats.gathered(legal(inner), bool) if legal else {}
+        groups = self.groups
+        return {n: mask for n, mask in masks.items() if isinstance(groups[n].action, Discrete)}
+
+    def _overview(self, inner: Any, observation: Mapping[str, Any]) -> jax.Array:
+        if hasattr(self.world, "get_world_state"):
+            leaves = jax.tree.leaves(self.world.get_world_state(inner))  # FACMAC's is by agent
+        else:
+            leaves = jax.tree.leaves([observation[name] for name in self.seats.names])
+        return jnp.concatenate([leaf.ravel().astype(jnp.float32) for leaf in leaves])
+
+    def _same(self, value: Any, dtype: Any) -> dict[str, jax.Array]:
+        return {name: jnp.full(group.size, value, dtype) for name, group in self.groups.items()}
+
+
+def legal_actions(world: Any) -> Callable[[Any], Mapping[Any, jax.Array]] | None:
+    """Returns the world's function from a state to its legal actions by agent, or None."""
+    for name in ("get_legal_moves", "get_avail_actions"):
+        written = [vars(each)[name] for each in type(world).__mro__ if name in vars(each)]
+        if written and written[0].__module__ != "jaxmarl.environments.multi_agent_env":
+            return getattr(world, name)
+    return None
+
+
+# What particle worlds take by **kwargs, which would swallow any misspelling.
+PARTICLE_SETTINGS = {
+    "accel", "c_noise", "collide", "contact_force", "contact_margin", "damping", "mass",
+    "max_speed", "moveable", "rad", "silent", "u_noise",
+}  # fmt: skip
+SELF_INTERESTED = ("coin_game", "storm", "storm_2p", "storm_np")
+
+
+def adapted(world: Any, teams: tuple[str, ...] = (), alone: bool = False) -> FromJaxMARL:
+    """Returns a JaxMARL environment object as one of ours; see `jaxmarl`."""
+    with undisturbed():
+        first, _ = jax.eval_shape(world.reset, jax.random.key(0))
+        seen = jax.eval_shape(lambda tree: by_agent(tree, world.agents), first)
+        return FromJaxMARL(shaping=0.0, world=world, seats=seats(world, seen, teams, alone))
+
+
+def jaxmarl(
+    name: str = "MPE_simple_spread_v3",
+    *,
+    settings: str | Mapping[str, Any] = "{}",
+    teams: tuple[str, ...] = (),
+    shaping: float = 0.0,
+) -> FromJaxMARL:
+    """Returns a JaxMARL environment as one of ours; needs the extra "jaxmarl".
+
+    Args:
+      name: a name in JaxMARL's registry, such as "overcooked_v2", "hanabi" or "coin_game".
+      settings: what its constructor is told, a JSON object or a mapping: '{"num_agents": 5}'.
+        Layouts of Overcooked and scenarios of SMAX go by name: '{"scenario": "3m"}'.
+      teams: the teams, each as agents or kinds of agents joined by "+", such as
+        ("leadadversary+adversary", "agent"). By default adversaries, and the enemies of SMAX, play
+        against the rest; in the coin game and storm all play for themselves.
+      shaping: weight of the shaped reward that a world offers beside its reward (Overcooked).
+
+    Raises:
+      ImportError: JaxMARL is not installed.
+      ValueError: an unknown name (with the nearest), settings the world has not, impossible teams,
+        or shaping where there is none.
+    """
+    known = need("jaxmarl.registration", EXTRA).registered_envs
+    lookup(dict.fromkeys(known), name, "name")
+    settings = parsed("settings", settings)
+    with undisturbed():
+        world = _made(name, settings)
+    env = adapted(world, teams, name in SELF_INTERESTED)
+    offered = hasattr(world, "layout") and kind_of(name).startswith("overcooked")
+    require(shaping == 0 or offered, "shaping", f"0 in {name}, which offers no shaping", shaping)
+    return env.replace(shaping=shaping)
+
+
+def _made(name: str, settings: dict[str, Any]) -> Any:
+    if name == "overcooked" and isinstance(settings.get("layout"), str):
+        layouts = need("jaxmarl.environments.overcooked", EXTRA).overcooked_layouts
+        settings = settings | {"layout": lookup(layouts, settings["layout"], "layout")}
+    if "SMAX" in name and isinstance(settings.get("scenario"), str):
+        scenarios = need("jaxmarl.environments.smax.smax_env", EXTRA).MAP_NAME_TO_SCENARIO
+        settings = settings | {"scenario": lookup(scenarios, settings["scenario"], "scenario")}
+    make = need("jaxmarl", EXTRA).make
+    try:
+        world = make(name, **settings)
+    except TypeError as error:
+        raise ValueError(f"settings: expected what {name} takes, got {settings}: {error}") from None
+    if hasattr(world, "num_landmarks"):
+        checked("settings", settings, parameters(type(world)) | PARTICLE_SETTINGS)
+    if getattr(world, "auto_reset", False):  # MABrax: its own reset would hide the end
+        world = make(name, **settings | {"auto_reset": False})
+    return world
