@@ -17,16 +17,33 @@ from jaxmarl_core.envs.matrix_games import matrix_game
 from jaxmarl_core.envs.mean_field.battle import battle, battlefield
 from jaxmarl_core.envs.mean_field.gaussian_squeeze import gaussian_squeeze
 from jaxmarl_core.envs.mean_field.ising import ising
-from jaxmarl_core.envs.mean_field.magent import combined_arms
+from jaxmarl_core.envs.mean_field.magent import combined_arms, gather
 from jaxmarl_core.envs.mean_field.torus_coordination import torus_coordination
+from jaxmarl_core.envs.particles import (
+    collect_treasure,
+    rover_tower,
+    simple,
+    simple_adversary,
+    simple_crypto,
+    simple_formation,
+    simple_line,
+    simple_push,
+    simple_reference,
+    simple_speaker_listener,
+    simple_spread,
+    simple_tag,
+    simple_world_comm,
+)
 from jaxmarl_core.envs.two_step_game import two_step_game
 
 __all__ = [
     "ENVIRONMENTS",
     "battle",
     "battlefield",
+    "collect_treasure",
     "combined_arms",
     "gaussian_squeeze",
+    "gather",
     "grid_game",
     "guarding_territory",
     "gymnax",
@@ -39,6 +56,18 @@ __all__ = [
     "nonlinear_control",
     "nonlinear_zero_sum",
     "rendezvous",
+    "rover_tower",
+    "simple",
+    "simple_adversary",
+    "simple_crypto",
+    "simple_formation",
+    "simple_line",
+    "simple_push",
+    "simple_reference",
+    "simple_speaker_listener",
+    "simple_spread",
+    "simple_tag",
+    "simple_world_comm",
     "smax",
     "soccer",
     "soccer_4x2",
@@ -49,8 +78,10 @@ __all__ = [
 ENVIRONMENTS = {
     "battle": battle,
     "battlefield": battlefield,
+    "collect_treasure": collect_treasure,
     "combined_arms": combined_arms,
     "gaussian_squeeze": gaussian_squeeze,
+    "gather": gather,
     "grid_game": grid_game,
     "guarding_territory": guarding_territory,
     "gymnax": gymnax,
@@ -63,6 +94,18 @@ ENVIRONMENTS = {
     "nonlinear_control": nonlinear_control,
     "nonlinear_zero_sum": nonlinear_zero_sum,
     "rendezvous": rendezvous,
+    "rover_tower": rover_tower,
+    "simple": simple,
+    "simple_adversary": simple_adversary,
+    "simple_crypto": simple_crypto,
+    "simple_formation": simple_formation,
+    "simple_line": simple_line,
+    "simple_push": simple_push,
+    "simple_reference": simple_reference,
+    "simple_speaker_listener": simple_speaker_listener,
+    "simple_spread": simple_spread,
+    "simple_tag": simple_tag,
+    "simple_world_comm": simple_world_comm,
     "smax": smax,
     "soccer": soccer,
     "soccer_4x2": soccer_4x2,

@@ -14,8 +14,10 @@ from jaxmarl_core.envs import (
     ENVIRONMENTS,
     battle,
     battlefield,
+    collect_treasure,
     combined_arms,
     gaussian_squeeze,
+    gather,
     grid_game,
     guarding_territory,
     gymnax,
@@ -28,6 +30,18 @@ from jaxmarl_core.envs import (
     nonlinear_control,
     nonlinear_zero_sum,
     rendezvous,
+    rover_tower,
+    simple,
+    simple_adversary,
+    simple_crypto,
+    simple_formation,
+    simple_line,
+    simple_push,
+    simple_reference,
+    simple_speaker_listener,
+    simple_spread,
+    simple_tag,
+    simple_world_comm,
     smax,
     soccer,
     soccer_4x2,
@@ -55,6 +69,10 @@ FITTING = {
     "gaussian_squeeze": {
         "three agents": (lambda: gaussian_squeeze(3, num_actions=4, mu=4.0, max_steps=3), False),
     },
+    "gather": {
+        "time is up": (lambda: gather(map_size=20, num_food=9, minimap=True, max_steps=3), False),
+        "eaten": (lambda: gather(map_size=20, num_food=1, food_hp=1.0, max_steps=10_000), True),
+    },
     "ising": {
         "odd": (lambda: ising(3, max_steps=3), False),
         "ordered": (lambda: ising(4, max_steps=3, start="ordered"), False),
@@ -71,6 +89,54 @@ FITTING = {
     },
     "nonlinear_control": {"alone": (lambda: nonlinear_control(max_steps=3), False)},
     "nonlinear_zero_sum": {"hji": (lambda: nonlinear_zero_sum(max_steps=3), False)},
+    "collect_treasure": {
+        "one of each": (
+            lambda: collect_treasure(
+                num_collectors=2, num_deposits=1, num_treasures=2, max_steps=2
+            ),
+            False,
+        ),
+    },
+    "rover_tower": {
+        "two pairs": (lambda: rover_tower(num_pairs=2, num_landmarks=2, max_steps=2), False),
+    },
+    "simple": {"legacy": (lambda: simple(max_steps=2, integration="legacy"), False)},
+    "simple_adversary": {"alone": (lambda: simple_adversary(num_agents=1, max_steps=2), False)},
+    "simple_crypto": {
+        "continuous": (lambda: simple_crypto(max_steps=2, actions="continuous"), False)
+    },
+    "simple_formation": {
+        "two": (
+            lambda: simple_formation(num_agents=2, max_steps=2, terminate_on_success=True),
+            False,
+        ),
+    },
+    "simple_line": {"two": (lambda: simple_line(num_agents=2, max_steps=2), False)},
+    "simple_push": {"short": (lambda: simple_push(max_steps=2), False)},
+    "simple_reference": {
+        "continuous": (lambda: simple_reference(max_steps=2, actions="continuous"), False),
+    },
+    "simple_speaker_listener": {"short": (lambda: simple_speaker_listener(max_steps=2), False)},
+    "simple_spread": {
+        "continuous": (
+            lambda: simple_spread(
+                num_agents=2, max_steps=2, actions="continuous", integration="legacy"
+            ),
+            False,
+        ),
+        "alone": (lambda: simple_spread(num_agents=1, max_steps=2), False),
+    },
+    "simple_tag": {
+        "two prey": (lambda: simple_tag(num_good=2, num_adversaries=1, max_steps=2), False),
+    },
+    "simple_world_comm": {
+        "no forest": (
+            lambda: simple_world_comm(
+                num_good=1, num_adversaries=2, num_food=1, num_forests=0, max_steps=2
+            ),
+            False,
+        ),
+    },
     "torus_coordination": {"3 x 3": (lambda: torus_coordination(max_steps=3), False)},
     "grid_game": {
         "random starts": (lambda: grid_game(2, start="random", max_steps=250), True),
@@ -112,12 +178,19 @@ PROBES = {
     "dying": (lambda: DyingAgents(), True),
 }
 SLOW = ("multi_agent_brax", "smax")  # worlds that take their time to compile
-CASES = [
-    pytest.param((name, case), marks=[pytest.mark.slow] if name in SLOW else [])
-    for name in sorted(ENVIRONMENTS)
-    for case in FITTING.get(name, {})
-]
-CASES += [("probe", case) for case in PROBES]
+
+
+def _cases(most: int) -> list:
+    """The first so many cases of each environment, and all probes, to parametrise tests with."""
+    return [
+        pytest.param((name, case), marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in sorted(ENVIRONMENTS)
+        for case in list(FITTING.get(name, {}))[:most]
+    ] + [("probe", case) for case in PROBES]
+
+
+CASES = _cases(100)
+FIRST_CASES = _cases(1)
 
 
 def fitting(name: str, case: str) -> tuple[Any, bool]:

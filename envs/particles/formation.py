@@ -1,0 +1,99 @@
+"""simple_formation: a team arranges itself evenly on a circle around a landmark."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jaxmarl_core.envs.particles.geometry import distances, everyone, relative, rows
+from jaxmarl_core.envs.particles.matching import MOST, Matching, match
+from jaxmarl_core.envs.particles.physics import bodies
+from jaxmarl_core.envs.particles.render import Picture, picture
+from jaxmarl_core.envs.particles.world import (
+    ParticleState,
+    ParticleWorld,
+    Role,
+    require_count,
+    settings,
+)
+
+CIRCLE = 0.5  # its radius
+FAR = 2.0  # distances count up to here
+ARRIVED = 0.05  # from one's place
+
+
+@struct.dataclass
+class SimpleFormation(ParticleWorld):
+    """N agents and a landmark. What all particle worlds share is told at `ParticleWorld`.
+
+    Agarwal et al., 2019, arXiv:1906.01202. The N places lie evenly on the circle, the first in the
+    direction of the agent with the smallest angle in [0, 2 pi); agents are given to places so that
+    the distances sum to the least.
+
+    - groups: "agents" (N, team 0).
+    - observation: [6], velocity, position, the landmark's relative position.
+    - reward: minus the mean distance of agents from their places, each counted up to 2.
+    - termination: with `terminate_on_success`, all within 0.05 of their places.
+    """
+
+    num_team: int = struct.field(pytree_node=False)
+    terminate_on_success: bool = struct.field(pytree_node=False)
+
+    landmark_spread = 0.5
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        return (Role("agents", self.num_team, 6),)
+
+    def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
+        landmark = relative(state.position, state.landmark)
+        return (rows(state.velocity, state.position, landmark),)
+
+    def rewards(self, state: ParticleState) -> jax.Array:
+        return everyone(-self._matching(state).clipped / self.num_team, self.num_team)
+
+    def succeeded(self, state: ParticleState) -> jax.Array:
+        return self.terminate_on_success & (self._matching(state).worst < ARRIVED)
+
+    def places(self, state: ParticleState) -> jax.Array:
+        """Returns the places to take, [N, 2]."""
+        x, y = jnp.moveaxis(state.position - state.landmark[0], -1, 0)
+        angle = jnp.arctan2(y, x)
+        first = jnp.where(angle < 0, angle + 2 * np.pi, angle).min()
+        turn = first + np.arange(self.num_team) * (2 * np.pi / self.num_team)
+        return state.landmark[0] + CIRCLE * jnp.stack([jnp.cos(turn), jnp.sin(turn)], axis=-1)
+
+    def picture(self, state: ParticleState) -> Picture:
+        return picture(self.roles, self.bodies, target=self.places(state))
+
+    def _matching(self, state: ParticleState) -> Matching:
+        return match(distances(state.position, self.places(state)), FAR)
+
+
+def simple_formation(
+    *,
+    num_agents: int = 4,
+    terminate_on_success: bool = False,
+    max_steps: int = 25,
+    actions: str = "discrete",
+    integration: str = "mpe2",
+) -> SimpleFormation:
+    """Returns the world of a team on a circle.
+
+    Args:
+      num_agents: N, at most 10 (the matching is exact, and doubles with each).
+      terminate_on_success: whether being in formation ends the episode.
+      max_steps: the time limit.
+      actions: "discrete" or "continuous".
+      integration: "mpe2" or "legacy", see `world`.
+
+    Raises:
+      ValueError: naming the argument.
+    """
+    require_count("num_agents", num_agents, 1, MOST)
+    return SimpleFormation(
+        bodies=bodies((num_agents,), (0.05,), (1,), (0.03,), solid=True),
+        num_team=num_agents,
+        terminate_on_success=terminate_on_success,
+        **settings(max_steps, actions, integration),
+    )
