@@ -45,6 +45,20 @@ def decode_pair(index: jax.Array, num_cells: int) -> tuple[jax.Array, jax.Array]
     return first, second + (second >= first)
 
 
+def start_among(states: np.ndarray, num_states: int) -> jax.Array:
+    """Returns the distribution that `draw_among` draws from, [num_states] f32."""
+    chance = np.zeros(num_states, np.float32)
+    chance[states] = 1 / len(states)
+    return jnp.asarray(chance)
+
+
+def draw_among(key: jax.Array, states: np.ndarray) -> jax.Array:
+    """Returns one of the state numbers [n], each as likely as the others."""
+    if len(states) == 1:
+        return jnp.int32(states[0])
+    return jnp.asarray(states, jnp.int32)[jax.random.randint(key, (), 0, len(states))]
+
+
 def place_features(cell: jax.Array, rows: int, columns: int) -> jax.Array:
     """Returns a cell's row and column, each one-hot: [rows + columns] f32."""
     row, column = jnp.arange(rows) == cell // columns, jnp.arange(columns) == cell % columns

@@ -103,18 +103,20 @@ class GridGame(TabularEnvironment):
         space = self.observation_space
         return {name: Group(1, space, Discrete(4), team) for team, name in enumerate(PLAYERS)}
 
+    @property
+    def _starts(self) -> np.ndarray:
+        if self.start == "corners":
+            return np.array([board.encode_pair(*START, NUM_CELLS)])
+        states = np.arange(NUM_CELLS * (NUM_CELLS - 1))
+        first, second = board.decode_pair(states, NUM_CELLS)
+        return states[(first != self.goals[0]) & (second != self.goals[1])]
+
     def initial(self, key: Key) -> GridGameState:
         """Returns the state with both in their corners, or any in which the game is on."""
-        if self.start == "corners":
-            return self._at(jnp.array(START, jnp.int32))
-        return self.decode(jax.random.choice(key, self.num_states, p=self.start_distribution()))
+        return self.decode(board.draw_among(key, self._starts))
 
     def start_distribution(self) -> jax.Array:
-        states = jnp.arange(self.num_states)
-        if self.start == "corners":
-            return (states == board.encode_pair(*jnp.array(START), NUM_CELLS)).astype(jnp.float32)
-        playing = ~jax.vmap(lambda s: self.terminal(self.decode(s)))(states)
-        return playing / playing.sum()
+        return board.start_among(self._starts, self.num_states)
 
     def chance(self, state: GridGameState, joint: jax.Array) -> jax.Array:
         return jnp.full(self.num_outcomes, 1 / self.num_outcomes)

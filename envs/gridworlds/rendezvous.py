@@ -76,22 +76,23 @@ class Rendezvous(TabularEnvironment):
     def groups(self) -> Mapping[str, Group]:
         return {"agents": Group(2, self.observation_space, Discrete(5))}
 
-    def initial(self, key: Key) -> RendezvousState:
-        """Returns the robots at their starts, or on any two free cells besides the goal."""
+    @property
+    def _starts(self) -> np.ndarray:
         if self.start == "fixed":
-            return self._at(jnp.array([self._number(cell) for cell in self.starts], jnp.int32))
-        return self.decode(jax.random.choice(key, self.num_states, p=self.start_distribution()))
-
-    def start_distribution(self) -> jax.Array:
-        states = jnp.arange(self.num_states)
-        if self.start == "fixed":
-            pair = jnp.array([self._number(cell) for cell in self.starts])
-            return (states == board.encode_pair(*pair, self.num_cells)).astype(jnp.float32)
-        first, second = board.decode_pair(np.arange(self.num_states - 1), self.num_cells)
+            pair = [self._number(cell) for cell in self.starts]
+            return np.array([board.encode_pair(*pair, self.num_cells)])
         free = ~self._wall_map()
         free[self._number(self.goal)] = False
-        begun = np.append(free[first] & free[second], False)
-        return jnp.asarray(begun / begun.sum(), jnp.float32)
+        states = np.arange(self.num_states - 1)
+        first, second = board.decode_pair(states, self.num_cells)
+        return states[free[first] & free[second]]
+
+    def initial(self, key: Key) -> RendezvousState:
+        """Returns the robots at their starts, or on any two free cells besides the goal."""
+        return self.decode(board.draw_among(key, self._starts))
+
+    def start_distribution(self) -> jax.Array:
+        return board.start_among(self._starts, self.num_states)
 
     def chance(self, state: RendezvousState, joint: jax.Array) -> jax.Array:
         return jnp.ones(1)

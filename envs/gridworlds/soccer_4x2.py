@@ -4,14 +4,17 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs.gridworlds.board import (
     decode_pair,
+    draw_among,
     encode_pair,
     neighbour,
     picture,
     place_features,
+    start_among,
     tinted,
 )
 from jaxmarl_core.envs.gridworlds.soccer import (
@@ -68,17 +71,21 @@ class Soccer4x2(TabularEnvironment):
         space = self.observation_space
         return {name: Group(1, space, Discrete(5), team) for team, name in enumerate(PLAYERS)}
 
+    @property
+    def _starts(self) -> np.ndarray:
+        if self.start == "figure":
+            return np.array([2 * encode_pair(*FIGURE, NUM_CELLS)])
+        states = np.arange(self.num_states)
+        pair = decode_pair(states // 2, NUM_CELLS)
+        column = np.where(states % 2 == 0, *pair) % COLUMNS
+        return states[(column > 0) & (column < COLUMNS - 1)]
+
     def initial(self, key: Key) -> SoccerState:
         """Returns a state in which nobody has scored yet, or the one of the paper's figure."""
-        return self.decode(jax.random.choice(key, self.num_states, p=self.start_distribution()))
+        return self.decode(draw_among(key, self._starts))
 
     def start_distribution(self) -> jax.Array:
-        states = jnp.arange(self.num_states)
-        if self.start == "figure":
-            figure = 2 * encode_pair(*jnp.array(FIGURE), NUM_CELLS)
-            return (states == figure).astype(jnp.float32)
-        playing = ~jax.vmap(lambda s: self.terminal(self.decode(s)))(states)
-        return playing / playing.sum()
+        return start_among(self._starts, self.num_states)
 
     def chance(self, state: SoccerState, joint: jax.Array) -> jax.Array:
         return jnp.full(2, 0.5)
