@@ -1,5 +1,6 @@
 """MAgent's grid worlds beside the battle, and the rules that all of them share."""
 
 from jaxmarl_core.envs.mean_field.magent.combined_arms import CombinedArms, combined_arms
+from jaxmarl_core.envs.mean_field.magent.gather import Gather, gather
 
-__all__ = ["CombinedArms", "combined_arms"]
+__all__ = ["CombinedArms", "Gather", "combined_arms", "gather"]

@@ -81,7 +81,7 @@ def _enlarged(layer: jax.Array, pixels: int) -> jax.Array:
 
 def _strip(width: int, figures: Sequence[Figure], counts: jax.Array, time: jax.Array) -> jax.Array:
     image = drawing.canvas(STRIP, width)
-    share = (width - 50) / len(figures)
+    share = (width - 50) / len(figures)  # of the strip, for each group
     for i, figure in enumerate(figures):
         side = 9
         mask = np.zeros((STRIP, width), np.float32)
@@ -89,6 +89,8 @@ def _strip(width: int, figures: Sequence[Figure], counts: jax.Array, time: jax.A
         mask[top : top + side, left : left + side] = _mask(figure.shape, side)
         image = drawing.paint(image, jnp.asarray(mask), figure.colour)
         image = drawing.write_number(image, counts[i], (left + 26, STRIP / 2), size=11)
-        image = drawing.write(image, figure.name, (left + 26 + share / 3, STRIP / 2), size=10)
+        image = drawing.write(
+            image, figure.name, (left + 44 + 2.7 * len(figure.name), STRIP / 2), size=10
+        )
     image = drawing.write(image, "t", (width - 40, STRIP / 2), size=11)
     return drawing.write_number(image, time, (width - 20, STRIP / 2), size=11)
