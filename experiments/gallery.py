@@ -97,7 +97,7 @@ def facts(name: str) -> str:
 
 def page(names: Iterable[str]) -> str:
     """Returns the Markdown page."""
-    lines = INTRODUCTION.splitlines() + [""]
+    lines = [*INTRODUCTION.splitlines(), ""]
     about = described(ENVIRONMENTS)
     for title, members in groupby(sorted(names, key=lambda n: (family(n), n)), key=family):
         lines += [f"## {title.capitalize()}", "", "| | |", "|---|---|"]
