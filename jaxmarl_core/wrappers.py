@@ -149,7 +149,8 @@ def episode_metrics(env: Environment, timestep: TimeStep) -> dict[str, jax.Array
     """Returns means over the episodes that ended in a batch of time steps [...]; NaN if none did.
 
     `episode_length`; per team `episode_return_<team>` and `episode_win_<team>` (only
-    `episode_return` where there is one team); `episode_count`.
+    `episode_return` where there is one team, and `episode_win` where the world names winners);
+    `episode_count`.
     """
     episode, ended = timestep.extras["episode"], timestep.last
     count = ended.sum().astype(jnp.float32)
@@ -161,6 +162,6 @@ def episode_metrics(env: Environment, timestep: TimeStep) -> dict[str, jax.Array
     for team, name in enumerate(team_names(env)):
         suffix = f"_{name}" if num_teams(env) > 1 else ""
         metrics[f"episode_return{suffix}"] = mean(episode.returns[..., team])
-        if suffix:
+        if suffix or "winner" in timestep.extras:
             metrics[f"episode_win{suffix}"] = mean(episode.winner == team)
     return metrics

@@ -170,3 +170,20 @@ def test_a_lone_team_has_a_return_and_no_wins():
     figures = episode_metrics(ConstantReward(3, 2), played(episodic(ConstantReward(3, 2)), 6))
     assert figures.keys() == {"episode_count", "episode_length", "episode_return"}
     assert float(figures["episode_return"]) == 6  # 3 agents, 2 steps, reward 1
+
+
+@struct.dataclass
+class AgainstTheHouse(ConstantReward):
+    """A lone team that wins, as the world says."""
+
+    def observe(self, state):
+        timestep = super().observe(state)
+        return timestep.replace(extras={"winner": jnp.where(timestep.last, 0, -1)})
+
+
+def test_a_lone_team_wins_where_the_world_says_so():
+    env = EpisodeStatistics(AgainstTheHouse(2, 1))
+    state, _ = env.reset(jax.random.key(0))
+    _, timestep = env.step(jax.random.key(1), state, {"agents": jnp.zeros(2, jnp.int32)})
+    batch = jax.tree.map(lambda x: x[None], timestep)
+    assert episode_metrics(env, batch)["episode_win"] == 1.0
