@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxmarl_core.envs.drawing import finish, write_number
 from jaxmarl_core.envs.matrix_game_library import game
 from jaxmarl_core.lookup import require
 from jaxmarl_core.markov_game import TabularEnvironment
@@ -189,10 +190,10 @@ class RepeatedGame(TabularEnvironment):
         """Returns the payoff table as an image [H, W, 3] uint8.
 
         A cell per joint action (player 0 downwards, all others across), in as many stripes as
-        payoffs differ: red for the lowest payoff, green for the highest. White frames the last
-        joint action.
+        payoffs differ: red for the lowest payoff, green for the highest, with the payoff rounded
+        to a whole number where there are few. White frames the last joint action.
         """
-        side, gap = 36, 3
+        side, gap = 60, 4
         payoffs = self.payoffs[: 1 if self.is_team else None]
         low, high = payoffs.min(), payoffs.max()
         share = (payoffs - low) / jnp.maximum(high - low, 1e-9)
@@ -208,7 +209,14 @@ class RepeatedGame(TabularEnvironment):
         colour = jnp.stack([40 + 180 * (1 - value), 40 + 150 * value, jnp.full(y.shape, 70.0)], -1)
         played = jnp.where(state.round > 0, self._index(state.action), -1)
         ground = jnp.where(row * num_columns + column == played, 255.0, 24.0)
-        return jnp.where(in_stripe[..., None], colour, ground[..., None]).astype(jnp.uint8)
+        image = jnp.where(in_stripe[..., None], colour, ground[..., None])
+        if self.payoffs.size <= 64:  # each number costs a pass over the image
+            for i, table in enumerate(jnp.round(payoffs).reshape(share.shape)):
+                place = (side - 2 * gap) // len(payoffs) * (i + 0.5) + gap
+                for r, c in np.ndindex(num_rows, num_columns):
+                    middle = (c * side + place, r * side + side / 2)
+                    image = write_number(image, table[r, c], middle, (255, 255, 255), 16)
+        return finish(image)
 
 
 def _table(name: str, values: Any) -> np.ndarray:

@@ -298,18 +298,18 @@ def test_render_frames_what_was_played():
     state, _ = env.reset(KEY)
     before = env.render(state)
     after = env.render(env.step(KEY, state, split(env, [1, 2]))[0])
-    assert before.shape == after.shape == (108, 108, 3)
+    assert before.shape == after.shape == (180, 180, 3)
     assert before.dtype == np.uint8
     changed = np.array((before != after).any(-1))
-    assert changed[36:72, 72:].any()
-    changed[36:72, 72:] = False
+    assert changed[60:120, 120:].any()
+    changed[60:120, 120:] = False
     assert not changed.any()
-    assert env.render(state)[18, 18, 1] > env.render(state)[18, 54, 1]  # 11 greener than -30
+    assert env.render(state)[10, 30, 1] > env.render(state)[10, 90, 1]  # 11 greener than -30
 
 
 def test_render_any_number_of_players():
     state, _ = (env := from_payoffs(THREE)).reset(KEY)
-    assert env.render(state).shape == (2 * 36, 12 * 36, 3)
+    assert env.render(state).shape == (2 * 60, 12 * 60, 3)
 
 
 @pytest.mark.parametrize(
