@@ -1,0 +1,241 @@
+"""The `ParallelEnv` that `to_pettingzoo` returns. Needs PettingZoo."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import gymnasium.spaces as gym
+import jax
+import numpy as np
+from pettingzoo import ParallelEnv
+
+from jaxmarl_core.envs.interop.agent_names import agent_names
+from jaxmarl_core.envs.interop.gymnasium_spaces import gymnasium_space, seed, with_mask
+from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.spaces import Composite, Discrete, Space
+from jaxmarl_core.types import Environment, EnvState, Key, TimeStep
+
+MASKS = ("info", "observation")
+RENDER_MODES = ("rgb_array",)
+
+
+class Seen(NamedTuple):
+    """What of a time step goes to the host."""
+
+    observation: dict[str, Any]
+    action_mask: dict[str, Any]
+    state: Any
+    reward: dict[str, Any]
+    discount: dict[str, Any]
+    last: Any
+
+
+def _seen(timestep: TimeStep) -> Seen:
+    return Seen(*(getattr(timestep, field) for field in Seen._fields))
+
+
+# The environment is an argument: two of the same kind and sizes share one program.
+@jax.jit
+def _begin(env: Environment, key: Key) -> tuple[Key, EnvState, Seen]:
+    key, key_reset = jax.random.split(key)
+    state, timestep = env.reset(key_reset)
+    return key, state, _seen(timestep)
+
+
+@jax.jit
+def _go_on(
+    env: Environment, key: Key, state: EnvState, actions: Mapping[str, Any]
+) -> tuple[Key, EnvState, Seen]:
+    key, key_step = jax.random.split(key)
+    state, timestep = env.step(key_step, state, actions)
+    return key, state, _seen(timestep)
+
+
+@jax.jit
+def _image(env: Any, state: EnvState) -> jax.Array:
+    return env.render(state)
+
+
+class ToPettingZoo(ParallelEnv):
+    """One of our environments as a PettingZoo `ParallelEnv`; `to_pettingzoo` builds it.
+
+    - Agents: "red_0", "red_1", ... of a group "red"; a group of one lends its agent its name.
+    - Spaces: Discrete, Box, and Dict for Composite. Each agent has its own, seeded.
+    - Rewards: floats. An agent that has left is told nothing more, a team's reward included.
+    - Terminations: discount 0. Truncations: the episode is over for an agent whose discount is 1.
+      After either, the agent leaves `agents`.
+    - Infos: `action_mask` [A] int8, where the environment has masks and `masks` is "info".
+    - `state()`: what a central critic may see, as in `state_space`.
+
+    Reset and step are one program and one transfer to the host each. An episode draws from
+    `key, key_reset = split(key)`, every step likewise from `key, key_step = split(key)`, beginning
+    with `jax.random.key(seed)`; a reset without a seed goes on with the key it finds.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        seed: int,
+        masks: str,
+        render_mode: str | None,
+        render_fps: int,
+        name: str | None,
+    ):
+        require(masks in MASKS, "masks", f"one of {', '.join(MASKS)}", repr(masks))
+        modes = RENDER_MODES if hasattr(env, "render") else ()
+        can_show = render_mode is None or render_mode in modes
+        require(can_show, "render_mode", f"None or one of {modes}", repr(render_mode))
+        require(render_fps > 0, "render_fps", "above 0", render_fps)
+        self.env = env
+        self.render_mode = render_mode
+        self.metadata = {
+            "name": type(env).__name__ if name is None else name,
+            "render_modes": list(modes),
+            "render_fps": render_fps,
+            "is_parallelizable": True,
+        }
+        self._masks = masks
+        self._key = _key(seed)
+        self._env_state = self._central = None
+        self._places = agent_names(env.groups)
+        self.possible_agents = list(self._places)
+        self.agents = []
+        self._make_spaces(seed)
+
+    def _make_spaces(self, number: int) -> None:
+        groups = self.env.groups
+        first = jax.eval_shape(lambda env, key: env.reset(key)[1], self.env, self._key)
+        self.observation_spaces, self.action_spaces = {}, {}
+        for i, (agent, (group, _)) in enumerate(self._places.items()):
+            observation = gymnasium_space(groups[group].observation, f"{group}: observation")
+            action = gymnasium_space(groups[group].action, f"{group}: action")
+            if self._masks == "observation" and group in first.action_mask:
+                observation = with_mask(observation, first.action_mask[group].shape[-1])
+            seed(observation, number, i, 0)
+            seed(action, number, i, 1)
+            self.observation_spaces[agent], self.action_spaces[agent] = observation, action
+        self.state_space = gym.Box(-np.inf, np.inf, first.state.shape, np.dtype(first.state.dtype))
+
+    def observation_space(self, agent: str) -> gym.Space:
+        """Returns the space of what the agent sees."""
+        return lookup(self.observation_spaces, agent, "agent")
+
+    def action_space(self, agent: str) -> gym.Space:
+        """Returns the space of what the agent does."""
+        return lookup(self.action_spaces, agent, "agent")
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, dict]]:
+        """Returns observations and infos of the start of an episode.
+
+        Args:
+          seed: at least 0, to repeat; None for the next episode, another one.
+          options: without effect; options belong to the builder of the environment.
+        """
+        key = self._key if seed is None else _key(seed)
+        self._key, self._env_state, seen = _begin(self.env, key)
+        self.agents = list(self.possible_agents)
+        return self._told(_fetched(seen))
+
+    def step(self, actions: Mapping[str, Any]) -> tuple[dict, dict, dict, dict, dict]:
+        """Returns observations, rewards, terminations, truncations and infos of living agents.
+
+        Those who leave with this step are told once more; after all have left, nobody is.
+
+        Args:
+          actions: of each of `agents`; those of agents who have left are ignored.
+
+        Raises:
+          RuntimeError: before the first `reset`.
+          ValueError: an agent's action is missing or does not fit its space.
+        """
+        if self._env_state is None:
+            raise RuntimeError("step: expected a reset before it")
+        if not self.agents:
+            return {}, {}, {}, {}, {}
+        joint = self._stacked(actions)
+        self._key, self._env_state, seen = _go_on(self.env, self._key, self._env_state, joint)
+        seen = _fetched(seen)
+        observations, infos = self._told(seen)
+        rewards, terminations, truncations = {}, {}, {}
+        for agent in self.agents:
+            group, i = self._places[agent]
+            rewards[agent] = float(seen.reward[group][i])
+            terminations[agent] = bool(seen.discount[group][i] == 0)
+            truncations[agent] = bool(seen.last) and not terminations[agent]
+        self.agents = [a for a in self.agents if not (terminations[a] or truncations[a])]
+        return observations, rewards, terminations, truncations, infos
+
+    def state(self) -> np.ndarray:
+        """Returns what a central critic may see."""
+        if self._central is None:
+            raise RuntimeError("state: expected a reset before it")
+        return self._central
+
+    def render(self) -> np.ndarray | None:
+        """Returns an image [H, W, 3] uint8 with `render_mode="rgb_array"`, else None."""
+        if self.render_mode is None:
+            return None
+        if self._env_state is None:
+            raise RuntimeError("render: expected a reset before it")
+        return np.array(_image(self.env, self._env_state))
+
+    def _told(self, seen: Seen) -> tuple[dict[str, Any], dict[str, dict]]:
+        """Returns observations and infos of the living, and keeps the central state."""
+        self._central = seen.state
+        observations, infos = {}, {}
+        for agent in self.agents:
+            group, i = self._places[agent]
+            observation = jax.tree.map(lambda x, i=i: x[i], seen.observation[group])
+            mask = {}
+            if group in seen.action_mask:
+                mask = {"action_mask": seen.action_mask[group][i].astype(np.int8)}
+            if mask and self._masks == "observation":
+                observation, mask = {"observation": observation, **mask}, {}
+            observations[agent], infos[agent] = observation, mask
+        return observations, infos
+
+    def _stacked(self, actions: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns actions by agent as actions by group, zero for those who have left."""
+        for agent in actions:
+            lookup(self._places, agent, "actions")
+        missing = [agent for agent in self.agents if agent not in actions]
+        require(not missing, "actions", "one for every living agent", f"none for {missing}")
+        groups = self.env.groups
+        joint = {name: _empty(group.action, group.size) for name, group in groups.items()}
+        for agent in self.agents:
+            group, i = self._places[agent]
+            _put(joint[group], i, groups[group].action, actions[agent], agent)
+        return joint
+
+
+def _key(seed: int) -> Key:
+    require(seed >= 0, "seed", "at least 0", seed)
+    return jax.random.key(int(seed))
+
+
+def _fetched(seen: Seen) -> Seen:
+    """Returns writable arrays on the host, by one transfer."""
+    return jax.tree.map(np.array, jax.device_get(seen))
+
+
+def _empty(space: Space, size: int) -> Any:
+    if isinstance(space, Composite):
+        return {name: _empty(part, size) for name, part in space.items}
+    return np.zeros((size, *space.shape), space.dtype)
+
+
+def _put(rows: Any, i: int, space: Space, action: Any, agent: str) -> None:
+    """Writes an action to row i. Boxes are not held to their bounds, as elsewhere in Gymnasium."""
+    if isinstance(space, Composite):
+        names = [name for name, _ in space.items]
+        named = isinstance(action, Mapping) and set(action) == set(names)
+        require(named, f"action of {agent}", f"a dict with {', '.join(names)}", action)
+        for name, part in space.items:
+            _put(rows[name], i, part, action[name], f"{agent}, {name}")
+        return
+    action = np.asarray(action)
+    fits = action.shape == space.shape
+    fits = fits and (not isinstance(space, Discrete) or space.contains(action))
+    require(fits, f"action of {agent}", f"one of {space}", action)
+    rows[i] = action
