@@ -41,7 +41,7 @@ class Skirmish:
     - Reward: to each side the share of the opponents' health it took, plus 1 for the victory; the
       fallen are paid too, though their rows enter no loss.
     - State for a central critic: SMAX's world state, 12 numbers a unit; [12 (n + m)] f32.
-    - End: discount 0 when a side is wiped out, and for each fallen unit; `max_steps` cuts off.
+    - End: discount 0 when a side is wiped out, and for each fallen unit; time cuts off.
     - Extras: "winner", 0 if the allies alone survive, 1 if the enemies do, else -1.
     """
 
@@ -105,7 +105,7 @@ def smax(
         "3s5z_vs_3s6z", "3s_vs_5z", "6h_vs_8z", "smacv2_5_units", "..._10_...", "..._20_...".
       enemy: "heuristic", JaxMARL's scripted enemy; "passive", which moves but never shoots; or
         "player", a second team that learns or is given a policy.
-      max_steps: the time limit, at least 1.
+      max_steps: the time limit, at least 1; JaxMARL plays one step more.
       observation: "unit_list" or "conic".
       action: "discrete" or "continuous".
       see_enemy_actions: whether units in sight show what they did last.

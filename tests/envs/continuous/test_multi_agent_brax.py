@@ -9,6 +9,7 @@ import pytest
 
 from jaxmarl_core.envs import multi_agent_brax
 from jaxmarl_core.envs.continuous.bodies import TASKS, body_of
+from jaxmarl_core.envs.interop.extras import undisturbed
 
 brax = pytest.importorskip("brax")
 
@@ -122,10 +123,11 @@ def played():
     """Three steps of the hopper beside Brax's own: (env, [(state, time step, Brax state)])."""
     env = built("hopper_3x1", max_steps=3)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
-    theirs = jax.jit(env.robot.step)
+    theirs = undisturbed()(jax.jit(env.robot.step))
     key = jax.random.key(0)
     state, timestep = reset(key)
-    inner = jax.jit(env.robot.reset)(key)
+    with undisturbed():
+        inner = jax.jit(env.robot.reset)(key)
     rows = [(state, timestep, inner)]
     for t in range(3):
         torque = jax.random.uniform(jax.random.fold_in(key, t), (3,), minval=-1, maxval=1)
@@ -171,8 +173,8 @@ def test_a_fall_ends_and_a_time_limit_cuts_off(played):
     # lower than Brax's healthy 0.7 m: the step itself must notice
     low = rows[0][0]
     q = low.physics.q.at[1].add(-1.0)
-    sunk = env._state(env.robot.reset(jax.random.key(0)), low.time, low.physics)
-    sunk = sunk.replace(physics=env.robot.pipeline_init(q, low.physics.qd))
+    with undisturbed():
+        sunk = low.replace(physics=jax.jit(env.robot.pipeline_init)(q, low.physics.qd))
     still = {name: jnp.zeros((g.size, 1)) for name, g in env.groups.items()}
     assert jax.jit(env.advance)(jax.random.key(1), sunk, still).unhealthy
 

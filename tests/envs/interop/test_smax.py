@@ -53,7 +53,7 @@ def test_the_side_that_stands_wins(skirmish, health, winner, discount):
 def test_time_runs_out(skirmish):
     env, step, state = skirmish
     start, _ = EpisodeStatistics(env).reset(jax.random.key(0))
-    late = units(state).replace(step=jnp.int32(4))
+    late = units(state).replace(step=jnp.int32(5))  # JaxMARL plays one step more than max_steps
     start = start.replace(inner=AdaptedState(state.inner.replace(state=late), state.alive))
     _, timestep = step(jax.random.key(1), start, {"ally": jnp.full(3, 4, jnp.int32)})
     assert timestep.last
