@@ -112,6 +112,7 @@ def move(
     faster = velocity * (1 - DAMPING) + force / body.mass[:, None] * DT
     speed = length(faster)
     over = speed > body.max_speed
-    capped = faster / jnp.where(over, speed, 1.0)[:, None] * body.max_speed[:, None]
-    faster = jnp.where(over[:, None], capped, faster)
+    # double where: gradients stay finite where there is no limit
+    scale = jnp.where(over, body.max_speed, 1.0) / jnp.where(over, speed, 1.0)
+    faster = faster * scale[:, None]
     return position + (faster if legacy else velocity) * DT, faster

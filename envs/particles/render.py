@@ -59,7 +59,7 @@ def draw(roles: tuple, bodies: Any, state: Any, look: Picture) -> jax.Array:
     The pale square is [-1, 1]^2, where worlds begin; the view widens to keep all agents in it.
     """
     speakers = [
-        f"{role.name} {i + 1}" if role.size > 1 else role.name
+        f"{role.name.rstrip('s')} {i + 1}" if role.size > 1 else role.name
         for role in roles
         for i in range(role.size * (role.num_words > 0))
     ]

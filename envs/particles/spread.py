@@ -2,10 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs.particles.geometry import distances, relative, rows, without_self
 from jaxmarl_core.envs.particles.physics import bodies
+from jaxmarl_core.envs.particles.render import Picture, picture
 from jaxmarl_core.envs.particles.world import (
     ParticleState,
     ParticleWorld,
@@ -56,6 +58,9 @@ class SimpleSpread(ParticleWorld):
 
     def succeeded(self, state: ParticleState) -> jax.Array:
         return self.terminate_on_success & jnp.all(self._uncovered(state) < COVERED)
+
+    def picture(self, state: ParticleState) -> Picture:
+        return picture(self.roles, self.bodies, goal=np.ones(self.num_team))
 
     def _uncovered(self, state: ParticleState) -> jax.Array:
         return distances(state.position, state.landmark).min(axis=0)
