@@ -17,7 +17,7 @@ from jaxmarl_core.envs.matrix_games import matrix_game
 from jaxmarl_core.envs.mean_field.battle import battle, battlefield
 from jaxmarl_core.envs.mean_field.gaussian_squeeze import gaussian_squeeze
 from jaxmarl_core.envs.mean_field.ising import ising
-from jaxmarl_core.envs.mean_field.magent import combined_arms, gather
+from jaxmarl_core.envs.mean_field.magent import adversarial_pursuit, combined_arms, gather
 from jaxmarl_core.envs.mean_field.torus_coordination import torus_coordination
 from jaxmarl_core.envs.particles import (
     collect_treasure,
@@ -38,6 +38,7 @@ from jaxmarl_core.envs.two_step_game import two_step_game
 
 __all__ = [
     "ENVIRONMENTS",
+    "adversarial_pursuit",
     "battle",
     "battlefield",
     "collect_treasure",
@@ -76,6 +77,7 @@ __all__ = [
 ]
 
 ENVIRONMENTS = {
+    "adversarial_pursuit": adversarial_pursuit,
     "battle": battle,
     "battlefield": battlefield,
     "collect_treasure": collect_treasure,

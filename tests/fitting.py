@@ -12,6 +12,7 @@ from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
 
 from jaxmarl_core.envs import (
     ENVIRONMENTS,
+    adversarial_pursuit,
     battle,
     battlefield,
     collect_treasure,
@@ -51,6 +52,10 @@ from jaxmarl_core.envs import (
 
 # environment -> name of the case -> (builder, whether its episodes under random play truly end)
 FITTING = {
+    "adversarial_pursuit": {
+        "open": (lambda: adversarial_pursuit(map_size=10, num_walls=0, max_steps=3), False),
+        "minimap": (lambda: adversarial_pursuit(map_size=13, minimap=True, max_steps=3), False),
+    },
     "battle": {
         "time is up": (lambda: battle(map_size=12, num_red=4, num_blue=3, max_steps=4), False),
         "wiped out": (
