@@ -18,6 +18,7 @@ from jaxmarl_core.algos.tabular.hysteretic_q import hysteretic_q
 from jaxmarl_core.algos.tabular.lenient_q import lenient_q
 from jaxmarl_core.algos.tabular.q_learning import q_learning
 from jaxmarl_core.algos.tabular.sarsa import sarsa
+from jaxmarl_core.algos.tabular.team_q import team_q
 from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "rfmq",
     "sarsa",
     "smooth_fictitious_play",
+    "team_q",
     "wolf_phc",
 ]
 
@@ -68,5 +70,6 @@ ALGORITHMS = {
     "rfmq": rfmq,
     "sarsa": sarsa,
     "smooth_fictitious_play": smooth_fictitious_play,
+    "team_q": team_q,
     "wolf_phc": wolf_phc,
 }

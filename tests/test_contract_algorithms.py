@@ -63,6 +63,7 @@ FITTING = {
     "phc": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "q_learning": {"game": (MEMORY_GAME, {"rollout_length": 4, "rate": "visits"})},
     "sarsa": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "team_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "wolf_phc": {"game": (MEMORY_GAME, {"rollout_length": 4, "start": "random"})},
 }
 ROUNDS = {"rollout_length": 4}
