@@ -30,7 +30,7 @@ from jaxmarl_core.wrappers import AutoReset
 
 COPIES = (1, 64, 1024, 16384)
 THEIR_COPIES = (1024, 16384)  # where JaxMARL is measured too: most of the time is its compilation
-REPEATS = 5
+REPEATS = 3
 SECONDS = 0.1  # aimed at, for one measurement
 LONGEST_STEP = 0.5  # seconds: larger batches of a world that takes longer are left out
 MOST_BYTES = 2**31  # that the states and what is seen of them may fill

@@ -1,4 +1,4 @@
-"""collect_treasure: collectors pick up treasure and carry it to the deposit of its kind."""
+"""Treasure collection: collectors pick up treasure and carry it to the deposit of its kind."""
 
 import jax
 import jax.numpy as jnp

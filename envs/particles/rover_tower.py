@@ -1,4 +1,4 @@
-"""rover_tower: towers see where rovers must go, rovers only hear their tower; pairs are drawn."""
+"""Rover-tower: towers see where rovers must go, rovers only hear their tower; pairs are drawn."""
 
 import jax
 import jax.numpy as jnp
