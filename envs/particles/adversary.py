@@ -1,4 +1,4 @@
-"""simple_adversary: a team knows which landmark counts, and must not let a spy find out."""
+"""Physical deception: a team knows which landmark counts, and must not let a spy find out."""
 
 import jax
 import jax.numpy as jnp

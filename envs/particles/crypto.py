@@ -1,4 +1,4 @@
-"""simple_crypto: Alice sends Bob a secret over an open channel; Eve listens, without their key."""
+"""Covert communication: Alice tells Bob a secret in the open; Eve listens without their key."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""simple_formation: a team arranges itself evenly on a circle around a landmark."""
+"""Formation control: a team arranges itself evenly on a circle around a landmark."""
 
 import jax
 import jax.numpy as jnp

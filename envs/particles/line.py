@@ -1,4 +1,4 @@
-"""simple_line: a team lines up evenly between two landmarks."""
+"""Line control: a team lines up evenly between two landmarks."""
 
 import jax
 import jax.numpy as jnp

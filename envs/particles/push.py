@@ -1,4 +1,4 @@
-"""simple_push: an agent heads for its landmark, an adversary pushes it away."""
+"""Keep-away: an agent heads for its landmark, an adversary pushes it away."""
 
 import jax
 import jax.numpy as jnp

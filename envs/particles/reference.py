@@ -1,4 +1,4 @@
-"""simple_reference: each agent knows where the other must go, and can only say so."""
+"""Reference game: each agent knows where the other must go, and can only say so."""
 
 import jax
 import jax.numpy as jnp

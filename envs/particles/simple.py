@@ -1,4 +1,4 @@
-"""simple: one agent walks to a landmark; the particle world to try things in."""
+"""Going there: one agent walks to a landmark; the particle world to try things in."""
 
 import jax
 from flax import struct

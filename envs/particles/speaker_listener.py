@@ -1,4 +1,4 @@
-"""simple_speaker_listener: one knows where to go and speaks, the other can only listen and go."""
+"""Cooperative communication: one knows where to go and speaks, the other listens and goes."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""simple_spread: a team covers as many landmarks without running into each other."""
+"""Cooperative navigation: a team covers as many landmarks without running into each other."""
 
 import jax
 import jax.numpy as jnp

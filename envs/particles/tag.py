@@ -1,4 +1,4 @@
-"""simple_tag: slow predators hunt fast prey between obstacles."""
+"""Predator-prey: slow predators hunt fast prey between obstacles."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""simple_world_comm: tag with food to eat, forests to hide in, and a leader who sees and speaks."""
+"""Predator-prey with signals: food to eat, forests to hide in, a leader who sees and speaks."""
 
 import jax
 import jax.numpy as jnp
