@@ -81,16 +81,16 @@ def _enlarged(layer: jax.Array, pixels: int) -> jax.Array:
 
 def _strip(width: int, figures: Sequence[Figure], counts: jax.Array, time: jax.Array) -> jax.Array:
     image = drawing.canvas(STRIP, width)
-    share = (width - 50) / len(figures)  # of the strip, for each group
+    share = (width - 36) / len(figures)  # of the strip, for each group
     for i, figure in enumerate(figures):
         side = 9
         mask = np.zeros((STRIP, width), np.float32)
         left, top = int(i * share) + 6, (STRIP - side) // 2
         mask[top : top + side, left : left + side] = _mask(figure.shape, side)
         image = drawing.paint(image, jnp.asarray(mask), figure.colour)
-        image = drawing.write_number(image, counts[i], (left + 26, STRIP / 2), size=11)
+        image = drawing.write_number(image, counts[i], (left + 22, STRIP / 2), size=11)
         image = drawing.write(
-            image, figure.name, (left + 44 + 2.7 * len(figure.name), STRIP / 2), size=10
+            image, figure.name, (left + 33 + 2.5 * len(figure.name), STRIP / 2), size=10
         )
-    image = drawing.write(image, "t", (width - 40, STRIP / 2), size=11)
-    return drawing.write_number(image, time, (width - 20, STRIP / 2), size=11)
+    image = drawing.write(image, "t", (width - 34, STRIP / 2), size=11)
+    return drawing.write_number(image, time, (width - 17, STRIP / 2), size=11)

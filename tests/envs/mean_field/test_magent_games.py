@@ -1,0 +1,79 @@
+"""What MAgent's games add to the engine's rules: ends, winners, mean actions, critics' states."""
+
+import jax
+import numpy as np
+
+from jaxmarl_core.envs import adversarial_pursuit, combined_arms, gather
+from jaxmarl_core.policies import random_policy
+
+observe = jax.jit(lambda env, state: env.observe(state))
+play = jax.jit(lambda env, *rest: env.step(jax.random.key(0), *rest))
+
+
+def test_combined_arms_ends_with_any_group_and_more_survivors_win():
+    env = combined_arms(map_size=16, max_steps=7)
+    state = env.initial(jax.random.key(0))
+    assert not observe(env, state).last
+    assert observe(env, state).extras["winner"] == -1
+
+    dead = np.repeat([False, True, False, False], 3)  # red's ranged units
+    timestep = observe(env, state.replace(alive=~dead, hp=state.hp * ~dead))
+    assert timestep.last
+    assert timestep.extras["winner"] == 1
+    assert not any(np.asarray(part).any() for part in timestep.discount.values())
+
+    timestep = observe(env, state.replace(time=np.int32(7)))
+    assert timestep.last
+    assert timestep.extras["winner"] == -1
+    assert all(np.asarray(part).all() for part in timestep.discount.values())
+
+
+def test_gather_ends_when_the_food_is_gone():
+    env = gather(map_size=20, num_omnivores=3, num_food=2)
+    state = env.initial(jax.random.key(0))
+    assert not observe(env, state).last
+    timestep = observe(env, state.replace(alive=np.array([True, True, False, False, False])))
+    assert timestep.last
+    assert not timestep.discount["omnivore"].any()
+    assert (timestep.extras["food"], timestep.extras["killed"]) == (0, 1)
+
+
+def test_mean_actions_are_of_those_of_the_own_group_that_acted():
+    for env in (combined_arms(map_size=16), adversarial_pursuit(map_size=14)):
+        state, timestep = env.reset(jax.random.key(0))
+        assert not any(np.asarray(mean).any() for mean in timestep.mean_action.values())
+        actions, _ = random_policy(env).act((), jax.random.key(1), timestep, ())
+        _, timestep = play(env, state, actions)
+        for name, group in env.groups.items():
+            mean = np.eye(group.action.num_values)[np.asarray(actions[name])].mean(0)
+            expected = np.tile(mean, (group.size, 1))
+            np.testing.assert_allclose(timestep.mean_action[name], expected, atol=1e-6)
+
+
+def test_the_critic_sees_where_everybody_is():
+    """Shares add up to 1; with hp halved, so do the weighted ones to a half."""
+    env = combined_arms(map_size=20)
+    state = env.initial(jax.random.key(0))
+    layers = observe(env, state.replace(hp=state.hp / 2)).state.reshape(13, 13, 8)
+    np.testing.assert_allclose(layers.sum((0, 1)), [1] * 4 + [0.5] * 4, rtol=1e-5)
+    x, y = env.starts[3][0]  # a ranged unit of blue
+    assert layers[y // 2, x // 2, 3] > 0
+
+    env = adversarial_pursuit(map_size=14)
+    layers = env.reset(jax.random.key(0))[1].state.reshape(9, 9, 3)
+    np.testing.assert_allclose(layers.sum((0, 1)), [1, 1, 1], rtol=1e-5)
+
+
+def test_pursuit_starts_anew_and_nobody_overlaps():
+    env = adversarial_pursuit(map_size=14)
+    keys = jax.random.split(jax.random.key(0), 200)
+    states = jax.jit(jax.vmap(env.initial))(keys)
+    walls, position = np.asarray(states.walls), np.asarray(states.position)
+    assert len(np.unique(walls.reshape(200, -1), axis=0)) > 190
+    n = env.num_predators
+    body = np.array([(0, 0), (1, 0), (0, 1), (1, 1)])
+    for wall, place in zip(walls, position):
+        bodies = (place[:n, None] + body).reshape(-1, 2)
+        cells = np.concatenate([wall, bodies, place[n:]])
+        assert len({tuple(cell) for cell in cells}) == len(cells)
+        assert ((cells > 0) & (cells < 13)).all()
