@@ -7,8 +7,10 @@ from jaxmarl_core.envs.differential import (
     nonlinear_control,
     nonlinear_zero_sum,
 )
+from jaxmarl_core.envs.gridworlds.field_coverage import field_coverage
 from jaxmarl_core.envs.gridworlds.grid_game import grid_game
 from jaxmarl_core.envs.gridworlds.guarding_territory import guarding_territory
+from jaxmarl_core.envs.gridworlds.predator_prey import predator_prey
 from jaxmarl_core.envs.gridworlds.rendezvous import rendezvous
 from jaxmarl_core.envs.gridworlds.soccer import soccer
 from jaxmarl_core.envs.gridworlds.soccer_4x2 import soccer_4x2
@@ -43,6 +45,7 @@ __all__ = [
     "battlefield",
     "collect_treasure",
     "combined_arms",
+    "field_coverage",
     "gather",
     "gaussian_squeeze",
     "grid_game",
@@ -56,6 +59,7 @@ __all__ = [
     "multi_agent_brax",
     "nonlinear_control",
     "nonlinear_zero_sum",
+    "predator_prey",
     "rendezvous",
     "rover_tower",
     "simple",
@@ -82,6 +86,7 @@ ENVIRONMENTS = {
     "battlefield": battlefield,
     "collect_treasure": collect_treasure,
     "combined_arms": combined_arms,
+    "field_coverage": field_coverage,
     "gaussian_squeeze": gaussian_squeeze,
     "gather": gather,
     "grid_game": grid_game,
@@ -95,6 +100,7 @@ ENVIRONMENTS = {
     "multi_agent_brax": multi_agent_brax,
     "nonlinear_control": nonlinear_control,
     "nonlinear_zero_sum": nonlinear_zero_sum,
+    "predator_prey": predator_prey,
     "rendezvous": rendezvous,
     "rover_tower": rover_tower,
     "simple": simple,

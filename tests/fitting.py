@@ -17,6 +17,7 @@ from jaxmarl_core.envs import (
     battlefield,
     collect_treasure,
     combined_arms,
+    field_coverage,
     gather,
     gaussian_squeeze,
     grid_game,
@@ -30,6 +31,7 @@ from jaxmarl_core.envs import (
     multi_agent_brax,
     nonlinear_control,
     nonlinear_zero_sum,
+    predator_prey,
     rendezvous,
     rover_tower,
     simple,
@@ -148,6 +150,19 @@ FITTING = {
         "time limit": (lambda: grid_game(3, max_steps=2, observation="features"), False),
     },
     "guarding_territory": {"2 x 2": (lambda: guarding_territory(max_steps=250), True)},
+    "field_coverage": {
+        "time limit": (lambda: field_coverage(max_steps=3), False),
+        "one drone": (
+            lambda: field_coverage(
+                rows=2, columns=2, heights=2, num_drones=1, field=((1, 1),), max_steps=250
+            ),
+            True,
+        ),
+    },
+    "predator_prey": {
+        "time limit": (lambda: predator_prey(depth=4, num_hunters=3, max_steps=3), False),
+        "caught": (lambda: predator_prey(3, depth=1, observation="index"), True),
+    },
     "rendezvous": {
         "time limit": (lambda: rendezvous(max_steps=3), False),
         "a small room": (lambda: rendezvous(rows=2, columns=2, max_steps=250), True),

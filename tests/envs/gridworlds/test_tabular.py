@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from jaxmarl_core.envs.gridworlds.field_coverage import field_coverage
 from jaxmarl_core.envs.gridworlds.grid_game import grid_game
 from jaxmarl_core.envs.gridworlds.guarding_territory import guarding_territory
 from jaxmarl_core.envs.gridworlds.rendezvous import rendezvous
@@ -27,6 +28,9 @@ CASES = {
     "territory": lambda **o: guarding_territory(**o),
     "territory, wide": lambda **o: guarding_territory(size=3, all_moves=True, **o),
     "rendezvous": lambda **o: rendezvous(start="random", **o),
+    "coverage": lambda **o: field_coverage(
+        rows=3, columns=3, heights=2, half_angle=46.0, field=((0, 0), (2, 2)), **o
+    ),
     "two steps": lambda **o: two_step_game(**o),
 }
 DRAWS = 200  # of every state
