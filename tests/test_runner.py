@@ -205,11 +205,11 @@ def test_static_grids_become_parts(tmp_path):
 def test_what_was_learned_can_be_played(whole):
     for index in range(4):
         variant, state = learned(whole, index)
-        assert state.params.q["player_0"].shape == (1, 1, 2)
+        assert state.params.tables["player_0"].q.shape == (1, 1, 2)
         _, timestep = variant.env.reset(jax.random.key(0))
         actions, _ = variant.algorithm.policy.greedy(state.params, jax.random.key(0), timestep, ())
         assert variant.env.groups["player_0"].action.contains(actions["player_0"])
-    tables = [np.asarray(learned(whole, index)[1].params.q["player_0"]) for index in (0, 3)]
+    tables = [np.asarray(learned(whole, index)[1].params.tables["player_0"].q) for index in (0, 3)]
     assert (tables[0] != tables[1]).any()
     with pytest.raises(ValueError, match="run: expected one of the sweep"):
         learned(whole, 4)

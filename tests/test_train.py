@@ -48,7 +48,8 @@ def test_evaluation_does_not_disturb_training(evaluated):
     train, _ = make_train(ALGORITHM, ENV, Schedule(7))
     bare_state, bare = jax.jit(train)(KEY, ALGORITHM.hparams)
     assert not any(name.startswith("eval_") for name in bare)
-    np.testing.assert_array_equal(bare_state.params.q["player_0"], state.params.q["player_0"])
+    table = lambda state: state.params.tables["player_0"].q
+    np.testing.assert_array_equal(table(bare_state), table(state))
     for name, figures in bare.items():
         np.testing.assert_array_equal(figures, metrics[name], err_msg=name)
 
@@ -56,10 +57,11 @@ def test_evaluation_does_not_disturb_training(evaluated):
 def test_opponents_take_the_learners_place():
     against = {"player_1": always(0)}
     evaluation = make_evaluation(ALGORITHM, ENV, Schedule(1, 1, 3, 5, against))
-    q = {"player_0": jnp.zeros((1, 5, 2)).at[..., 1].set(1.0), "player_1": jnp.zeros((1, 5, 2))}
-    q["player_1"] = q["player_0"]  # the learner always plays 1, its opponent 0
     state = ALGORITHM.init(KEY, ALGORITHM.hparams)
-    figures = jax.jit(evaluation)(KEY, state.params.replace(q=q))
+    ones = lambda table: table.replace(q=table.q.at[..., 1].set(1.0))
+    tables = {name: ones(table) for name, table in state.params.tables.items()}
+    # the learner always plays 1, its opponent 0
+    figures = jax.jit(evaluation)(KEY, state.params.replace(tables=tables))
     paid = 2 * np.asarray(ENV.payoffs)[:, 1, 0]
     np.testing.assert_allclose(figures["eval_return_player_0"], paid[0])
     np.testing.assert_allclose(figures["eval_return_player_1"], paid[1])
@@ -72,7 +74,8 @@ def test_train_is_init_then_resume(evaluated):
     key_init, key_run = jax.random.split(KEY)
     state = ALGORITHM.init(key_init, ALGORITHM.hparams)
     state, again = jax.jit(resume)(key_run, state, ALGORITHM.hparams, 0)
-    np.testing.assert_array_equal(state.params.q["player_1"], whole.params.q["player_1"])
+    table = lambda state: state.params.tables["player_1"].q
+    np.testing.assert_array_equal(table(state), table(whole))
     for name, figures in again.items():
         np.testing.assert_array_equal(figures, metrics[name], err_msg=name)
 

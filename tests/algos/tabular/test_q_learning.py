@@ -24,7 +24,7 @@ def trained(env, num_updates, num_seeds, **hparams):
 
 def test_both_prisoners_defect_on_8_of_8_seeds():
     env = matrix_game("prisoners_dilemma")
-    q = trained(env, 80, 8, final_epsilon=0.0)
+    q = trained(env, 80, 8, final_epsilon=0.0, anneal_steps=1600.0)
     chosen = [int(a) for player in q.values() for a in np.argmax(player.q[:, 0, 0], axis=-1)]
     # the equilibrium, read off the payoffs: action 1 is better whatever the other does
     payoffs = np.asarray(env.payoffs)
