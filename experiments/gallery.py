@@ -46,8 +46,23 @@ class Scene:
 
 
 SCENES: dict[str, Scene] = {  # environments that are best seen otherwise than by default
-    "matrix_game": Scene({"name": "climbing", "num_rounds": 12}, 12, 2),
+    "adversarial_pursuit": Scene({"map_size": 24}, 40),
     "battle": Scene({"map_size": 24, "max_steps": 60}, 60),
+    "battlefield": Scene({"map_size": 46}, 40),
+    "combined_arms": Scene({"map_size": 24}, 60),
+    "gather": Scene({"map_size": 30, "num_food": 40}, 60),
+    "multi_agent_brax": Scene({"task": "hopper_3x1", "max_steps": 50}, 50, 20),
+    "predator_prey": Scene({"num_hunters": 2}, 25, 2, 3),
+    "field_coverage": Scene(length=25, frames_per_second=2),
+    "smax": Scene(length=40),
+    "ising": Scene({"size": 12}, 12, 2),
+    "linear_quadratic_game": Scene(length=25),
+    "matrix_game": Scene({"name": "climbing", "num_rounds": 12}, 12, 2),
+    "nonlinear_zero_sum": Scene(length=25),
+    "soccer": Scene(length=40, frames_per_second=3),
+    "soccer_4x2": Scene(length=20, frames_per_second=2),
+    "grid_game": Scene(length=20, frames_per_second=2),
+    "two_step_game": Scene(length=2, frames_per_second=1),
 }
 
 
