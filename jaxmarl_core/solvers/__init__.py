@@ -1,0 +1,1 @@
+"""Solvers of games whose rules are known."""
