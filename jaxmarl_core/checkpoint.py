@@ -92,15 +92,25 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _raw(leaf: Any) -> Any:
+    if leaf.size == 0:  # orbax refuses empty arrays: ones on the empty axes stand in for them
+        return jnp.zeros(_filled(leaf.shape), leaf.dtype, device=leaf.sharding)
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
 def _cooked(like: Any, leaf: Any) -> Any:
+    if like.size == 0:
+        return jnp.zeros(like.shape, like.dtype, device=like.sharding)
     return jax.random.wrap_key_data(leaf) if _is_key(like) else leaf
+
+
+def _filled(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(n, 1) for n in shape)
 
 
 def _shapes(like: Any) -> Any:
     def one(x):
+        if x.size == 0:
+            return jax.ShapeDtypeStruct(_filled(x.shape), x.dtype, sharding=x.sharding)
         raw = jax.eval_shape(_raw, x)
         return jax.ShapeDtypeStruct(raw.shape, raw.dtype, sharding=x.sharding)
 
