@@ -1,11 +1,17 @@
 """All benchmarks, one after another: `make bench`. Each is a module that also runs alone."""
 
-from jaxmarl_core.experiments import bench_battle, bench_environments, bench_mfq, bench_replay
+from jaxmarl_core.experiments import (
+    bench_battle,
+    bench_cfr,
+    bench_environments,
+    bench_mfq,
+    bench_replay,
+)
 
 
 def main() -> None:
     """Prints every table."""
-    for bench in (bench_battle, bench_environments, bench_mfq, bench_replay):
+    for bench in (bench_battle, bench_cfr, bench_environments, bench_mfq, bench_replay):
         print(f"\n== {bench.__doc__.splitlines()[0]}")
         bench.main()
 
