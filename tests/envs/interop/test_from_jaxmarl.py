@@ -31,6 +31,8 @@ def flat(tree):
 
 
 @pytest.mark.filterwarnings("ignore:max_dist_to_goal:UserWarning")  # JaxNav of its own defaults
+@pytest.mark.filterwarnings("ignore:scatter inputs:FutureWarning")  # and of its own scatters
+@pytest.mark.filterwarnings("ignore:Accessing `ncon`:DeprecationWarning")  # MABrax, through mjx
 @pytest.mark.parametrize("name", ALL)
 def test_steps_are_those_of_jaxmarl(name):
     settings = {"scenario": "3m"} if "SMAX" in name else {}
@@ -169,6 +171,7 @@ def test_shaping_adds_what_the_world_offers():
     np.testing.assert_array_equal(reward["agent"], [7.0, 7.0])
 
 
+@pytest.mark.filterwarnings("ignore:scatter inputs:FutureWarning")
 @pytest.mark.filterwarnings("ignore:max_dist_to_goal:UserWarning")
 @pytest.mark.slow
 def test_boxes_with_several_bounds_are_scaled():
