@@ -1,0 +1,156 @@
+"""Correlated equilibria of N-player games, the best by an objective.
+
+A referee draws a joint action and tells each player its part. If nobody gains by doing anything
+else, whatever it is told, the distribution is a correlated equilibrium; if nobody gains by
+deciding beforehand not to listen, a coarse one. Both are polytopes, and never empty.
+
+Aumann, 1974, J. Math. Econ. 1; Moulin & Vial, 1978, Int. J. Game Theory 7 (coarse); the objectives
+are those of CE-Q: Greenwald & Hall, 2003, ICML.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmarl_core.lookup import require, unknown
+from jaxmarl_core.solvers.normal_form import tableau as simplex
+from jaxmarl_core.solvers.normal_form.mixtures import best_mixture
+from jaxmarl_core.solvers.normal_form.zero_sum import (
+    as_floating,
+    legal_actions,
+    outer_and,
+    precision,
+)
+
+Objective = str | int | Callable[[jax.Array], jax.Array]
+OBJECTIVES = ("utilitarian", "egalitarian", "plutocratic", "dictatorial")
+
+
+class CorrelatedSolution(NamedTuple):
+    """A (coarse) correlated equilibrium."""
+
+    joint: jax.Array  # [A_1, ..., A_N] f32, a distribution, exactly 0 where an action is masked
+    values: jax.Array  # [N] f32
+    residual: jax.Array  # [] f32, the most a player gains by one deviation, over its payoffs' range
+    converged: jax.Array  # [] bool: an optimal basis was reached, and the residual is rounding
+
+
+def correlated(
+    payoffs: jax.Array,
+    objective: Objective = "utilitarian",
+    masks: Sequence[jax.Array | None] | None = None,
+    coarse: bool = False,
+    *,
+    max_pivots: int | None = None,
+) -> CorrelatedSolution:
+    """Returns the correlated equilibrium that is best by an objective.
+
+        sum_{a_-i} pi(a) (u_i(d, a_-i) - u_i(a)) <= 0   for all i, a_i and d
+
+    "utilitarian" maximises the players' sum, "egalitarian" the least player's value, "plutocratic"
+    the largest value that any player can have (in Greenwald & Hall's first paper: republican),
+    "dictatorial" or a number that player's.
+
+    Where several equilibria are equally good the sum of payoffs decides, then the payoff of player
+    0, of player 1, and so on; a last tie is between joint actions that are worth the same to all,
+    and goes to the lower index. "plutocratic" takes the first of several richest players. What
+    counts as equal is what rounding cannot tell apart.
+
+    Args:
+      payoffs: [N, A_1, ..., A_N] f32 or f64.
+      objective: one of the names, a player's number, or a function from payoffs
+        [N, A_1, ..., A_N] to the weights [A_1, ..., A_N] to maximise; static.
+      masks: N times [A_i] bool or None; illegal actions are neither played nor deviated to.
+      coarse: coarse correlated equilibria instead, a larger set; static.
+      max_pivots: at most so many, static; None: plenty.
+    """
+    payoffs = as_floating(payoffs)
+    num_players, *sizes = payoffs.shape
+    require(num_players == len(sizes) >= 1, "payoffs", "[N, A_1, ..., A_N]", payoffs.shape)
+    masks = legal_actions(sizes, masks)
+    legal = outer_and(masks)
+    objectives, one_of = _objectives(payoffs, objective)
+
+    units = _ranges(payoffs, legal)
+    gains = [gain / unit for gain, unit in zip(deviation_gains(payoffs, masks, coarse), units)]
+    constraints = jnp.concatenate([gain.reshape(-1, legal.size) for gain in gains])
+    then = [payoffs.sum(0), *payoffs][: num_players + 1]
+    args = (constraints, legal.reshape(-1))
+    options = {"then": [x.reshape(-1) for x in then], "max_pivots": max_pivots}
+    if one_of:  # solve for each, and take the richest
+        each = jax.vmap(lambda c: best_mixture(c[None], *args, **options))(objectives)
+        worth = jnp.sum(objectives * each.probability, axis=1)
+        reach = jnp.max(worth) - 1e-6 * jnp.max(units)
+        taken = jnp.cumsum(worth >= reach) == 1
+        taken = taken & (worth >= reach)
+        joint = jnp.where(taken[:, None], each.probability, 0).sum(0)
+        optimal = jnp.all(each.status == simplex.OPTIMAL)
+    else:
+        found = best_mixture(objectives, *args, **options)
+        joint, optimal = found.probability, found.status == simplex.OPTIMAL
+
+    residual = jnp.max(constraints @ joint, initial=0.0)
+    values = payoffs.reshape(num_players, -1)
+    values = jnp.where(legal.reshape(-1), values, 0) @ joint
+    finite = jnp.all(jnp.where(legal, jnp.isfinite(payoffs), True)) & legal.any()
+    converged = optimal & finite & (residual <= precision(payoffs.dtype))
+    return CorrelatedSolution(joint.reshape(sizes), values, residual, converged)
+
+
+def deviation_gains(
+    payoffs: jax.Array, masks: Sequence[jax.Array], coarse: bool
+) -> list[jax.Array]:
+    """Returns for each player what its deviations gain, 0 where it does not apply or is illegal.
+
+    Args:
+      payoffs: [N, A_1, ..., A_N] f32.
+      masks: N times [A_i] bool.
+      coarse: whether the player deviates before it is told its action.
+
+    Returns:
+      N times [A_i, A_1, ..., A_N] f32, from anything to the first index, if coarse; else
+      [A_i, A_i, A_1, ..., A_N], from the first to the second.
+    """
+    gains = []
+    for player, (payoff, mask) in enumerate(zip(payoffs, masks)):
+        own = jnp.expand_dims(jnp.moveaxis(payoff, player, 0), player + 1)  # [A_i, ..., 1, ...]
+        gain = jnp.where(mask.reshape(-1, *[1] * payoff.ndim), own - payoff, 0)
+        if not coarse:
+            told = jnp.eye(len(mask), dtype=bool)
+            told = told.reshape(
+                len(mask), 1, *[len(mask) if i == player else 1 for i in range(payoff.ndim)]
+            )
+            gain = jnp.where(told, gain, 0)
+        gains.append(gain)
+    return gains
+
+
+def _objectives(payoffs: jax.Array, objective: Objective) -> tuple[jax.Array, bool]:
+    """Returns objectives [K, joint actions], and whether the best of them counts, not the least."""
+    players = payoffs.reshape(payoffs.shape[0], -1)
+    if callable(objective):
+        weights = jnp.asarray(objective(payoffs), payoffs.dtype)
+        expected = payoffs.shape[1:]
+        require(weights.shape == expected, "objective", f"weights {expected}", weights.shape)
+        return weights.reshape(1, -1), False
+    if isinstance(objective, int):
+        inside = 0 <= objective < len(players)
+        require(inside, "objective", f"a player below {len(players)}", objective)
+        return players[objective][None], False
+    if objective not in OBJECTIVES:
+        raise ValueError(unknown("objective", objective, OBJECTIVES))
+    if objective == "dictatorial":
+        return players[:1], False
+    if objective == "utilitarian":
+        return players.sum(0)[None], False
+    return players, objective == "plutocratic"
+
+
+def _ranges(payoffs: jax.Array, legal: jax.Array) -> jax.Array:
+    """Returns the range of each player's payoffs, [N] f32, 1 where constant."""
+    axes = tuple(range(1, payoffs.ndim))
+    high = jnp.where(legal, payoffs, -jnp.inf).max(axes)
+    spread = high - jnp.where(legal, payoffs, jnp.inf).min(axes)
+    return jnp.where(spread > 0, spread, 1)

@@ -1,0 +1,114 @@
+"""The best mixture: linear programs over distributions, the core of several solution concepts.
+
+    maximise over x:  min_k objective_k' x   such that   constraint_i' x <= 0,   x a distribution
+
+What is solved is the dual, easy to start (v = the largest objective) and seldom degenerate, while
+at the primal's start every right-hand side is 0:
+
+    minimise v   such that   sum_k lambda_k objective_k(a) - sum_i y_i constraint_i(a) <= v,  all a
+
+over y >= 0 and distributions lambda. The mixture is its prices. Its right-hand sides are the
+objective's coefficients, and ranked right-hand sides therefore rank objectives: of several best
+mixtures, the one that is best by the second criterion, then by the third, and so on.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmarl_core.solvers.normal_form import tableau as simplex
+from jaxmarl_core.solvers.normal_form.lanes import over_lanes
+
+
+class Mixture(NamedTuple):
+    probability: jax.Array  # [n] f32, sums to 1, exactly 0 where masked; rubbish if not optimal
+    status: jax.Array  # [] int32: OPTIMAL, CAP, INFEASIBLE or NUMERICAL, see tableau.py
+    residual: jax.Array  # [] f32, the largest violation of a constraint, its largest entry being 1
+
+
+def best_mixture(
+    objectives: jax.Array,
+    constraints: jax.Array,
+    legal: jax.Array,
+    *,
+    counts: jax.Array | None = None,
+    then: Sequence[jax.Array] = (),
+    max_pivots: int | None = None,
+) -> Mixture:
+    """Returns the best distribution under homogeneous constraints.
+
+    Args:
+      objectives: [K, n] f32; the smallest of them is maximised.
+      constraints: [m, n] f32; each is at most 0 in the mean. A row of zeros constrains nothing.
+      legal: [n] bool, what may have positive probability.
+      counts: [K] bool, which objectives there are, the first always; None: all.
+      then: further criteria, each [n] f32, maximised in turn among what is equally good.
+      max_pivots: at most so many, static; by default 8 (n + m + K) + 20.
+    """
+    (num_objectives, n), m = objectives.shape, constraints.shape[0]
+    if max_pivots is None:
+        max_pivots = 8 * (n + m + num_objectives) + 20
+    if counts is None:
+        counts = jnp.ones(num_objectives, bool)
+    solve = over_lanes(partial(_best_mixture, max_pivots=max_pivots), entries=n * (m + 1))
+    return solve(objectives, constraints, legal, counts, tuple(then))
+
+
+def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> Mixture:
+    dtype = objectives.dtype
+    (_, n, games), m = objectives.shape, constraints.shape[0]
+    first, *others = _unit(objectives, legal[None] & counts[:, None])
+    size = jnp.where(legal[None], jnp.abs(constraints), 0).max(1, keepdims=True)
+    constraints = jnp.where(legal[None], constraints / jnp.where(size > 0, size, 1), 0)
+
+    # variables: y of the constraints, lambda of the other objectives, v
+    body = [-constraints.swapaxes(0, 1)]
+    body += [
+        jnp.where(legal & yes, other - first, 0)[:, None] for other, yes in zip(others, counts[1:])
+    ]
+    body += [-legal.astype(dtype)[:, None]]
+    body = jnp.concatenate(body, 1)
+    rhs = [jnp.where(legal, -first, 1)]
+    rhs += [jnp.where(legal, -_unit(criterion[None], legal[None])[0], 0) for criterion in then]
+    top = legal
+    for criterion in rhs:
+        top = top & (criterion <= jnp.where(top, criterion, jnp.inf).min(0))
+    if others:  # lambda_2 + ... <= 1, the rest being the first objective's
+        row = jnp.concatenate([jnp.zeros((m, games)), counts[1:], jnp.zeros((1, games))]).astype(
+            dtype
+        )
+        body = jnp.concatenate([body, row[None]], 0)
+        rhs = [
+            jnp.concatenate([b, jnp.full((1, games), float(not k), dtype)])
+            for k, b in enumerate(rhs)
+        ]
+        top = jnp.concatenate([top, jnp.zeros((1, games), bool)])
+    num_columns = body.shape[1]
+    is_v = jnp.broadcast_to(
+        jnp.arange(num_columns)[:, None] == num_columns - 1, (num_columns, games)
+    )
+
+    start = simplex.tableau(body, rhs, [-is_v.astype(dtype)])
+    top = top & (jnp.cumsum(top, 0) == 1)
+    start = simplex.pivot(start, top, is_v, top.any(0))  # v = the largest coefficient
+    last, status = simplex.maximise(start, max_pivots)
+
+    weight = jnp.where(legal, jnp.maximum(simplex.prices(last, num_columns, n), 0), 0)
+    total = weight.sum(0)
+    usable = (total > 0) & jnp.isfinite(total)
+    weight = jnp.where(usable, weight, legal)
+    probability = weight / jnp.maximum(weight.sum(0), 1e-30)
+    residual = (constraints * probability[None]).sum(1).max(0, initial=0)
+    status = jnp.where(status == simplex.UNBOUNDED, simplex.INFEASIBLE, status)
+    status = jnp.where(usable | (status != simplex.OPTIMAL), status, simplex.NUMERICAL)
+    return Mixture(probability, status, residual)
+
+
+def _unit(values, legal):
+    """Returns values [K, n, games] shifted and scaled to [1, 2] together; what is illegal, 0."""
+    low = jnp.where(legal, values, jnp.inf).min((0, 1))
+    spread = jnp.where(legal, values, -jnp.inf).max((0, 1)) - low
+    return jnp.where(legal, (values - low) / jnp.where(spread > 0, spread, 1) + 1, 0)
