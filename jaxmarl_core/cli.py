@@ -1,8 +1,9 @@
-"""The command line: `jaxmarl-core sweep | train | report | list`.
+"""The command line: `jaxmarl-core sweep | train | report | study | list`.
 
 jaxmarl-core sweep experiments/battle_mfq.toml
 jaxmarl-core train mfq battle --seeds 8 --hparams.learning-rate 3e-4
 jaxmarl-core report runs/battle_mfq
+jaxmarl-core study climbing
 jaxmarl-core list
 """
 
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxmarl_core import registry
+from jaxmarl_core import study as studies
 from jaxmarl_core.lookup import lookup
 from jaxmarl_core.publish import publish
 from jaxmarl_core.results import terminal_table
@@ -56,11 +58,29 @@ def report(folder: Annotated[Path, tyro.conf.Positional]) -> None:
     _show(folder)
 
 
+def study(
+    name: Annotated[str, tyro.conf.Positional],
+    seeds: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Do a published experiment again, beside what was published.
+
+    Args:
+      name: of the study; `jaxmarl-core list` shows them.
+      seeds: runs of each setting; by default as many as the study says, at least 100.
+      out: the folder to write, new; by default runs/studies/<name>, numbered if taken.
+    """
+    text, folder = studies.run(name, seeds, out)
+    CONSOLE.print(text, markup=False, soft_wrap=True)
+    CONSOLE.print(str(folder), markup=False, soft_wrap=True)
+
+
 def list_() -> None:
-    """List the algorithms and the environments."""
+    """List the algorithms, the environments and the studies."""
     for title, names in (
         ("algorithms", registry.described(registry.ALGORITHMS)),
         ("environments", registry.described(registry.ENVIRONMENTS)),
+        ("studies", studies.described()),
     ):
         table = Table(title=title, title_justify="left", box=None, show_header=False)
         for name, line in names.items():
@@ -187,7 +207,7 @@ def _use_all_cores() -> None:
             jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
 
-COMMANDS = {"sweep": sweep, "train": train, "report": report, "list": list_}
+COMMANDS = {"sweep": sweep, "train": train, "report": report, "study": study, "list": list_}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,66 @@
+"""Studies: a published experiment done again, and what is written about it."""
+
+import jax.numpy as jnp
+import pytest
+
+from jaxmarl_core import study
+from jaxmarl_core.algos.repeated.replicator import replicator
+from jaxmarl_core.envs import matrix_game
+from jaxmarl_core.study import Claim, Findings, Study
+
+
+def test_each_study_is_described_and_asks_for_a_hundred_seeds():
+    for name, module in study.studies().items():
+        assert module.STUDY.seeds >= 100, name
+        assert (module.__doc__ or "").splitlines()[0].endswith("."), name
+
+
+def test_a_study_is_written_once_and_never_over_another(tmp_path, monkeypatch):
+    asked = []
+
+    def measure(num_seeds):
+        asked.append(num_seeds)
+        return Findings(
+            [Claim("a", "1.0", "paper", "0.5", False), Claim("b", "", "exact", "2", None)]
+        )
+
+    module = type("Module", (), {"STUDY": Study("Title", "Somebody, 1999", measure, 7)})
+    monkeypatch.setattr(study, "studies", lambda: {"mine": module})
+    monkeypatch.chdir(tmp_path)
+    text, folder = study.run("mine")
+    assert asked == [7] and "Title" in text and "Somebody, 1999" in text
+    assert "| a | 1.0 | paper | 0.5 | **no** |" in text.splitlines()
+    assert (folder / "study.md").read_text() == text
+    _, second = study.run("mine", 3)
+    assert second != folder and second.exists() and asked == [7, 3]
+    _, third = study.run("mine", 3)
+    assert len({folder, second, third}) == 3
+    with pytest.raises(ValueError, match=r"out: expected a new folder, got .*exists"):
+        study.run("mine", 3, folder)
+    with pytest.raises(ValueError, match="seeds: expected at least 1, got 0"):
+        study.run("mine", 0)
+    with pytest.raises(ValueError, match="mine"):
+        study.run("mein")
+
+
+def test_a_standing_is_one_of_those_known():
+    with pytest.raises(ValueError, match="standing"):
+        study.table([Claim("a", "1", "hearsay", "1", True)])
+
+
+def test_figures_of_shares_and_spreads():
+    """3 of 4: 0.75, with standard error sqrt(0.75 0.25 / 4) = 0.217."""
+    assert study.share(jnp.array([True, True, True, False])) == "75.0 ± 21.7 %"
+    assert study.spread(jnp.array([1.0, 3.0]), 1) == "2.0 ± 1.0"
+
+
+def test_runs_differ_in_their_seeds_alone():
+    """From (1/2, 1/2) the replicator climbs to the dominant action on every seed."""
+    env = matrix_game("prisoners_dilemma", num_rounds=None)
+    algorithm = replicator(env)
+    tables = study.over_seeds(
+        algorithm, env, 2000, 3, lambda state, metrics: state.params.tables, step_size=0.1
+    )
+    for row in tables.values():
+        assert row.x.shape == (3, 1, 1, 2)
+        assert (row.x[..., 1] > 0.99).all()
