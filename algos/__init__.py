@@ -2,7 +2,14 @@
 
 from jaxmarl_core.algos.mean_field.il import il
 from jaxmarl_core.algos.mean_field.mfq import mfq
+from jaxmarl_core.algos.on_policy.coma import coma
+from jaxmarl_core.algos.on_policy.haa2c import haa2c
+from jaxmarl_core.algos.on_policy.happo import happo
+from jaxmarl_core.algos.on_policy.hatrpo import hatrpo
+from jaxmarl_core.algos.on_policy.ia2c import ia2c
 from jaxmarl_core.algos.on_policy.ippo import ippo
+from jaxmarl_core.algos.on_policy.maa2c import maa2c
+from jaxmarl_core.algos.on_policy.mappo import mappo
 from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play, smooth_fictitious_play
 from jaxmarl_core.algos.repeated.fmq import fmq, rfmq
 from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga
@@ -23,17 +30,24 @@ from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
 
 __all__ = [
     "ALGORITHMS",
+    "coma",
     "distributed_q",
     "fictitious_play",
     "fmq",
     "giga",
     "giga_wolf",
+    "haa2c",
+    "happo",
+    "hatrpo",
     "hysteretic_q",
+    "ia2c",
     "iga",
     "il",
     "ippo",
     "jal",
     "lenient_q",
+    "maa2c",
+    "mappo",
     "mfq",
     "multiplicative_weights",
     "phc",
@@ -49,17 +63,24 @@ __all__ = [
 ]
 
 ALGORITHMS = {
+    "coma": coma,
     "distributed_q": distributed_q,
     "fictitious_play": fictitious_play,
     "fmq": fmq,
     "giga": giga,
     "giga_wolf": giga_wolf,
+    "haa2c": haa2c,
+    "happo": happo,
+    "hatrpo": hatrpo,
     "hysteretic_q": hysteretic_q,
     "iga": iga,
+    "ia2c": ia2c,
     "il": il,
     "ippo": ippo,
     "jal": jal,
     "lenient_q": lenient_q,
+    "maa2c": maa2c,
+    "mappo": mappo,
     "mfq": mfq,
     "multiplicative_weights": multiplicative_weights,
     "phc": phc,

@@ -4,6 +4,7 @@
     Discrete(n)     logits, K = n             categorical; illegal actions have probability 0
     bounded Box     means, K = prod(shape)    tanh of a normal, scaled to the bounds
     other Box       means, K = prod(shape)    normal
+    Composite       its parts' side by side   independent parts; several Discrete: "multi-discrete"
 
 `distribution(space, head, ...)` returns an object with `sample(seed=key)`, `log_prob(action)`
 (summed over the dimensions of an action), `entropy()`, `mode()` and `kl_divergence(other)`.
@@ -13,12 +14,14 @@ This is the one file that imports distrax: it leans on a nightly package that wa
 
 import math
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.spaces import Box, Discrete, Space
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space
 
 with warnings.catch_warnings():
     # The nightly tensorflow-probability below distrax touches a deprecated name of jax.core.
@@ -32,13 +35,22 @@ _EDGE = 1.0 - 1e-6  # |tanh| stays within: its inverse must stay finite in float
 def head_size(space: Space) -> int:
     """Returns K, how many numbers a policy's head puts out for an action of `space`.
 
-    Raises ValueError for spaces that are neither Discrete nor Box.
+    Raises ValueError for what is no space.
     """
     if isinstance(space, Discrete):
         return space.num_values
     if isinstance(space, Box):
         return math.prod(space.shape)
-    raise ValueError(f"action: expected Discrete or Box, got {space}")
+    if isinstance(space, Composite):
+        return sum(head_size(part) for _, part in space.items)
+    raise ValueError(f"action: expected Discrete, Box or Composite, got {space}")
+
+
+def num_scales(space: Space) -> int:
+    """Returns how many of an action's numbers are drawn from normals, and so have a deviation."""
+    if isinstance(space, Composite):
+        return sum(num_scales(part) for _, part in space.items)
+    return math.prod(space.shape) if isinstance(space, Box) else 0
 
 
 def is_bounded(space: Space) -> bool:
@@ -135,20 +147,59 @@ class SquashedNormal:
         return self.base.kl_divergence(other.base)
 
 
+class Parts:
+    """Independent distributions side by side: an action is a dict of their draws."""
+
+    def __init__(self, parts: Mapping[str, Any]):
+        self.parts = dict(parts)
+
+    def _sum(self, method: str, *others: Mapping[str, Any]) -> jax.Array:
+        return sum(
+            getattr(part, method)(*(other[name] for other in others))
+            for name, part in self.parts.items()
+        )
+
+    def sample(self, *, seed: jax.Array) -> dict[str, jax.Array]:
+        """Returns a draw from each part."""
+        keys = jax.random.split(seed, len(self.parts))
+        return {name: part.sample(seed=key) for (name, part), key in zip(self.parts.items(), keys)}
+
+    def log_prob(self, action: Mapping[str, jax.Array]) -> jax.Array:
+        """Returns the log-density of the parts together, [...]."""
+        return self._sum("log_prob", action)
+
+    def entropy(self) -> jax.Array:
+        """Returns the entropies' sum in nats, [...]."""
+        return self._sum("entropy")
+
+    def mode(self) -> dict[str, jax.Array]:
+        """Returns each part's mode."""
+        return {name: part.mode() for name, part in self.parts.items()}
+
+    def kl_divergence(self, other: "Parts") -> jax.Array:
+        """Returns KL(self || other), [...], the parts' sum."""
+        return self._sum("kl_divergence", other.parts)
+
+
+Distribution = distrax.Categorical | distrax.Independent | SquashedNormal | Parts
+
+
 def distribution(
     space: Space,
     head: jax.Array,
-    mask: jax.Array | None = None,
+    mask: Any = None,
     log_std: jax.Array | None = None,
     squash: bool = True,
-) -> distrax.Categorical | distrax.Independent | SquashedNormal:
+) -> Distribution:
     """Returns the distribution over actions of `space` that `head` stands for.
 
     Args:
-      space: Discrete or Box.
+      space: Discrete, Box, or a Composite of spaces.
       head: [..., K] f32, K = head_size(space).
-      mask: [..., A] bool, for Discrete only; None: all actions are legal.
-      log_std: [*space.shape] f32, perhaps with the leading axes of `head`; for Box only.
+      mask: [..., A] bool, for Discrete only; of a Composite a dict that may lack parts; None: all
+        actions are legal.
+      log_std: [num_scales(space)] f32, perhaps with the leading axes of `head`; None where nothing
+        is continuous. For a Box [*space.shape] will do.
       squash: whether a bounded Box gets a SquashedNormal; if not, a plain normal, whose draws may
         leave the bounds and are for the environment to clip.
 
@@ -160,12 +211,27 @@ def distribution(
         raise ValueError(f"head: expected [..., {size}] for {space}, got {head.shape}")
     if isinstance(space, Discrete):
         return categorical(head, mask)
-    if log_std is None:
-        raise ValueError(f"log_std: expected {list(space.shape)} for {space}, got None")
+    if log_std is None and num_scales(space):
+        raise ValueError(f"log_std: expected [{num_scales(space)}] for {space}, got None")
+    if isinstance(space, Composite):
+        return _parts(space, head, mask or {}, log_std, squash)
     mean = head.reshape(*head.shape[:-1], *space.shape)
+    if log_std.shape[log_std.ndim - len(space.shape) :] != space.shape:
+        log_std = log_std.reshape(*log_std.shape[:-1], *space.shape)
     if squash and is_bounded(space):
         return SquashedNormal(mean, log_std, space.low, space.high, len(space.shape))
     return normal(mean, log_std, len(space.shape))
+
+
+def _parts(space: Composite, head, mask, log_std, squash) -> Parts:
+    parts, at, scale_at = {}, 0, 0
+    for name, part in space.items:
+        size, scales = head_size(part), num_scales(part)
+        own_std = log_std[..., scale_at : scale_at + scales] if scales else None
+        own = head[..., at : at + size]
+        parts[name] = distribution(part, own, mask.get(name), own_std, squash)
+        at, scale_at = at + size, scale_at + scales
+    return Parts(parts)
 
 
 def relaxed_one_hot(

@@ -40,6 +40,7 @@ class MLP(nn.Module):
     activation: Activation = nn.tanh
     activate_final: bool = True
     gain: float = 2**0.5
+    layer_norm: bool = False  # after every activation
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -47,6 +48,7 @@ class MLP(nn.Module):
             x = nn.Dense(size, kernel_init=scaled_normal(self.gain))(x)
             if self.activate_final or i + 1 < len(self.features):
                 x = self.activation(x)
+                x = nn.LayerNorm()(x) if self.layer_norm else x
         return x
 
 
@@ -107,15 +109,99 @@ class CNN(nn.Module):
 class GRU(nn.Module):
     """A gated recurrent unit: (memory [..., h], x [..., F]) -> (memory, out), both [..., h].
 
-    Cho et al., 2014, arXiv:1406.1078.
+        r, z = sigmoid(W x + U h + b),   n = tanh(W x + b + r * (U h + c)),   h' = (1 - z) n + z h
+
+    Along time, x [T, ..., F] with `reset` [T, ...], the input's share is one product for all steps;
+    see `unroll_gru` for the rest. Cho et al., 2014, arXiv:1406.1078.
     """
 
     features: int
 
     @nn.compact
-    def __call__(self, memory: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, memory: jax.Array, x: jax.Array, reset: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        h = self.features
+        x = nn.Dense(3 * h, kernel_init=scaled_normal(1.0), name="input")(x)
         # flax starts the recurrent weights orthogonal; see the top of this file
-        return nn.GRUCell(self.features, recurrent_kernel_init=scaled_normal())(memory, x)
+        kernel = self.param("recurrent", scaled_normal(1.0), (h, 3 * h))
+        bias = self.param("bias", nn.initializers.zeros, (h,))
+        if reset is None:
+            memory, _ = _gru_step(kernel, bias, memory, x)
+            return memory, memory
+        reset = reset.reshape(reset.shape + (1,) * (memory.ndim - reset.ndim + 1))
+        return unroll_gru(kernel, bias, memory, x, reset)
+
+
+def _gru_step(kernel, bias, memory, x):
+    """Returns (memory [..., h], what its derivative needs); x [..., 3 h] is the input's share."""
+    h = memory.shape[-1]
+    hidden = memory @ kernel
+    r = nn.sigmoid(x[..., :h] + hidden[..., :h])
+    z = nn.sigmoid(x[..., h : 2 * h] + hidden[..., h : 2 * h])
+    inner = hidden[..., 2 * h :] + bias
+    n = nn.tanh(x[..., 2 * h :] + r * inner)
+    return (1 - z) * n + z * memory, (r, z, n, inner)
+
+
+@jax.custom_vjp
+def unroll_gru(
+    kernel: jax.Array, bias: jax.Array, memory: jax.Array, x: jax.Array, reset: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Returns (final memory [..., h], memories [T, ..., h]) of a GRU along time.
+
+    Its derivative gathers the recurrent weights' gradient in one product after the loop; derived
+    by JAX, the loop would add up a matrix of the weights' size at every step.
+
+    Args:
+      kernel: [h, 3 h] f32, recurrent weights of the gates r, z and n.
+      bias: [h] f32, of n's recurrent share.
+      memory: [..., h] f32, before step 0.
+      x: [T, ..., 3 h] f32, the input's share.
+      reset: [T, ..., 1] bool, true where step t begins an episode: the memory is zero before it;
+        any of its axes after the first may be 1.
+    """
+    return _unroll_gru(kernel, bias, memory, x, reset)[0]
+
+
+def _unroll_gru(kernel, bias, memory, x, reset):
+    def step(memory, row):
+        x, reset = row
+        before = jnp.where(reset, 0, memory)
+        memory, gates = _gru_step(kernel, bias, before, x)
+        return memory, (memory, before, gates)
+
+    final, (memories, before, gates) = jax.lax.scan(step, memory, (x, reset))
+    return (final, memories), (kernel, before, gates, reset)
+
+
+def _unroll_gru_backward(saved, cotangents):
+    kernel, before, gates, reset = saved
+    final, memories = cotangents
+
+    def step(carried, row):
+        out, before, (r, z, n, inner), reset = row
+        d = carried + out
+        d_n = d * (1 - z) * (1 - n**2)
+        d_inner = d_n * r
+        d_r = d_n * inner * r * (1 - r)
+        d_z = d * (before - n) * z * (1 - z)
+        d_hidden = jnp.concatenate([d_r, d_z, d_inner], -1)
+        d_before = d * z + d_hidden @ kernel.T
+        return jnp.where(reset, 0, d_before), (d_hidden, d_n)
+
+    d_memory, (d_hidden, d_n) = jax.lax.scan(
+        step, final, (memories, before, gates, reset), reverse=True
+    )
+    h = before.shape[-1]
+    flat = lambda leaf: leaf.reshape(-1, leaf.shape[-1])
+    d_kernel = flat(before).T @ flat(d_hidden)
+    d_bias = flat(d_hidden[..., 2 * h :]).sum(0)
+    d_x = jnp.concatenate([d_hidden[..., : 2 * h], d_n], -1)
+    return d_kernel, d_bias, d_memory, d_x, None
+
+
+unroll_gru.defvjp(_unroll_gru, _unroll_gru_backward)
 
 
 def flatten(space: Space, observation: Any) -> jax.Array:
@@ -156,11 +242,17 @@ class Encoder(nn.Module):
         return flatten(self.space, observation)
 
 
+ACTIVATIONS = {"tanh": nn.tanh, "relu": nn.relu}
+
+
 class Torso(nn.Module):
     """From an observation to features: encoder, dense layers and, if wanted, a memory.
 
     `(memory, observation [..., *space]) -> (memory, features [..., F])` with any leading axes;
-    F is `memory_size`, or the last of `hidden` if that is 0.
+    F is `memory_size`, or the last of `hidden` if that is 0. With `reset` [T, ...] the observations
+    are those of T steps, [T, ..., *space], and so are the features: everything but the memory
+    itself is computed for all of them at once. `reset` is true where step t begins an episode, so
+    that the memory is zero before it; its axes after time are the first of the memory's.
     """
 
     space: Space
@@ -170,47 +262,21 @@ class Torso(nn.Module):
     activation: Activation = nn.tanh
     kernel: int = 3  # of the convolutions, as `stride`
     stride: int = 1
+    layer_norm: bool = False  # of the encoded observation, and of every dense layer's output
 
     @nn.compact
-    def __call__(self, memory: Any, observation: Any) -> tuple[Any, jax.Array]:
+    def __call__(
+        self, memory: Any, observation: Any, reset: jax.Array | None = None
+    ) -> tuple[Any, jax.Array]:
         encoder = Encoder(self.space, self.channels, self.kernel, self.stride)
-        x = MLP(self.hidden, self.activation)(encoder(observation))
+        x = encoder(observation)
+        x = nn.LayerNorm()(x) if self.layer_norm else x
+        x = MLP(self.hidden, self.activation, layer_norm=self.layer_norm)(x)
         if self.memory_size == 0:
             return memory, x
-        return GRU(self.memory_size)(memory, x)
+        return GRU(self.memory_size)(memory, x, reset)
 
 
 def initial_memory(memory_size: int, batch: tuple[int, ...] = ()) -> Any:
     """Returns the memory at the start of an episode: zeros [*batch, h], or () if h is 0."""
     return jnp.zeros((*batch, memory_size)) if memory_size else ()
-
-
-def _forget(memory: Any, reset: jax.Array) -> Any:
-    def forget(leaf):
-        return jnp.where(reset.reshape(reset.shape + (1,) * (leaf.ndim - reset.ndim)), 0, leaf)
-
-    return jax.tree.map(forget, memory)
-
-
-def unroll(
-    apply: Callable[[Any, Any], tuple[Any, Any]], memory: Any, observations: Any, reset: jax.Array
-) -> tuple[Any, Any]:
-    """Returns what a network with memory puts out along time: (final memory, outputs [T, ...]).
-
-    Without memory the network is applied to all of [T, ...] at once.
-
-    Args:
-      apply: (memory, observation) -> (memory, output); any leading axes.
-      memory: before step 0, leaves [..., h]; or ().
-      observations: leaves [T, ...].
-      reset: [T, ...] bool, its axes after time being the first of the memory's; true where step t
-        begins an episode, so that the memory is zero before it.
-    """
-    if not jax.tree.leaves(memory):
-        return apply(memory, observations)
-
-    def step(memory, row):
-        observation, reset = row
-        return apply(_forget(memory, reset), observation)
-
-    return jax.lax.scan(step, memory, (observations, reset))

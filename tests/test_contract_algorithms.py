@@ -30,6 +30,7 @@ TINY_PPO = {
     "num_minibatches": 2,
     "hidden": (4,),
 }
+TINY_A2C = {"num_envs": 2, "rollout_length": 4, "hidden": (4,)}
 TINY_Q = {
     "rollout_length": 4,
     "buffer_length": 8,
@@ -55,6 +56,27 @@ FITTING = {
         "battle": (SKIRMISH, TINY_PPO),
         "unshared": (lambda: MixedGroups(3), TINY_PPO | {"share": "none"}),
         "recurrent": (MEMORY_GAME, TINY_PPO | {"memory_size": 3}),
+    },
+    "mappo": {
+        "battle": (SKIRMISH, TINY_PPO),
+        "recurrent": (
+            MEMORY_GAME,
+            TINY_PPO | {"memory_size": 3, "critic": "agent", "normalise_value": "popart"},
+        ),
+    },
+    "happo": {
+        "mixed": (lambda: MixedGroups(3), TINY_PPO),
+        "recurrent": (MEMORY_GAME, TINY_PPO | {"memory_size": 3}),
+    },
+    "hatrpo": {"mixed": (lambda: MixedGroups(3), TINY_PPO)},
+    "haa2c": {"mixed": (lambda: MixedGroups(3), TINY_A2C)},
+    "ia2c": {"mixed": (lambda: MixedGroups(3), TINY_A2C)},
+    "maa2c": {
+        "unshared": (MEMORY_GAME, TINY_A2C | {"share": "none", "normalise_value": "running"})
+    },
+    "coma": {
+        "battle": (SKIRMISH, TINY_A2C),
+        "recurrent": (MEMORY_GAME, TINY_A2C | {"memory_size": 3}),
     },
     "mfq": {"battle": (SKIRMISH, TINY_Q)},
     "distributed_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},

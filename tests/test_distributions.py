@@ -203,10 +203,49 @@ def test_a_bounded_box_may_go_unsquashed():
     np.testing.assert_array_equal(pi.mode(), MEAN)
 
 
+PARTS = Composite({"turn": Discrete(3), "force": Box((2, 2))})
+
+
+def test_parts_are_drawn_apart_and_judged_together():
+    """Log-density, entropy and KL are the sums of those of the parts' own distributions."""
+    head, other = jax.random.normal(jax.random.key(0), (2, 5, 7))
+    log_std = jnp.array([0.1, -0.2, 0.3, 0.0])
+    mask = {"turn": jnp.array([True, False, True])}
+
+    def parts(head):
+        turn = distributions.categorical(head[..., :3], mask["turn"])
+        force = distributions.normal(head[..., 3:].reshape(5, 2, 2), log_std.reshape(2, 2), 2)
+        return turn, force
+
+    together = distribution(PARTS, head, mask, log_std)
+    apart, others = parts(head), parts(other)
+    action = together.sample(seed=jax.random.key(1))
+    assert action["turn"].shape == (5,) and action["force"].shape == (5, 2, 2)
+    assert not (action["turn"] == 1).any()
+    draws = (action["turn"], action["force"])
+    expected = sum(pi.log_prob(x) for pi, x in zip(apart, draws))
+    np.testing.assert_allclose(together.log_prob(action), expected, rtol=1e-6)
+    expected = sum(pi.entropy() for pi in apart)
+    np.testing.assert_allclose(together.entropy(), expected, rtol=1e-6)
+    kl = together.kl_divergence(distribution(PARTS, other, mask, log_std))
+    expected = sum(a.kl_divergence(b) for a, b in zip(apart, others))
+    np.testing.assert_allclose(kl, expected, rtol=1e-6)
+    np.testing.assert_array_equal(together.mode()["turn"], apart[0].mode())
+
+
+def test_a_deviation_may_depend_on_the_state():
+    head = jnp.zeros((5, 4))
+    log_std = jax.random.normal(jax.random.key(0), (5, 4))
+    pi = distribution(Box((2, 2)), head, log_std=log_std)
+    expected = log_std.sum(1) + 2 * np.log(2 * np.pi * np.e)
+    np.testing.assert_allclose(pi.entropy(), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: distributions.head_size(Composite({"a": Discrete(2)})), "action: expected"),
+        (lambda: distributions.head_size("two"), "action: expected"),
+        (lambda: distribution(PARTS, jnp.zeros(7)), r"log_std: expected \[4\]"),
         (lambda: distribution(Discrete(3), LOGITS), r"head: expected \[..., 3\]"),
         (lambda: distribution(Box((4,)), LOGITS), r"log_std: expected \[4\]"),
     ],

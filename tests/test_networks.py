@@ -92,24 +92,22 @@ def test_cnn_says_when_nothing_is_left():
         CNN((4, 4)).init(KEY, jnp.zeros((4, 5, 1)))
 
 
-def test_gru_against_its_equations():
-    # z and r gates, candidate n; h' = (1 - z) n + z h  (Cho et al., 2014)
+def test_gru_is_flax_gru_cell():
+    """Cho et al., 2014; flax names its gates' weights one by one, ours stand side by side."""
     memory, x = jax.random.normal(KEY, (2, 3)), jax.random.normal(KEY, (2, 4))
-    net = GRU(3)
+    net, cell = GRU(3), nn.GRUCell(3)
     params = jax.jit(net.init)(KEY, memory, x)
-    cell = jax.tree.map(np.asarray, params["params"]["GRUCell_0"])
-
-    def gate(name, carry):
-        hidden = memory @ cell["h" + name]["kernel"] + cell["h" + name].get("bias", 0)
-        return x @ cell["i" + name]["kernel"] + cell["i" + name]["bias"] + carry * hidden
-
-    def sigmoid(y):
-        return 1 / (1 + np.exp(-y))
-
-    update, reset = sigmoid(gate("z", 1)), sigmoid(gate("r", 1))
-    expected = (1 - update) * np.tanh(gate("n", reset)) + update * memory
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)  # so that no bias is 0
+    ours = params["params"]
+    gates = lambda leaf: dict(zip("rzn", jnp.split(leaf, 3, -1)))
+    weights, biases, hidden = (
+        gates(leaf) for leaf in (ours["input"]["kernel"], ours["input"]["bias"], ours["recurrent"])
+    )
+    theirs = {f"i{g}": {"kernel": weights[g], "bias": biases[g]} for g in "rzn"}
+    theirs |= {f"h{g}": {"kernel": hidden[g]} for g in "rzn"}
+    theirs["hn"]["bias"] = ours["bias"]
     new_memory, out = net.apply(params, memory, x)
-    np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(out, cell.apply({"params": theirs}, memory, x)[0], atol=1e-6)
     np.testing.assert_array_equal(new_memory, out)
 
 
@@ -166,65 +164,70 @@ def test_initial_memory():
     np.testing.assert_array_equal(networks.initial_memory(2, (3,)), np.zeros((3, 2)))
 
 
-def running_sum(memory, x):
-    """A network whose memory is the sum of what it saw."""
-    return memory + x, memory + x
+RESET = jnp.array([[0, 0], [1, 0], [0, 0], [1, 1], [0, 0], [0, 0]], bool)  # [T, B]
 
 
-def test_unroll_golden(variant):
-    # 1, 1+2, then forgotten: 3, 3+4
-    observations, reset = jnp.array([1.0, 2, 3, 4]), jnp.array([False, False, True, False])
-    unroll = variant(lambda *args: networks.unroll(running_sum, *args))
-    memory, outputs = unroll(jnp.float32(0), observations, reset)
-    np.testing.assert_array_equal(outputs, [1, 3, 3, 7])
-    assert memory == 7
-    _, carried = unroll(jnp.float32(10), observations, reset)
-    np.testing.assert_array_equal(carried, [11, 13, 3, 7])
+def by_hand(torso, params, memory, x, reset):
+    """(final memory, features [T, B, n, F]), one step after another."""
+    features = []
+    for t in range(len(x)):
+        memory = jnp.where(reset[t][:, None, None], 0, memory)
+        memory, out = torso.apply(params, memory, x[t])
+        features.append(out)
+    return memory, jnp.stack(features)
 
 
-def test_unroll_resets_each_environment_by_itself():
-    observations = jnp.ones((3, 2, 4))  # [T, B, h]
-    reset = jnp.array([[False, False], [True, False], [False, False]])
-    _, outputs = networks.unroll(running_sum, jnp.zeros((2, 4)), observations, reset)
-    np.testing.assert_array_equal(outputs[:, 0], np.array([1, 1, 2])[:, None] * np.ones(4))
-    np.testing.assert_array_equal(outputs[:, 1], np.array([1, 2, 3])[:, None] * np.ones(4))
-
-
-def test_unroll_is_stepping_by_hand():
-    torso = Torso(Box((3,)), hidden=(5,), memory_size=4)
-    memory = networks.initial_memory(4, (2,))
-    x = jax.random.normal(KEY, (6, 2, 3))
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_along_time_is_stepping_by_hand_and_so_are_its_derivatives(layer_norm):
+    """Each environment resets by itself; gradients by JAX's own derivative of the steps."""
+    torso = Torso(Box((3,)), hidden=(5,), memory_size=4, layer_norm=layer_norm)
+    x = jax.random.normal(KEY, (6, 2, 3, 3))  # [T, B, n, F]
+    memory = jax.random.normal(KEY, (2, 3, 4))
     params = jax.jit(torso.init)(KEY, memory, x[0])
-    reset = jnp.array([False, False, True, False, True, False])
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)
+    weight = jax.random.normal(jax.random.key(1), (6, 2, 3, 4))
 
-    def apply(memory, x):
-        return torso.apply(params, memory, x)
+    def loss(unroll):
+        def total(params, memory, x):
+            final, features = unroll(params, memory, x)
+            return (final**2).sum() + (weight * features).sum(), (final, features)
 
-    final, features = networks.unroll(apply, memory, x, reset)
-    for t in range(6):
-        memory = jnp.zeros_like(memory) if reset[t] else memory
-        memory, expected = apply(memory, x[t])
-        np.testing.assert_allclose(features[t], expected, atol=1e-6)
-    np.testing.assert_allclose(final, memory, atol=1e-6)
+        return jax.jit(jax.value_and_grad(total, (0, 1, 2), has_aux=True))(params, memory, x)
+
+    ours = loss(lambda params, memory, x: torso.apply(params, memory, x, RESET))
+    theirs = loss(lambda params, memory, x: by_hand(torso, params, memory, x, RESET))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)
 
 
-def test_unroll_without_memory_is_one_application():
-    calls = []
+def test_second_derivatives_along_time():
+    """A trust region asks for the Hessian's product with a vector."""
+    torso = Torso(Box((3,)), hidden=(), memory_size=2)
+    x, memory = jax.random.normal(KEY, (6, 2, 1, 3)), jnp.zeros((2, 1, 2))
+    params = jax.jit(torso.init)(KEY, memory, x[0])
 
-    def apply(memory, x):
-        calls.append(x.shape)
-        return memory, 2 * x
+    def product(unroll):
+        loss = lambda p: (unroll(p)[1] ** 2).sum()
+        slope = lambda p: sum((a * 0.3).sum() for a in jax.tree.leaves(jax.grad(loss)(p)))
+        return jax.jit(jax.grad(slope))(params)
 
-    memory, outputs = networks.unroll(apply, (), jnp.ones((5, 2)), jnp.zeros(5, bool))
-    assert memory == ()
-    assert calls == [(5, 2)]
-    np.testing.assert_array_equal(outputs, np.full((5, 2), 2))
+    ours = product(lambda p: torso.apply(p, memory, x, RESET))
+    theirs = product(lambda p: by_hand(torso, p, memory, x, RESET))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)
 
 
 def test_no_gradient_crosses_a_reset():
-    def last_output(first):
-        observations = jnp.stack([first, jnp.float32(1)])
-        reset = jnp.array([False, True])
-        return networks.unroll(running_sum, jnp.float32(0), observations, reset)[1][-1]
+    torso = Torso(Box((3,)), hidden=(), memory_size=2)
+    x, memory = jax.random.normal(KEY, (2, 1, 3)), jnp.zeros((1, 2))
+    params = jax.jit(torso.init)(KEY, memory, x[0])
+    last = lambda x, reset: torso.apply(params, memory, x, reset)[1][-1].sum()
+    assert (jax.grad(last)(x, jnp.array([[False], [True]]))[0] == 0).all()
+    assert (jax.grad(last)(x, jnp.array([[False], [False]]))[0] != 0).all()
 
-    assert jax.grad(last_output)(jnp.float32(3)) == 0
+
+def test_without_memory_time_is_one_more_axis():
+    torso = Torso(Box((3,)), hidden=(2,))
+    x = jax.random.normal(KEY, (5, 2, 3))
+    params = jax.jit(torso.init)(KEY, (), x[0])
+    memory, features = torso.apply(params, (), x, jnp.zeros((5, 2), bool))
+    assert memory == ()
+    np.testing.assert_allclose(features, torso.apply(params, (), x)[1])

@@ -1,184 +1,121 @@
 """The engine of on-policy actor-critics: play, estimate advantages, learn, forget.
 
-One update plays `rollout_length` steps of `num_envs` environments with the current policies,
-estimates advantages, and takes `num_epochs` passes over the data in minibatches of whole
-environments, so that policies with memory are unrolled from where they stood. Each group of agents
-has an actor and a critic, one pair for all its members or one pair each.
+One update plays `rollout_length` steps of `num_envs` environments with the current policies. The
+critics say how much better than expected each action turned out; then the actors learn, all at once
+or one after another, each by its way of improvement; then the critics learn what they should have
+expected. What varies between algorithms is handed in:
+
+    critics     who values states, from what          critics.py, counterfactual.py
+    improve     how an actor climbs                    learning.py
+    order       who climbs when                        order.py
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
 from flax import struct
 
-from jaxmarl_core.distributions import distribution, head_size
-from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup, require, require_sizes
-from jaxmarl_core.losses import clipped_value, masked_mean
-from jaxmarl_core.networks import Torso, head, initial_memory, unroll
-from jaxmarl_core.returns import gae, standardise
+from jaxmarl_core.algos.on_policy.agents import Unit, apart, legal, seen, together, units
+from jaxmarl_core.algos.on_policy.critics import Critics, CriticState, resets
+from jaxmarl_core.algos.on_policy.learning import Batch, Improve
+from jaxmarl_core.algos.on_policy.networks import Actor
+from jaxmarl_core.algos.on_policy.options import Config
+from jaxmarl_core.algos.on_policy.order import Order
+from jaxmarl_core.networks import initial_memory
+from jaxmarl_core.returns import standardise
 from jaxmarl_core.rollout import Play, begin, rollout
-from jaxmarl_core.spaces import Box, Space, zeros
+from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import Algorithm, Environment, Policy
 from jaxmarl_core.wrappers import episode_metrics, episodic
 
+__all__ = ["Config", "actor_critic"]
 
-@dataclass(frozen=True)
-class Config:
-    """What shapes the program.
-
-    share: "group", the agents of a group share one actor and one critic; "none", each agent has
-      its own.
-    memory_size: cells of the GRU behind the dense layers; 0: feed-forward.
-    """
-
-    num_envs: int = 16
-    rollout_length: int = 32
-    num_epochs: int = 4
-    num_minibatches: int = 4
-    hidden: tuple[int, ...] = (64, 64)
-    channels: tuple[int, ...] = ()  # of the convolutions over an image-like observation
-    memory_size: int = 0
-    share: str = "group"
-
-    def __post_init__(self):
-        for field in ("num_envs", "rollout_length", "num_epochs", "num_minibatches"):
-            require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
-        divides = self.num_envs % self.num_minibatches == 0
-        expected = f"a divisor of num_envs ({self.num_envs})"
-        require(divides, "num_minibatches", expected, self.num_minibatches)
-        for field in ("hidden", "channels"):
-            require_sizes(field, getattr(self, field))
-        require(self.memory_size >= 0, "memory_size", "at least 0", self.memory_size)
-        lookup(dict.fromkeys(("group", "none")), self.share, "share")
+BuildCritics = Callable[[Environment, list[Unit], Config, dict[str, Actor]], Critics]
+Sampling = Callable[[jax.Array, Any], jax.Array]  # (step of the episode, hparams) -> weight
 
 
 @struct.dataclass
-class Hparams:
-    """Traced numbers."""
+class Params:
+    """What is learnt; the policy reads the actors."""
 
-    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
-    gamma: float = hparam(0.99, 0.0, 1.0)
-    gae_lambda: float = hparam(0.95, 0.0, 1.0)
-    clip: float = hparam(0.2, 0.0, 1e6, "log")  # of the policy's ratio, and of the value's step
-    entropy: float = hparam(0.01, 0.0, 1e3, "log")
-    value: float = hparam(0.5, 0.0, 1e3, "log")  # weight of the value loss
-    max_grad_norm: float = hparam(0.5, 1e-6, 1e6, "log")
+    actors: dict[str, Any]  # unit -> parameters, with a leading axis n if not shared
+    critics: dict[str, Any]  # view -> parameters
 
 
 @struct.dataclass
 class State:
-    params: dict[str, Any]  # group -> {"actor", "critic"}, with a leading axis n if not shared
-    optimiser: dict[str, Any]
+    params: Params
+    optimiser: dict[str, Any]  # unit -> of its actors
     play: Play  # leaves [B, ...]
-    critic_memory: dict[str, Any]  # group -> [B, n, h] or ()
+    critics: CriticState  # its parameters stand in `params`
 
 
-class Batch(NamedTuple):
-    """What one group learns from, leaves [T, B, n, ...]; an unshared agent sees no axis n."""
-
-    observation: Any
-    action_mask: jax.Array | None
-    action: jax.Array
-    log_prob: jax.Array
-    value: jax.Array
-    advantage: jax.Array
-    target: jax.Array
-    counts: jax.Array  # bool: the agent was alive and the row is no end of an episode
-    reset: jax.Array  # bool: the row begins an episode
-
-
-class Actor(nn.Module):
-    """(memory, observation) -> (memory, (head [..., K], log_std)); log_std is None if discrete."""
-
-    space: Space
-    action: Space
-    config: Config
-
-    @nn.compact
-    def __call__(self, memory, observation):
-        config = self.config
-        torso = Torso(self.space, config.hidden, config.channels, config.memory_size)
-        memory, features = torso(memory, observation)
-        log_std = None
-        if isinstance(self.action, Box):
-            log_std = self.param("log_std", nn.initializers.zeros, self.action.shape)
-        return memory, (head(head_size(self.action))(features), log_std)
-
-
-class Critic(nn.Module):
-    """(memory, observation) -> (memory, value [...])."""
-
-    space: Space
-    config: Config
-
-    @nn.compact
-    def __call__(self, memory, observation):
-        config = self.config
-        torso = Torso(self.space, config.hidden, config.channels, config.memory_size)
-        memory, features = torso(memory, observation)
-        return memory, head(1, gain=1.0)(features)[..., 0]
-
-
-def actor_critic(env: Environment, config: Config, *, objective) -> Algorithm:
+def actor_critic(
+    env: Environment,
+    config: Config,
+    hparams: Any,
+    *,
+    critics: BuildCritics,
+    improve: Improve,
+    order: Order,
+    sampling: Sampling | None = None,
+) -> Algorithm:
     """Returns the learner.
 
     Args:
-      env: any number of groups, Discrete or Box actions, action masks, deaths.
+      env: any number of groups, any actions, action masks, deaths.
       config: what shapes the program.
-      objective: maps (ratio, advantage, hparams) to what a policy climbs, elementwise.
+      hparams: the defaults.
+      critics: builds the critics for (env, units, config, actors).
+      improve: how an actor climbs.
+      order: `at_once` or `one_by_one`.
+      sampling: how much a state counts, from the steps since its episode began [T, B] int32; None:
+        states count as often as they are met.
 
     Raises:
-      ValueError: a group's actions are neither Discrete nor Box.
+      ValueError: an option the environment's spaces or groups do not fit.
     """
-    groups = dict(env.groups)
-    for group in groups.values():
-        head_size(group.action)  # refuses what has no distribution
     world = episodic(env)
-    actors = {name: Actor(g.observation, g.action, config) for name, g in groups.items()}
-    critics = {name: Critic(g.observation, config) for name, g in groups.items()}
-    own = config.share == "none"
+    whole = units(env, config.share, config.agent_ids)
+    actors = {unit.name: Actor(unit.observation, unit.action, config) for unit in whole}
+    judge = critics(env, whole, config, actors)
+    learn_actors = order(whole, actors, improve)
 
-    def optimiser(hp):
-        return optax.chain(
-            optax.clip_by_global_norm(hp.max_grad_norm), optax.adam(hp.learning_rate)
-        )
-
-    def each(function, in_axes, out_axes=0):
+    def each(unit, function, in_axes, out_axes=0):
         """Maps a function of one agent over the agents that do not share, at the given axes."""
-        return jax.vmap(function, in_axes, out_axes) if own else function
+        return jax.vmap(function, in_axes, out_axes) if unit.own else function
 
     def memory_of(batch=()):
-        return {
-            name: initial_memory(config.memory_size, (*batch, group.size))
-            for name, group in groups.items()
-        }
+        return {u.name: initial_memory(config.memory_size, (*batch, u.size)) for u in whole}
 
     # ---- acting
 
     def choose(name, params, key, memory, observation, mask, greedy):
-        """Returns (action, log-probability, memory) of one agent, or of a group that shares."""
-        memory, (head, log_std) = actors[name].apply(params["actor"], memory, observation)
-        pi = distribution(groups[name].action, head, mask, log_std)
+        """Returns (action, log-probability, memory) of one agent, or of agents that share."""
+        memory, pi = actors[name].policy(params, memory, observation, mask)
         action = pi.mode() if greedy else pi.sample(seed=key)
         return action, pi.log_prob(action), memory
 
     def play_by(greedy):
         def act(params, key, timestep, memory):
             actions, log_probs, carried = {}, {}, {}
-            for i, (name, group) in enumerate(groups.items()):
-                group_key = jax.random.fold_in(key, i)
-                keys = jax.random.split(group_key, group.size) if own else group_key
-                one = each(partial(choose, name, greedy=greedy), 0)
-                mask = timestep.action_mask.get(name)
-                actions[name], log_probs[name], carried[name] = one(
-                    params[name], keys, memory[name], timestep.observation[name], mask
+            for i, unit in enumerate(whole):
+                name = unit.name
+                keys = jax.random.fold_in(key, i)
+                keys = jax.random.split(keys, unit.size) if unit.own else keys
+                one = each(unit, partial(choose, name, greedy=greedy), 0)
+                action, log_probs[name], carried[name] = one(
+                    params.actors[name],
+                    keys,
+                    memory[name],
+                    seen(unit, timestep, 0),
+                    legal(unit, timestep, 0),
                 )
+                actions |= apart(unit, action, 0)
             return actions, carried, log_probs
 
         return act
@@ -188,110 +125,62 @@ def actor_critic(env: Environment, config: Config, *, objective) -> Algorithm:
 
     policy = Policy(memory_of, without_log_prob(play_by(False)), without_log_prob(play_by(True)))
 
-    # ---- learning, for one agent or a group that shares
+    # ---- what the actors learn from
 
-    def values(name, params, memory, observation, reset):
-        """Returns (memory, V(s_t) [T, ...])."""
-        critic = partial(critics[name].apply, params["critic"])
-        return unroll(critic, memory, observation, reset)
-
-    def loss(params, name, memories, batch, hp):
-        actor_memory, critic_memory = memories
-        actor = partial(actors[name].apply, params["actor"])
-        _, (head, log_std) = unroll(actor, actor_memory, batch.observation, batch.reset)
-        pi = distribution(groups[name].action, head, batch.action_mask, log_std)
-        _, value = values(name, params, critic_memory, batch.observation, batch.reset)
-
-        ratio = jnp.exp(pi.log_prob(batch.action) - batch.log_prob)
-        advantage = standardise(batch.advantage, batch.counts)
-        gain = masked_mean(objective(ratio, advantage, hp), batch.counts)
-        entropy = masked_mean(pi.entropy(), batch.counts)
-        value_loss = masked_mean(
-            clipped_value(value, batch.value, batch.target, hp.clip), batch.counts
-        )
-        figures = {"policy_loss": -gain, "value_loss": value_loss, "entropy": entropy}
-        return hp.value * value_loss - gain - hp.entropy * entropy, figures
-
-    def step(carry, shuffled, name, memories, batch, hp):
-        """One minibatch: the environments of `shuffled` [B / num_minibatches]."""
-        params, opt_state = carry
-        some = jax.tree.map(lambda x: x[:, shuffled], batch)
-        from_where = jax.tree.map(lambda x: x[shuffled], memories)
-        grads, figures = jax.grad(loss, has_aux=True)(params, name, from_where, some, hp)
-        updates, opt_state = optimiser(hp).update(grads, opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state), figures
-
-    def learn(params, opt_state, key, memories, batch, name, hp):
-        """All epochs of one agent or group; returns (params, opt_state, figures)."""
-
-        def epoch(key):
-            return jax.random.permutation(key, config.num_envs).reshape(config.num_minibatches, -1)
-
-        order = jax.vmap(epoch)(jax.random.split(key, config.num_epochs))
-        order = order.reshape(config.num_epochs * config.num_minibatches, -1)
-        one = partial(step, name=name, memories=memories, batch=batch, hp=hp)
-        (params, opt_state), figures = jax.lax.scan(one, (params, opt_state), order)
-        return params, opt_state, figures
-
-    def estimate(name, params, memory, steps, final, hp):
-        """Returns one group's Batch [T, B, n, ...] and its critic's memory after it."""
+    def batch_of(unit, steps, memory, weight):
+        """Returns a unit's Batch, its advantages still to come."""
         timestep = steps.timestep
-        reset = jnp.concatenate([jnp.zeros_like(timestep.last[:1]), timestep.last[:-1]])
-        observation, last = timestep.observation[name], timestep.last[..., None]
-        along = each(partial(values, name), (0, 1, 2, None), (1, 2))
-        memory, value = along(params, memory, observation, reset)
-        memory = jax.tree.map(lambda m: jnp.where(timestep.last[-1][:, None, None], 0, m), memory)
-        now = jax.tree.map(lambda x: x[None], final.observation[name])
-        never = jnp.zeros_like(reset[:1])
-        bootstrap = along(params, memory, now, never)[1][0]
+        counts = together(unit, timestep.alive, 2) & ~timestep.last[..., None]
+        return Batch(
+            observation=seen(unit, timestep, 2),
+            mask=legal(unit, timestep, 2),
+            action=together(unit, steps.actions, 2),
+            log_prob=steps.extras[unit.name],
+            advantage=jnp.zeros(counts.shape),
+            weight=jnp.broadcast_to(weight[..., None], counts.shape),
+            counts=counts,
+            reset=resets(timestep.last),
+            memory=memory[unit.name],
+        )
 
-        arriving = lambda field: jnp.concatenate(
-            [getattr(timestep, field)[name][1:], getattr(final, field)[name][None]]
-        )
-        valid = jnp.broadcast_to(~last, value.shape)
-        over_agents = lambda f: jax.vmap(f, (1, 1, 1, 0, None, 1), 1)
-        advantage = over_agents(over_agents(gae))(
-            arriving("reward"), hp.gamma * arriving("discount"), value, bootstrap, hp.gae_lambda,
-            valid,
-        )  # fmt: skip
-        batch = Batch(
-            observation,
-            timestep.action_mask.get(name),
-            steps.actions[name],
-            steps.extras[name],
-            value,
-            advantage,
-            target=advantage + value,
-            counts=timestep.alive[name] & valid,
-            reset=reset,
-        )
-        return batch, memory
+    def normalised(advantages, batches):
+        """Returns advantages by unit, with mean 0 and deviation 1 as the config asks."""
+        if config.normalise_advantage == "none":
+            return advantages
+        alone = config.normalise_advantage == "agent"
+        owner = [i if alone else team for i, team in enumerate(t for u in whole for t in u.teams)]
+        stack = lambda by_unit: jnp.concatenate([by_unit[u.name] for u in whole], -1)
+        every = stack(advantages)
+        counts = stack({name: batch.counts for name, batch in batches.items()})
+        columns = [None] * len(owner)
+        for who in dict.fromkeys(owner):
+            own = [i for i, other in enumerate(owner) if other == who]
+            which = np.array(own)
+            scaled = standardise(every[..., which], counts[..., which])
+            for at, i in enumerate(own):
+                columns[i] = scaled[..., at]
+        every = jnp.stack(columns, -1)
+        return {u.name: every[..., u.first : u.first + u.size] for u in whole}
 
     # ---- the learner
 
     def init(key, hp):
-        key_params, key_play = jax.random.split(key)
+        key_actors, key_critics, key_play = jax.random.split(key, 3)
         params, opt_state = {}, {}
-        for i, (name, group) in enumerate(groups.items()):
-            example = initial_memory(config.memory_size), zeros(group.observation)
-
-            def fresh(key, name=name, example=example):
-                key_actor, key_critic = jax.random.split(key)
-                return {
-                    "actor": actors[name].init(key_actor, *example),
-                    "critic": critics[name].init(key_critic, *example),
-                }
-
-            group_key = jax.random.fold_in(key_params, i)
-            keys = jax.random.split(group_key, group.size) if own else group_key
-            params[name] = each(fresh, 0)(keys)
-            opt_state[name] = each(optimiser(hp).init, 0)(params[name])
+        for i, unit in enumerate(whole):
+            example = initial_memory(config.memory_size), zeros(unit.observation)
+            fresh = lambda key, unit=unit, example=example: actors[unit.name].init(key, *example)
+            unit_key = jax.random.fold_in(key_actors, i)
+            keys = jax.random.split(unit_key, unit.size) if unit.own else unit_key
+            params[unit.name] = each(unit, fresh, 0)(keys)
+            opt_state[unit.name] = each(unit, improve.start, 0)(params[unit.name])
         start = jax.vmap(lambda key: begin(key, world, policy.memory()))
         play = start(jax.random.split(key_play, config.num_envs))
-        return State(params, opt_state, play, memory_of((config.num_envs,)))
+        judged = judge.init(key_critics, hp)
+        return State(Params(params, judged.params), opt_state, play, judged.replace(params=()))
 
     def update(key, state, hp, index):
-        key_play, key_learn = jax.random.split(key)
+        key_play, key_final, key_actors, key_critics = jax.random.split(key, 4)
         act = partial(play_by(False), state.params)
         on = lambda key, play: rollout(
             key, world, act, play, config.rollout_length, policy.memory()
@@ -299,24 +188,31 @@ def actor_critic(env: Environment, config: Config, *, objective) -> Algorithm:
         keys = jax.random.split(key_play, config.num_envs)
         play, steps = jax.vmap(on, out_axes=(0, 1))(keys, state.play)
 
-        params, opt_state, critic_memory, figures = {}, {}, {}, {}
-        for i, (name, group) in enumerate(groups.items()):
-            batch, critic_memory[name] = estimate(
-                name, state.params[name], state.critic_memory[name], steps, play.timestep, hp
-            )
-            memories = state.play.memory[name], state.critic_memory[name]
-            group_key = jax.random.fold_in(key_learn, i)
-            keys = jax.random.split(group_key, group.size) if own else group_key
-            axes = Batch(*[2] * (len(Batch._fields) - 1), None)
-            one = each(partial(learn, name=name, hp=hp), (0, 0, 0, 1, axes))
-            params[name], opt_state[name], learned = one(
-                state.params[name], state.optimiser[name], keys, memories, batch
-            )
-            suffix = f"_{name}" if len(groups) > 1 else ""
-            figures |= {f"{field}{suffix}": x.mean() for field, x in learned.items()}
+        weight = jnp.ones(steps.timestep.last.shape)
+        if sampling is not None:
+            weight = sampling(steps.timestep.extras["episode"].length, hp)
+        batches = {u.name: batch_of(u, steps, state.play.memory, weight) for u in whole}
 
-        metrics = figures | episode_metrics(world, steps.timestep)
-        return State(params, opt_state, play, critic_memory), metrics
+        def final_actions():
+            """What the actors would do next, [B, n, ...] by group."""
+            keys = jax.random.split(key_final, config.num_envs)
+            return jax.vmap(act)(keys, play.timestep, play.memory)[0]
+
+        judged = state.critics.replace(params=state.params.critics)
+        advantages, rows, judged = judge.estimate(
+            judged, steps, play.timestep, hp, batches, state.params.actors, final_actions
+        )
+        advantages = normalised(advantages, batches)
+        batches = {
+            name: batch._replace(advantage=advantages[name]) for name, batch in batches.items()
+        }
+        params, opt_state, figures = learn_actors(
+            key_actors, index, state.params.actors, state.optimiser, batches, hp
+        )
+        judged, found = judge.learn(key_critics, judged, rows, hp, index)
+        metrics = figures | found | episode_metrics(world, steps.timestep)
+        params = Params(params, judged.params)
+        return State(params, opt_state, play, judged.replace(params=())), metrics
 
     env_steps = config.rollout_length * config.num_envs
-    return Algorithm(init, update, policy, Hparams(), env_steps)
+    return Algorithm(init, update, policy, hparams, env_steps)

@@ -7,7 +7,8 @@ import pytest
 from probes import ConstantReward, MixedGroups, OneBitMemory
 
 from jaxmarl_core.algos import ippo
-from jaxmarl_core.algos.on_policy.engine import Config, Critic
+from jaxmarl_core.algos.on_policy.networks import Critic
+from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.envs.matrix_games import from_payoffs
 from jaxmarl_core.train import Schedule, make_train
@@ -21,7 +22,9 @@ def trained(env, num_updates, num_seeds, config=SMALL, **hparams):
     train, _ = make_train(algorithm, env, Schedule(num_updates, num_updates, 64, 10))
     given = {name: jnp.float32(value) for name, value in hparams.items()}
     keys = jax.random.split(jax.random.key(0), num_seeds)
-    hparams = algorithm.hparams.replace(**{"learning_rate": jnp.float32(1e-2), **given})
+    hparams = algorithm.hparams.replace(
+        **{"learning_rate": jnp.float32(1e-2), "critic_learning_rate": jnp.float32(1e-2), **given}
+    )
     return jax.jit(jax.vmap(train, (0, None)))(keys, hparams)
 
 
@@ -72,11 +75,12 @@ def test_a_time_limit_is_no_end(truncate, value):
     env = ConstantReward(1, 5, truncate)
     config = {"num_envs": 4, "rollout_length": 6, "num_minibatches": 1, "hidden": (4,)}
     state, _ = trained(
-        env, 150, 2, config, gamma=0.9, gae_lambda=1.0, clip=100.0, value=1.0, max_grad_norm=100.0,
-        learning_rate=3e-2,
+        env, 150, 2, config, gamma=0.9, gae_lambda=1.0, clip=100.0, value_clip=1e6,
+        max_grad_norm=100.0,
+        learning_rate=3e-2, critic_learning_rate=3e-2,
     )  # fmt: skip
     critic = Critic(env.groups["agents"].observation, Config(**config))
     for seed in range(2):
-        params = jax.tree.map(lambda x, seed=seed: x[seed], state.params["agents"]["critic"])
+        params = jax.tree.map(lambda x, seed=seed: x[seed], state.params.critics["agents"])
         _, v = critic.apply(params, (), jnp.zeros(1, jnp.int32))
-        np.testing.assert_allclose(v, value, rtol=0.02)
+        np.testing.assert_allclose(v[0], value, rtol=0.02)

@@ -1,0 +1,203 @@
+"""How actors learn: from what, and the ways to improve one on it.
+
+An `Improve` sees the batch of one agent, or of several that share their parameters; who is improved
+when is another matter (order.py).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmarl_core.algos.on_policy.networks import Actor, optimiser
+from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight
+from jaxmarl_core.losses import masked_mean, policy_gradient, ppo_clip
+from jaxmarl_core.trust_region import trust_region_step
+from jaxmarl_core.types import Key, Metrics
+
+
+class Batch(NamedTuple):
+    """What actors learn from, leaves [T, B, n, ...]; an agent by itself sees no axis n."""
+
+    observation: Any
+    mask: Any  # legal actions, or None
+    action: Any
+    log_prob: jax.Array  # f32, of the policy that played
+    advantage: jax.Array  # f32
+    weight: jax.Array  # f32, how much a row counts
+    counts: jax.Array  # bool: the agent was alive and the row is no end of an episode
+    reset: jax.Array  # [T, B] bool: the row begins an episode
+    memory: Any  # [B, n, h], what the actors remembered before row 0; or ()
+
+
+OF_AGENTS = Batch(*[2] * 7, None, 1)  # where each field has the axis n
+
+
+class Improve(NamedTuple):
+    """A way to improve an actor."""
+
+    start: Callable[[Any], Any]  # params -> what it carries from update to update
+    step: Callable[[Actor, Key, Any, Any, Batch, Any, jax.Array], tuple[Any, Any, Metrics]]
+    # (actor, key, params, carried, batch, hparams, index) -> params, carried, figures
+
+
+class Ratio(NamedTuple):
+    """How a policy differs from the one that played, entry by entry."""
+
+    ratio: jax.Array  # [...] f32, pi(a | o) / pi_old(a | o)
+    advantage: jax.Array  # [...] f32
+    kl: Callable[[], jax.Array]  # () -> [...] f32, KL(pi_old || pi), computed if asked for
+
+
+Objective = Callable[[Ratio, Any], jax.Array]  # (ratio, hparams) -> [...], what the policy climbs
+Drift = Callable[[Ratio, Any], jax.Array]  # (ratio, hparams) -> [...] >= 0, what it is held back by
+
+
+def importance_weighted(x: Ratio, hp: Any) -> jax.Array:
+    """Returns `r A`, whose gradient at the policy that played is that of `log pi(a | o) A`."""
+    return policy_gradient(x.ratio, x.advantage)
+
+
+def clipped(x: Ratio, hp: Any) -> jax.Array:
+    """Returns PPO's objective."""
+    return ppo_clip(x.ratio, x.advantage, hp.clip)
+
+
+def clipping_drift(x: Ratio, hp: Any) -> jax.Array:
+    """Returns what PPO's clipping takes off `r A`.
+
+        max(0, (r - clip(r, 1 - c, 1 + c)) A)
+
+    Zhong et al., 2023, arXiv:2304.09870, section 4.3.
+    """
+    return importance_weighted(x, hp) - clipped(x, hp)
+
+
+def less_drift(drift: Drift | None) -> Objective:
+    """Returns the objective `r A - drift`."""
+    if drift is None:
+        return importance_weighted
+    return lambda x, hp: importance_weighted(x, hp) - drift(x, hp)
+
+
+def policy(actor: Actor, params: Any, batch: Batch) -> Any:
+    """Returns the distributions over the batch's actions."""
+    return actor.policy(params, batch.memory, batch.observation, batch.mask, batch.reset)[1]
+
+
+def minibatches(key: Key, config: Config) -> jax.Array:
+    """Returns the environments of every step of all epochs, [steps, B / num_minibatches] int32."""
+
+    def epoch(key):
+        return jax.random.permutation(key, config.num_envs).reshape(config.num_minibatches, -1)
+
+    order = jax.vmap(epoch)(jax.random.split(key, config.num_epochs))
+    return order.reshape(config.num_epochs * config.num_minibatches, -1)
+
+
+def some_environments(batch: Any, which: jax.Array, config: Config) -> Any:
+    """Returns the rows of some environments; `batch.memory` has no axis of time."""
+    if config.num_minibatches == 1:
+        return batch
+    along_time = batch._replace(memory=())
+    picked = jax.tree.map(lambda x: x[:, which], along_time)
+    return picked._replace(memory=jax.tree.map(lambda x: x[which], batch.memory))
+
+
+def surrogate_loss(
+    params: Any, start: Any, actor: Actor, some: Batch, objective: Objective, entropy: jax.Array
+) -> tuple[jax.Array, Metrics]:
+    """Returns what gradient ascent minimises, and figures.
+
+        - mean over rows of  weight objective(pi) + entropy H(pi)
+
+    Args:
+      params: of the policy pi.
+      start: those of the policy that the drift is measured from.
+      actor: the network.
+      some: what was played.
+      objective: maps a Ratio to what the policy climbs, entry by entry.
+      entropy: [] f32, weight of the bonus.
+    """
+    pi = policy(actor, params, some)
+    log_ratio = pi.log_prob(some.action) - some.log_prob
+    ratio = jnp.exp(log_ratio)
+    kl = lambda: policy(actor, start, some).kl_divergence(pi)
+    gain = masked_mean(some.weight * objective(Ratio(ratio, some.advantage, kl)), some.counts)
+    mean_entropy = masked_mean(pi.entropy(), some.counts)
+    nearness = masked_mean(ratio - 1 - log_ratio, some.counts)
+    figures = {"policy_loss": -gain, "entropy": mean_entropy, "kl": nearness}
+    return -gain - entropy * mean_entropy, figures
+
+
+def ascent(config: Config, objective: Objective) -> Improve:
+    """Returns epochs of gradient ascent on minibatches; see `surrogate_loss`.
+
+    With `target_kl` among the hparams, no step follows one that found the policy further than that
+    from the one that played: mean of r - 1 - log r, an unbiased estimate of KL(pi_old || pi)
+    (Schulman, 2020, "Approximating KL divergence").
+    """
+
+    def improve(actor, key, params, opt_state, batch, hp, index):
+        rule = optimiser(annealed(hp.learning_rate, hp, index), hp.max_grad_norm)
+        target = getattr(hp, "target_kl", None)
+        loss = partial(
+            surrogate_loss,
+            start=params,
+            actor=actor,
+            objective=lambda ratio: objective(ratio, hp),
+            entropy=entropy_weight(hp, index),
+        )
+
+        def step(carry, which):
+            params, opt_state, near = carry
+            some = some_environments(batch, which, config)
+            grads, figures = jax.grad(loss, has_aux=True)(params, some=some)
+            updates, moved = rule.update(grads, opt_state, params)
+            after = optax.apply_updates(params, updates), moved
+            if target is not None:
+                near = near & (figures["kl"] <= target)
+                after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
+            return (*after, near), figures
+
+        order = minibatches(key, config)
+        start = (params, opt_state, jnp.bool_(True))
+        (params, opt_state, _), figures = jax.lax.scan(step, start, order)
+        return params, opt_state, jax.tree.map(jnp.mean, figures)
+
+    return Improve(optimiser(0.0, 1.0).init, improve)
+
+
+def trust_region(num_iterations: int = 10, num_tries: int = 10) -> Improve:
+    """Returns one natural-gradient step on the whole batch, as long as `hp.max_kl` allows.
+
+    The mean KL(pi_old || pi) over the rows that count is the true one, in nats. There is no
+    entropy bonus, and no learning rate. Kuba et al., 2021, arXiv:2109.11251, eq. 10 to 13.
+    """
+
+    def improve(actor, key, params, _, batch, hp, index):
+        old = policy(actor, params, batch)
+
+        def gain(params):
+            ratio = jnp.exp(policy(actor, params, batch).log_prob(batch.action) - batch.log_prob)
+            return masked_mean(batch.weight * ratio * batch.advantage, batch.counts)
+
+        def divergence(params):
+            kl = old.kl_divergence(policy(actor, params, batch))
+            return masked_mean(kl, batch.counts)
+
+        step = partial(trust_region_step, num_iterations=num_iterations, num_tries=num_tries)
+        found = step(gain, divergence, params, hp.max_kl, damping=hp.damping)
+        figures = {
+            "policy_loss": -gain(found.params),
+            "entropy": masked_mean(old.entropy(), batch.counts),
+            "kl": found.divergence,
+            "improvement": found.gain,
+            "accepted": found.accepted.astype(jnp.float32),
+        }
+        return found.params, (), figures
+
+    return Improve(lambda params: (), improve)
