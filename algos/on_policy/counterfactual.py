@@ -3,7 +3,7 @@
     A_i(s, u) = Q(s, u) - sum over a of pi_i(a | o_i) Q(s, (u_-i, a))
 
 One pass of the network gives Q for all own actions, the others' being among its inputs. It learns
-lambda-returns of the team's reward, bootstrapped by a target network.
+lambda-returns of the team's mean reward, bootstrapped by a target network.
 
 Foerster et al., 2018, arXiv:1705.08926.
 """
@@ -159,7 +159,9 @@ def counterfactual_critics(
             return (optax.apply_updates(params, updates), opt_state), found
 
         (params, opt_state), losses = jax.lax.scan(
-            step, (params, opt_state), minibatches(key, config)
+            step,
+            (params, opt_state),
+            minibatches(key, config, config.num_critic_epochs or config.num_epochs),
         )
         return params, opt_state, losses.mean()
 

@@ -103,7 +103,7 @@ def _of_unit(unit: Unit, space: Space, inputs: Callable) -> View:
 
 
 def team_views(env: Environment, units: list[Unit]) -> list[View]:
-    """Returns one view: a row for each team, which sees the state and is paid its agents' sum.
+    """Returns one view: a row for each team, which sees the state and is paid its agents' mean.
 
     A team's episode goes on while that of one of its living agents does.
     """
@@ -123,7 +123,8 @@ def team_views(env: Environment, units: list[Unit]) -> list[View]:
 
     # Agents are the last axis of these fields.
     def reward(timestep, axis):
-        return everybody(timestep, "reward", axis) @ members.T.astype(np.float32)
+        share = members / members.sum(1, keepdims=True)
+        return everybody(timestep, "reward", axis) @ share.T.astype(np.float32)
 
     def some(timestep, field, axis):
         return (everybody(timestep, field, axis)[..., None, :] & members).any(-1)
@@ -279,7 +280,7 @@ def value_critics(
             updates, opt_state = rule.update(grads, opt_state, params)
             return (optax.apply_updates(params, updates), opt_state), found
 
-        order = minibatches(key, config)
+        order = minibatches(key, config, config.num_critic_epochs or config.num_epochs)
         (params, opt_state), losses = jax.lax.scan(step, (params, opt_state), order)
         return params, opt_state, new, {"value_loss": losses.mean()}
 

@@ -88,14 +88,14 @@ def policy(actor: Actor, params: Any, batch: Batch) -> Any:
     return actor.policy(params, batch.memory, batch.observation, batch.mask, batch.reset)[1]
 
 
-def minibatches(key: Key, config: Config) -> jax.Array:
+def minibatches(key: Key, config: Config, num_epochs: int) -> jax.Array:
     """Returns the environments of every step of all epochs, [steps, B / num_minibatches] int32."""
 
     def epoch(key):
         return jax.random.permutation(key, config.num_envs).reshape(config.num_minibatches, -1)
 
-    order = jax.vmap(epoch)(jax.random.split(key, config.num_epochs))
-    return order.reshape(config.num_epochs * config.num_minibatches, -1)
+    order = jax.vmap(epoch)(jax.random.split(key, num_epochs))
+    return order.reshape(num_epochs * config.num_minibatches, -1)
 
 
 def some_environments(batch: Any, which: jax.Array, config: Config) -> Any:
@@ -163,7 +163,7 @@ def ascent(config: Config, objective: Objective) -> Improve:
                 after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
             return (*after, near), figures
 
-        order = minibatches(key, config)
+        order = minibatches(key, config, config.num_epochs)
         start = (params, opt_state, jnp.bool_(True))
         (params, opt_state, _), figures = jax.lax.scan(step, start, order)
         return params, opt_state, jax.tree.map(jnp.mean, figures)

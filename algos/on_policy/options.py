@@ -27,6 +27,7 @@ class Config:
 
     num_minibatches: parts of whole environments that an epoch is cut into, so that a policy with
       memory is unrolled from where it stood.
+    num_critic_epochs: 0: as many as the actors'.
     channels: of the convolutions over an image-like observation.
     memory_size: cells of the GRU behind the dense layers; 0: feed-forward.
     layer_norm: of observations, and behind every dense layer.
@@ -46,6 +47,7 @@ class Config:
     rollout_length: int = 32
     num_epochs: int = 4
     num_minibatches: int = 4
+    num_critic_epochs: int = 0
     hidden: tuple[int, ...] = (64, 64)
     channels: tuple[int, ...] = ()
     memory_size: int = 0
@@ -66,7 +68,11 @@ class Config:
         require(divides, "num_minibatches", expected, self.num_minibatches)
         for field in ("hidden", "channels"):
             require_sizes(field, getattr(self, field))
-        require(self.memory_size >= 0, "memory_size", "at least 0", self.memory_size)
+        for field in ("num_critic_epochs", "memory_size"):
+            require(getattr(self, field) >= 0, field, "at least 0", getattr(self, field))
+        for field in ("layer_norm", "agent_ids", "squash"):
+            value = getattr(self, field)
+            require(isinstance(value, bool), field, "True or False", value)
         for field, choices in CHOICES.items():
             if hasattr(self, field):
                 lookup(dict.fromkeys(choices), getattr(self, field), field)
@@ -77,8 +83,8 @@ class CentralConfig(Config):
     """What shapes the program of learners whose critics see more than their actors.
 
     critic: "environment", one critic for a team, of the environment's state, which predicts what
-      the whole team earns; "agent", one for each actor, of the state, the agent's observation and
-      its number, which predicts what the agent earns.
+      its agents earn on average; "agent", one for each actor, of the state, the agent's
+      observation and its number, which predicts what the agent earns.
     """
 
     critic: str = "environment"
