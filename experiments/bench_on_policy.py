@@ -1,6 +1,6 @@
 """On-policy actor-critics trained on simple_spread, beside what JaxMARL's and HARL's programs did.
 
-Those programs are not on the package registry. Their figures, measured on one idle two-core machine,
+Those programs are not on the package registry. Their figures, of one idle two-core machine,
 are scaled to this one by the random play of JaxMARL's environment, which is: 397,000 env-steps/s of
 1,024 copies there. Each learner plays what its peer played: JaxMARL's 16 environments x 128 steps, 4
 epochs of 4 minibatches, layers of 64; HARL's 20 x 200, 5 epochs of the whole batch, layers of 128,

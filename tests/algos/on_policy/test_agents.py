@@ -1,0 +1,154 @@
+"""Who shares parameters with whom, what critics see, and what actions may be."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+from probes import MixedGroups
+
+from jaxmarl_core.algos import ippo, mappo
+from jaxmarl_core.algos.on_policy.agents import apart, legal, seen, together, units
+from jaxmarl_core.algos.on_policy.critics import agent_views, own_views, team_views
+from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
+from jaxmarl_core.envs import matrix_game, simple_tag
+from jaxmarl_core.spaces import Box, Composite, Discrete
+from jaxmarl_core.train import Schedule, make_train
+from jaxmarl_core.types import Group, StateEnvironment, TimeStep
+
+SMALL = {"num_envs": 32, "rollout_length": 4, "num_minibatches": 1, "hidden": (16,)}
+
+
+def trained(algorithm, env, num_updates, num_seeds, **hparams):
+    train, _ = make_train(algorithm, env, Schedule(num_updates, num_updates, 256, 10))
+    hparams = {name: jnp.float32(value) for name, value in hparams.items()}
+    run = lambda key: train(key, algorithm.hparams.replace(**hparams))[1]
+    metrics = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), num_seeds))
+    return np.asarray(metrics["eval_return"][:, -1])
+
+
+def test_units_number_agents_through_all_groups():
+    env = MixedGroups()
+    first, second = units(env, "group", False)
+    assert (first.name, first.size, first.first, first.teams) == ("choosers", 2, 0, (0, 0))
+    assert (second.name, second.size, second.first, second.teams) == ("aimer", 1, 2, (1,))
+    assert not first.own and all(unit.own for unit in units(env, "none", False))
+    with pytest.raises(ValueError, match='share: expected spaces of "aimer" as of "choosers"'):
+        units(env, "all", False)
+    with pytest.raises(ValueError, match="share"):
+        units(env, "some", False)
+
+
+def test_one_unit_of_several_groups_is_taken_apart_again():
+    env = matrix_game("rock_paper_scissors")
+    (unit,) = units(env, "all", True)
+    assert (unit.size, unit.teams, unit.sizes) == (2, (0, 1), {"player_0": 1, "player_1": 1})
+    by_group = {"player_0": jnp.array([[1.0]]), "player_1": jnp.array([[2.0]])}
+    np.testing.assert_array_equal(together(unit, by_group, 1), [[1.0, 2.0]])
+    back = apart(unit, together(unit, by_group, 1), 1)
+    jax.tree.map(np.testing.assert_array_equal, back, by_group)
+    timestep = env.reset(jax.random.key(0))[1]
+    np.testing.assert_array_equal(seen(unit, timestep, 0)["agent"], [0, 1])
+    assert legal(unit, timestep, 0) is None
+    masked = timestep.replace(action_mask={"player_1": jnp.array([[True, False, True]])})
+    np.testing.assert_array_equal(legal(unit, masked, 0), [[True] * 3, [True, False, True]])
+
+
+def test_agents_who_share_differ_by_their_number():
+    """The trap for shared policies is none to one that knows who asks; see test_traps.py."""
+    env = matrix_game("shared_policy_trap", num_agents=2, penalty=0.0)
+    for agent_ids, expected in ((False, 0.0), (True, 2.0)):  # greedy, both agents' rewards
+        config = CentralConfig(**SMALL, agent_ids=agent_ids)
+        found = trained(mappo(env, config), env, 60, 4, learning_rate=1e-2)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_team_earns_its_mean_and_goes_on_while_one_of_it_lives():
+    env = MixedGroups()
+    whole = units(env, "group", False)
+    (view,) = team_views(env, whole)
+    assert view.size == 2 and view.row_of == {"choosers": [0, 0], "aimer": [1]}
+    timestep = env.reset(jax.random.key(0))[1]
+    two = timestep.replace(
+        reward={"choosers": jnp.array([1.0, 3.0]), "aimer": jnp.array([-5.0])},
+        discount={"choosers": jnp.array([0.0, 1.0]), "aimer": jnp.array([0.0])},
+        alive={"choosers": jnp.array([False, True]), "aimer": jnp.array([False])},
+    )
+    np.testing.assert_allclose(view.reward(two, 0), [2.0, -5.0])
+    np.testing.assert_allclose(view.discount(two, 0), [1.0, 0.0])
+    np.testing.assert_array_equal(view.alive(two, 0), [True, False])
+    dead = two.replace(alive={"choosers": jnp.zeros(2, bool), "aimer": jnp.zeros(1, bool)})
+    np.testing.assert_allclose(view.discount(dead, 0), [0.0, 0.0])
+    inputs = view.inputs(two, 0)
+    np.testing.assert_array_equal(inputs["state"][:, 0], [timestep.state[0]] * 2)
+    np.testing.assert_array_equal(inputs["team"], [0, 1])
+
+
+def test_critics_see_what_their_views_say():
+    env = simple_tag()
+    whole = units(env, "none", False)
+    timestep = env.reset(jax.random.key(0))[1]
+    for view, unit in zip(agent_views(env, whole), whole):
+        inputs = view.inputs(timestep, 0)
+        for i in range(unit.size):
+            np.testing.assert_array_equal(inputs["state"][i], timestep.state)
+        np.testing.assert_array_equal(inputs["observation"], timestep.observation[unit.name])
+        np.testing.assert_array_equal(inputs["number"], np.arange(unit.size))
+        assert view.own
+    for view, unit in zip(own_views(env, whole), whole):
+        np.testing.assert_array_equal(view.inputs(timestep, 0), timestep.observation[unit.name])
+
+
+@struct.dataclass
+class TwoHandsState:
+    target: jax.Array  # [] f32
+    reward: jax.Array  # [] f32
+    step: jax.Array  # [] int32
+
+
+@struct.dataclass
+class TwoHands(StateEnvironment):
+    """One agent does three things at once: two choices and an aim, each told by what it sees."""
+
+    @property
+    def groups(self):
+        action = Composite({"sign": Discrete(2), "far": Discrete(3), "aim": Box((1,), -1.0, 1.0)})
+        return {"agents": Group(1, Box((4,)), action)}
+
+    def initial(self, key):
+        return TwoHandsState(jax.random.uniform(key, minval=-1), jnp.float32(0), jnp.int32(0))
+
+    def advance(self, key, state, actions):
+        done = actions["agents"]
+        far = (jnp.abs(state.target) > 0.5).astype(jnp.int32)
+        reward = (done["sign"][0] == (state.target > 0)) + 1.0 * (done["far"][0] == far)
+        reward = reward - (done["aim"][0, 0] - state.target) ** 2
+        return TwoHandsState(
+            jax.random.uniform(key, minval=-1), reward.astype(jnp.float32), state.step + 1
+        )
+
+    def observe(self, state):
+        over = state.step >= 4
+        return TimeStep(
+            observation={"agents": jnp.append(state.target, jnp.array([1.0, 0.0, -1.0]))[None]},
+            action_mask={},
+            alive={"agents": jnp.ones(1, bool)},
+            state=state.target[None],
+            reward={"agents": state.reward[None]},
+            discount={"agents": 1.0 - over[None]},
+            last=over,
+        )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"scale": "network", "squash": False}, {"layer_norm": True, "activation": "relu"}],
+    ids=["by default", "deviations by the network", "normalised layers"],
+)
+def test_composite_actions_are_learnt_part_by_part(options):
+    """At best 8 in four steps; random play has 2 + 4/3 - 8/3 = 0.67."""
+    env = TwoHands()
+    config = Config(**SMALL | {"rollout_length": 16}, **options)
+    rates = {"learning_rate": 1e-2, "critic_learning_rate": 1e-2}
+    found = trained(ippo(env, config), env, 120, 4, **rates)
+    assert (found > 6.5).all(), found
