@@ -13,6 +13,7 @@ from jaxmarl_core.algos.repeated.no_regret import (
     regret_matching_plus,
 )
 from jaxmarl_core.algos.repeated.replicator import replicator
+from jaxmarl_core.algos.repeated.wolf_iga import wolf_iga
 from jaxmarl_core.algos.tabular.distributed_q import distributed_q
 from jaxmarl_core.algos.tabular.hysteretic_q import hysteretic_q
 from jaxmarl_core.algos.tabular.lenient_q import lenient_q
@@ -45,6 +46,7 @@ __all__ = [
     "sarsa",
     "smooth_fictitious_play",
     "team_q",
+    "wolf_iga",
     "wolf_phc",
 ]
 
@@ -71,5 +73,6 @@ ALGORITHMS = {
     "sarsa": sarsa,
     "smooth_fictitious_play": smooth_fictitious_play,
     "team_q": team_q,
+    "wolf_iga": wolf_iga,
     "wolf_phc": wolf_phc,
 }

@@ -83,6 +83,7 @@ FITTING |= {
         "replicator",
         "rfmq",
         "smooth_fictitious_play",
+        "wolf_iga",
     )
 }
 NEVER_DRAWS = {"fictitious_play"}  # same state, same future, whatever the key
@@ -90,6 +91,7 @@ READ_AT_START = {"fictitious_play", "smooth_fictitious_play"}  # hparams enter o
 MIXED = {  # learners of mixed strategies, which they play when greedy, too
     *("fictitious_play", "giga", "giga_wolf", "iga", "multiplicative_weights", "phc"),
     *("regret_matching", "regret_matching_plus", "replicator", "smooth_fictitious_play"),
+    *("wolf_iga",),  # of matrix games
     *("team_q", "wolf_phc"),  # Team-Q in states where nothing was learnt yet
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
