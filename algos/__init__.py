@@ -5,7 +5,7 @@ from jaxmarl_core.algos.mean_field.mfq import mfq
 from jaxmarl_core.algos.on_policy.ippo import ippo
 from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play, smooth_fictitious_play
 from jaxmarl_core.algos.repeated.fmq import fmq, rfmq
-from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga
+from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga, pd_wolf_iga
 from jaxmarl_core.algos.repeated.jal import jal
 from jaxmarl_core.algos.repeated.no_regret import (
     multiplicative_weights,
@@ -15,8 +15,13 @@ from jaxmarl_core.algos.repeated.no_regret import (
 from jaxmarl_core.algos.repeated.replicator import replicator
 from jaxmarl_core.algos.repeated.wolf_iga import wolf_iga
 from jaxmarl_core.algos.tabular.distributed_q import distributed_q
+from jaxmarl_core.algos.tabular.exorl import exorl
 from jaxmarl_core.algos.tabular.hysteretic_q import hysteretic_q
 from jaxmarl_core.algos.tabular.lenient_q import lenient_q
+from jaxmarl_core.algos.tabular.nscp import nscp
+from jaxmarl_core.algos.tabular.oal import oal
+from jaxmarl_core.algos.tabular.opponent_modelling_q import opponent_modelling_q
+from jaxmarl_core.algos.tabular.pd_wolf import pd_wolf
 from jaxmarl_core.algos.tabular.q_learning import q_learning
 from jaxmarl_core.algos.tabular.sarsa import sarsa
 from jaxmarl_core.algos.tabular.team_q import team_q
@@ -25,6 +30,7 @@ from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
 __all__ = [
     "ALGORITHMS",
     "distributed_q",
+    "exorl",
     "fictitious_play",
     "fmq",
     "giga",
@@ -37,6 +43,11 @@ __all__ = [
     "lenient_q",
     "mfq",
     "multiplicative_weights",
+    "nscp",
+    "oal",
+    "opponent_modelling_q",
+    "pd_wolf",
+    "pd_wolf_iga",
     "phc",
     "q_learning",
     "regret_matching",
@@ -52,6 +63,7 @@ __all__ = [
 
 ALGORITHMS = {
     "distributed_q": distributed_q,
+    "exorl": exorl,
     "fictitious_play": fictitious_play,
     "fmq": fmq,
     "giga": giga,
@@ -64,6 +76,11 @@ ALGORITHMS = {
     "lenient_q": lenient_q,
     "mfq": mfq,
     "multiplicative_weights": multiplicative_weights,
+    "nscp": nscp,
+    "oal": oal,
+    "opponent_modelling_q": opponent_modelling_q,
+    "pd_wolf": pd_wolf,
+    "pd_wolf_iga": pd_wolf_iga,
     "phc": phc,
     "q_learning": q_learning,
     "regret_matching": regret_matching,

@@ -60,6 +60,10 @@ FITTING = {
     "distributed_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "hysteretic_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "lenient_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "nscp": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "oal": {"game": (MEMORY_GAME, {"rollout_length": 4, "sample": 1})},
+    "opponent_modelling_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "pd_wolf": {"game": (MEMORY_GAME, {"rollout_length": 4, "start": "random"})},
     "phc": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "q_learning": {"game": (MEMORY_GAME, {"rollout_length": 4, "rate": "visits"})},
     "sarsa": {"game": (MEMORY_GAME, {"rollout_length": 4})},
@@ -78,6 +82,7 @@ FITTING |= {
         "iga",
         "jal",
         "multiplicative_weights",
+        "pd_wolf_iga",
         "regret_matching",
         "regret_matching_plus",
         "replicator",
@@ -86,9 +91,11 @@ FITTING |= {
         "wolf_iga",
     )
 }
+FITTING["exorl"] = {"game": (STAGE, ROUNDS)}
 NEVER_DRAWS = {"fictitious_play"}  # same state, same future, whatever the key
 READ_AT_START = {"fictitious_play", "smooth_fictitious_play"}  # hparams enter only the first state
 MIXED = {  # learners of mixed strategies, which they play when greedy, too
+    *("exorl", "oal", "pd_wolf", "pd_wolf_iga"),
     *("fictitious_play", "giga", "giga_wolf", "iga", "multiplicative_weights", "phc"),
     *("regret_matching", "regret_matching_plus", "replicator", "smooth_fictitious_play"),
     *("wolf_iga",),  # of matrix games
