@@ -3,6 +3,7 @@
 from jaxmarl_core.algos.mean_field.il import il
 from jaxmarl_core.algos.mean_field.mfq import mfq
 from jaxmarl_core.algos.on_policy.ippo import ippo
+from jaxmarl_core.algos.repeated.awesome import awesome
 from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play, smooth_fictitious_play
 from jaxmarl_core.algos.repeated.fmq import fmq, rfmq
 from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga, pd_wolf_iga
@@ -29,6 +30,7 @@ from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
 
 __all__ = [
     "ALGORITHMS",
+    "awesome",
     "distributed_q",
     "exorl",
     "fictitious_play",
@@ -62,6 +64,7 @@ __all__ = [
 ]
 
 ALGORITHMS = {
+    "awesome": awesome,
     "distributed_q": distributed_q,
     "exorl": exorl,
     "fictitious_play": fictitious_play,
