@@ -37,14 +37,14 @@ class Config(EngineConfig):
 
     sweeps: int = 4
     sample: int = 2  # k, of the joint actions remembered
-    memory: int | None = None  # m; None: k (N + 2), the least for which convergence is proved
+    memory: int = 8  # m, at least k (N + 2), for which convergence is proved
 
     def __post_init__(self):
         super().__post_init__()
         require(self.sweeps >= 1, "sweeps", "at least 1", self.sweeps)
         require(self.sample >= 1, "sample", "at least 1", self.sample)
-        fits = self.memory is None or self.memory >= self.sample
-        require(fits, "memory", f"at least sample ({self.sample}), or None", self.memory)
+        fits = self.memory >= self.sample
+        require(fits, "memory", f"at least sample ({self.sample})", self.memory)
 
 
 @struct.dataclass
@@ -123,13 +123,13 @@ def rule(seat: Seat, config: Config = Config()) -> Rule:
     """Returns the rule.
 
     Raises:
-      ValueError: the model has too many entries.
+      ValueError: the model has too many entries, or the memory is too short for the players.
     """
     shape, player = seat.num_actions, seat.player
     entries = prod(shape) * seat.num_states**2
     require(entries <= MAX_ENTRIES, "oal", f"a model of at most {MAX_ENTRIES} entries", entries)
-    least = config.sample * (len(shape) + 2)
-    memory = least if config.memory is None else config.memory
+    memory, least = config.memory, config.sample * (len(shape) + 2)
+    require(memory >= least, "memory", f"at least sample (players + 2) = {least}", memory)
 
     def first(key, hp):
         zeros, yes = jnp.zeros(shape), jnp.ones(shape, bool)
@@ -165,7 +165,7 @@ def oal(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns OAL for every agent; all must be on one team.
 
     Raises:
-      ValueError: agents on several teams, or a model with too many entries.
+      ValueError: agents on several teams, a model with too many entries, or too short a memory.
     """
     teams = {group.team for group in env.groups.values()}
     if len(teams) > 1:
