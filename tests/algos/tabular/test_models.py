@@ -17,10 +17,10 @@ from jaxmarl_core.train import Schedule, make_train
 SEAT = Seat(0, 2, (2, 2), (0, 1), None)
 
 
-def learned(build, env, num_steps, num_seeds, length=500, **hparams):
+def learned(build, env, num_steps, num_seeds, rate="visits", **hparams):
     """Returns the players' tables, leaves [num_seeds, 1, S, ...], and metrics [seeds, updates]."""
-    algorithm = build(env, Config(length))
-    train, _ = make_train(algorithm, env, Schedule(num_steps // length))
+    algorithm = build(env, Config(500, rate=rate))
+    train, _ = make_train(algorithm, env, Schedule(num_steps // 500))
     hp = algorithm.hparams.replace(**{n: jnp.float32(v) for n, v in hparams.items()})
     keys = jax.random.split(jax.random.key(0), num_seeds)
     state, metrics = jax.jit(jax.vmap(train, (0, None)))(keys, hp)
@@ -104,26 +104,26 @@ def best_response_to_uniform(env, gamma, player):
         worth = (q_own * others[:, None]).sum(axis=2)
         worth = np.where(np.asarray(game.legal[player]), worth, -np.inf).max(axis=1)
         value[player] = np.where(game.terminal, 0, worth)
-    return q, worth
+    return q
 
 
 @pytest.mark.parametrize("build", [opponent_modelling_q.opponent_modelling_q, nscp.nscp])
 def test_both_learn_the_best_response_to_uniform_play(build):
-    """All explore for ever, and so play uniformly; each state's answer is worth what planning says.
+    """All explore for ever, and so play uniformly; joint actions are worth what planning says.
 
-    To three standard errors or so: beliefs are means of the visits, about a thousand each.
+    Returns lie in [-10, 10]. Beliefs are frequencies of a thousand visits, three standard errors
+    of which are 0.05; measured: 0.1 at most.
     """
     env = guarding_territory(max_steps=20)
     options = {"forgetting": 1.0} if build is nscp.nscp else {}
-    tables, _ = learned(build, env, 20_000, 4, final_epsilon=1.0, gamma=0.9, **options)
+    options |= {"final_epsilon": 1.0, "gamma": 0.9, "learning_rate": 0.1}
+    tables, _ = learned(build, env, 20_000, 4, "constant", **options)
     for player, table in enumerate(tables.values()):
-        exact, _ = best_response_to_uniform(env, 0.9, player)
-        visits = np.asarray(table.values.visits)[:, 0]
-        found = np.asarray(table.values.q)[:, 0]
-        often = visits > 200
-        assert often.sum() > 40
-        error = np.abs(found - exact[None])[often]
-        assert error.mean() < 0.25 and error.max() < 1.5  # returns range over 20
+        exact = best_response_to_uniform(env, 0.9, player)
+        often = np.asarray(table.visits)[:, 0] > 800
+        assert often.sum() > 10
+        error = np.abs(np.asarray(table.values.q)[:, 0] - exact[None])
+        assert error[often].max() < 0.3
 
 
 def test_an_extended_response_by_hand():

@@ -97,5 +97,5 @@ def test_what_it_cannot_do_is_said_at_once():
         oal(field_coverage())
     with pytest.raises(ValueError, match=r"memory: expected at least sample \(3\)"):
         Config(sample=3, memory=2)
-    with pytest.raises(ValueError, match="memory: expected at least .* = 10, got 8"):
+    with pytest.raises(ValueError, match=r"memory: expected at least .* = 10, got 8"):
         oal(matrix_game("coordination", num_agents=3))
