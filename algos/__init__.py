@@ -7,6 +7,7 @@ from jaxmarl_core.algos.repeated.awesome import awesome
 from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play, smooth_fictitious_play
 from jaxmarl_core.algos.repeated.fmq import fmq, rfmq
 from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga, pd_wolf_iga
+from jaxmarl_core.algos.repeated.hyper_q import hyper_q
 from jaxmarl_core.algos.repeated.jal import jal
 from jaxmarl_core.algos.repeated.no_regret import (
     multiplicative_weights,
@@ -37,6 +38,7 @@ __all__ = [
     "fmq",
     "giga",
     "giga_wolf",
+    "hyper_q",
     "hysteretic_q",
     "iga",
     "il",
@@ -71,6 +73,7 @@ ALGORITHMS = {
     "fmq": fmq,
     "giga": giga,
     "giga_wolf": giga_wolf,
+    "hyper_q": hyper_q,
     "hysteretic_q": hysteretic_q,
     "iga": iga,
     "il": il,

@@ -79,6 +79,7 @@ FITTING |= {
         "fmq",
         "giga",
         "giga_wolf",
+        "hyper_q",
         "iga",
         "jal",
         "multiplicative_weights",
@@ -99,7 +100,7 @@ MIXED = {  # learners of mixed strategies, which they play when greedy, too
     *("exorl", "oal", "pd_wolf", "pd_wolf_iga"),
     *("fictitious_play", "giga", "giga_wolf", "iga", "multiplicative_weights", "phc"),
     *("regret_matching", "regret_matching_plus", "replicator", "smooth_fictitious_play"),
-    *("awesome", "wolf_iga"),  # of matrix games
+    *("awesome", "hyper_q", "wolf_iga"),  # of matrix games
     *("team_q", "wolf_phc"),  # Team-Q in states where nothing was learnt yet
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
