@@ -1,5 +1,6 @@
 """Learners by name: ALGORITHMS maps a name to `builder(env, config) -> Algorithm`."""
 
+from jaxmarl_core.algos.linear.linear_q import linear_q
 from jaxmarl_core.algos.mean_field.il import il
 from jaxmarl_core.algos.mean_field.mfq import mfq
 from jaxmarl_core.algos.on_policy.ippo import ippo
@@ -45,6 +46,7 @@ __all__ = [
     "ippo",
     "jal",
     "lenient_q",
+    "linear_q",
     "mfq",
     "multiplicative_weights",
     "nscp",
@@ -80,6 +82,7 @@ ALGORITHMS = {
     "ippo": ippo,
     "jal": jal,
     "lenient_q": lenient_q,
+    "linear_q": linear_q,
     "mfq": mfq,
     "multiplicative_weights": multiplicative_weights,
     "nscp": nscp,

@@ -15,7 +15,7 @@ from probes import DyingAgents, MixedGroups
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.algos import ALGORITHMS
-from jaxmarl_core.envs import battle, matrix_game
+from jaxmarl_core.envs import battle, matrix_game, two_step_game
 from jaxmarl_core.registry import config_type, make_algorithm
 from jaxmarl_core.sweep import pad, pairs, run_mesh, sharded, sweep
 from jaxmarl_core.train import Schedule, make_train
@@ -55,6 +55,9 @@ FITTING = {
         "battle": (SKIRMISH, TINY_PPO),
         "unshared": (lambda: MixedGroups(3), TINY_PPO | {"share": "none"}),
         "recurrent": (MEMORY_GAME, TINY_PPO | {"memory_size": 3}),
+    },
+    "linear_q": {
+        "features": (lambda: two_step_game(observation="features"), {"rollout_length": 4}),
     },
     "mfq": {"battle": (SKIRMISH, TINY_Q)},
     "distributed_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
@@ -97,7 +100,7 @@ FITTING["awesome"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUN
 NEVER_DRAWS = {"fictitious_play"}  # same state, same future, whatever the key
 READ_AT_START = {"fictitious_play", "smooth_fictitious_play"}  # hparams enter only the first state
 MIXED = {  # learners of mixed strategies, which they play when greedy, too
-    *("exorl", "oal", "pd_wolf", "pd_wolf_iga"),
+    *("exorl", "linear_q", "oal", "pd_wolf", "pd_wolf_iga"),
     *("fictitious_play", "giga", "giga_wolf", "iga", "multiplicative_weights", "phc"),
     *("regret_matching", "regret_matching_plus", "replicator", "smooth_fictitious_play"),
     *("awesome", "hyper_q", "wolf_iga"),  # of matrix games
