@@ -83,8 +83,8 @@ def pivot(t: Tableau, row: jax.Array, column: jax.Array, go: jax.Array) -> Table
     # One rank-1 update does it all: entries of the pivot row become w / p, of its column -u / p.
     u = (u - row) * inverse
     w = w + column
-    entering = jnp.where(column, t.nonbasic, 0).sum(0)
-    leaving = jnp.where(row, t.basic, 0).sum(0)
+    entering = jnp.where(column, t.nonbasic, 0).sum(0, dtype=jnp.int32)
+    leaving = jnp.where(row, t.basic, 0).sum(0, dtype=jnp.int32)
     return Tableau(
         body=t.body - u[:, None] * w[None],
         rhs=tuple(b - u * jnp.where(row, b, 0).sum(0) for b in t.rhs),
