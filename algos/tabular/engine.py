@@ -175,11 +175,15 @@ def _mask(group: Group, timestep: TimeStep, name: str) -> jax.Array:
 
 def _rows(table: Row, obs: jax.Array) -> Row:
     """Returns each agent's row of what it observes: leaves [n, S, ...] and [n] -> [n, ...]."""
+    if all(leaf.shape[1] == 1 for leaf in jax.tree.leaves(table)):
+        return jax.tree.map(lambda leaf: leaf[:, 0], table)  # no gather: the row may be large
     return jax.tree.map(lambda leaf: jax.vmap(lambda rows, s: rows[s])(leaf, obs), table)
 
 
 def _written(table: Row, obs: jax.Array, rows: Row) -> Row:
     """Returns the table with each agent's row of what it observes replaced."""
+    if all(leaf.shape[1] == 1 for leaf in jax.tree.leaves(table)):
+        return jax.tree.map(lambda row: row[:, None], rows)
     put = jax.vmap(lambda rows, s, row: rows.at[s].set(row))
     return jax.tree.map(lambda leaf, row: put(leaf, obs, row), table, rows)
 
