@@ -10,6 +10,7 @@ from jaxmarl_core.algos.repeated.fmq import fmq, rfmq
 from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga, pd_wolf_iga
 from jaxmarl_core.algos.repeated.hyper_q import hyper_q
 from jaxmarl_core.algos.repeated.jal import jal
+from jaxmarl_core.algos.repeated.meta_strategy import meta_strategy
 from jaxmarl_core.algos.repeated.no_regret import (
     multiplicative_weights,
     regret_matching,
@@ -47,6 +48,7 @@ __all__ = [
     "jal",
     "lenient_q",
     "linear_q",
+    "meta_strategy",
     "mfq",
     "multiplicative_weights",
     "nscp",
@@ -83,6 +85,7 @@ ALGORITHMS = {
     "jal": jal,
     "lenient_q": lenient_q,
     "linear_q": linear_q,
+    "meta_strategy": meta_strategy,
     "mfq": mfq,
     "multiplicative_weights": multiplicative_weights,
     "nscp": nscp,

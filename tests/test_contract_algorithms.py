@@ -97,13 +97,14 @@ FITTING |= {
 }
 FITTING["exorl"] = {"game": (STAGE, ROUNDS)}
 FITTING["awesome"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUNDS)}  # it draws
+FITTING["meta_strategy"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUNDS)}
 NEVER_DRAWS = {"fictitious_play"}  # same state, same future, whatever the key
 READ_AT_START = {"fictitious_play", "smooth_fictitious_play"}  # hparams enter only the first state
 MIXED = {  # learners of mixed strategies, which they play when greedy, too
     *("exorl", "linear_q", "oal", "pd_wolf", "pd_wolf_iga"),
     *("fictitious_play", "giga", "giga_wolf", "iga", "multiplicative_weights", "phc"),
     *("regret_matching", "regret_matching_plus", "replicator", "smooth_fictitious_play"),
-    *("awesome", "hyper_q", "wolf_iga"),  # of matrix games
+    *("awesome", "hyper_q", "meta_strategy", "wolf_iga"),  # of matrix games
     *("team_q", "wolf_phc"),  # Team-Q in states where nothing was learnt yet
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
