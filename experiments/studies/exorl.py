@@ -37,9 +37,7 @@ SIGMAS = (0.1, 0.01)
 # What x may lose to a best response x': at its own optimum sigma times what the other's regret
 # differs between x and x', which is at most the range of the other's payoffs;
 SPREAD = {"matching_pennies": 2.0, "tricky": 3.0, "rock_paper_scissors": 2.0}
-ESTIMATE = 0.06  # and 3 standard errors of a share after 5,000 draws, 0.02, times payoffs up to 3 apart
-    0.15  # and what the estimate of 5,000 draws is off: three standard errors, of two actions
-)
+ESTIMATE = 0.06  # and three standard errors of a share after 5,000 draws, 0.02, times 3
 
 
 def learner(name: str, env, opponent=None):
