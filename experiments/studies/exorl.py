@@ -130,6 +130,7 @@ def picture(distances, losses) -> Figure:
             )
         panel.set_title(game.replace("_", " "))
         panel.set_xlabel("loss against a stationary opponent")
+        panel.set_xlim(-0.005, 0.2)
         panel.set_ylim(0, 1.02)
     axes[0].set_ylabel("share of runs within it")
     axes[-1].legend(frameon=False, fontsize=10, loc="lower right")

@@ -1,4 +1,4 @@
-"""Drones learn to share out a field: episodes grow short, if their features tell of each other."""
+"""Drones learn to share out a field: episodes grow short, if their features tell of each other.
 
 Two drones in a box of 7 x 7 x 4 and a field of 10 cells, as a published re-implementation has them:
 alpha 0.1, gamma 0.9, epsilon from 0.95 to 0.05 as e^(-t / 10000), at most 2,000 steps an episode,
@@ -23,7 +23,7 @@ from jaxmarl_core.envs import field_coverage
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.study import Claim, Findings, Study, spread
 from jaxmarl_core.sweep import run_mesh, sharded
-from jaxmarl_core.types import Actions, EnvState, Environment, Key, StateEnvironment, TimeStep
+from jaxmarl_core.types import Actions, Environment, EnvState, Key, StateEnvironment, TimeStep
 
 BLOCK, NUM_BLOCKS, LATE = 1000, 60, 10  # steps, blocks, and of them the last that count as the end
 NEAR = 2.0  # times the shortest episode: exploring never stops, one step in twenty is random

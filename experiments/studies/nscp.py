@@ -1,10 +1,11 @@
 """NSCP: a best response in the limit to opponents whose strategies change but converge.
 
 Random games of 3 x 3, another one in every run, where player 1 does not look at rewards: its
-strategy goes from one random point of the simplex to another as 1 / (1 + t / 1000). In 10,000 rounds
-nothing but its limit matters. Does the learner end on a best response to that limit? And how much
-does it lose on the way, where a model that counts all of the past lags behind? Opponent-modelling
-Q-learning, NSCP with w = 1, stands beside it, and Q-learning, which models nobody.
+strategy goes from one random point of the simplex to another, the distance left being
+1 / (1 + t / 1000) of the first. After 10,000 rounds, does the learner end on a best response to the
+limit? And how much does it lose on the way, where a model that counts all of the past lags behind?
+Opponent-modelling Q-learning, NSCP with w = 1, stands beside it, and Q-learning, which models
+nobody.
 
 Weinberg & Rosenschein, 2004, AAMAS; the paper's claim, its figures were not at hand.
 """
