@@ -1,5 +1,6 @@
 """Learners by name: ALGORITHMS maps a name to `builder(env, config) -> Algorithm`."""
 
+from jaxmarl_core.algos.linear.linear_q import linear_q
 from jaxmarl_core.algos.mean_field.il import il
 from jaxmarl_core.algos.mean_field.mfq import mfq
 from jaxmarl_core.algos.on_policy.coma import coma
@@ -10,19 +11,28 @@ from jaxmarl_core.algos.on_policy.ia2c import ia2c
 from jaxmarl_core.algos.on_policy.ippo import ippo
 from jaxmarl_core.algos.on_policy.maa2c import maa2c
 from jaxmarl_core.algos.on_policy.mappo import mappo
+from jaxmarl_core.algos.repeated.awesome import awesome
 from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play, smooth_fictitious_play
 from jaxmarl_core.algos.repeated.fmq import fmq, rfmq
-from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga
+from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga, pd_wolf_iga
+from jaxmarl_core.algos.repeated.hyper_q import hyper_q
 from jaxmarl_core.algos.repeated.jal import jal
+from jaxmarl_core.algos.repeated.meta_strategy import meta_strategy
 from jaxmarl_core.algos.repeated.no_regret import (
     multiplicative_weights,
     regret_matching,
     regret_matching_plus,
 )
 from jaxmarl_core.algos.repeated.replicator import replicator
+from jaxmarl_core.algos.repeated.wolf_iga import wolf_iga
 from jaxmarl_core.algos.tabular.distributed_q import distributed_q
+from jaxmarl_core.algos.tabular.exorl import exorl
 from jaxmarl_core.algos.tabular.hysteretic_q import hysteretic_q
 from jaxmarl_core.algos.tabular.lenient_q import lenient_q
+from jaxmarl_core.algos.tabular.nscp import nscp
+from jaxmarl_core.algos.tabular.oal import oal
+from jaxmarl_core.algos.tabular.opponent_modelling_q import opponent_modelling_q
+from jaxmarl_core.algos.tabular.pd_wolf import pd_wolf
 from jaxmarl_core.algos.tabular.q_learning import q_learning
 from jaxmarl_core.algos.tabular.sarsa import sarsa
 from jaxmarl_core.algos.tabular.team_q import team_q
@@ -30,8 +40,10 @@ from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
 
 __all__ = [
     "ALGORITHMS",
+    "awesome",
     "coma",
     "distributed_q",
+    "exorl",
     "fictitious_play",
     "fmq",
     "giga",
@@ -39,6 +51,7 @@ __all__ = [
     "haa2c",
     "happo",
     "hatrpo",
+    "hyper_q",
     "hysteretic_q",
     "ia2c",
     "iga",
@@ -46,10 +59,17 @@ __all__ = [
     "ippo",
     "jal",
     "lenient_q",
+    "linear_q",
     "maa2c",
     "mappo",
+    "meta_strategy",
     "mfq",
     "multiplicative_weights",
+    "nscp",
+    "oal",
+    "opponent_modelling_q",
+    "pd_wolf",
+    "pd_wolf_iga",
     "phc",
     "q_learning",
     "regret_matching",
@@ -59,12 +79,15 @@ __all__ = [
     "sarsa",
     "smooth_fictitious_play",
     "team_q",
+    "wolf_iga",
     "wolf_phc",
 ]
 
 ALGORITHMS = {
+    "awesome": awesome,
     "coma": coma,
     "distributed_q": distributed_q,
+    "exorl": exorl,
     "fictitious_play": fictitious_play,
     "fmq": fmq,
     "giga": giga,
@@ -72,17 +95,25 @@ ALGORITHMS = {
     "haa2c": haa2c,
     "happo": happo,
     "hatrpo": hatrpo,
+    "hyper_q": hyper_q,
     "hysteretic_q": hysteretic_q,
-    "iga": iga,
     "ia2c": ia2c,
+    "iga": iga,
     "il": il,
     "ippo": ippo,
     "jal": jal,
     "lenient_q": lenient_q,
+    "linear_q": linear_q,
     "maa2c": maa2c,
     "mappo": mappo,
+    "meta_strategy": meta_strategy,
     "mfq": mfq,
     "multiplicative_weights": multiplicative_weights,
+    "nscp": nscp,
+    "oal": oal,
+    "opponent_modelling_q": opponent_modelling_q,
+    "pd_wolf": pd_wolf,
+    "pd_wolf_iga": pd_wolf_iga,
     "phc": phc,
     "q_learning": q_learning,
     "regret_matching": regret_matching,
@@ -92,5 +123,6 @@ ALGORITHMS = {
     "sarsa": sarsa,
     "smooth_fictitious_play": smooth_fictitious_play,
     "team_q": team_q,
+    "wolf_iga": wolf_iga,
     "wolf_phc": wolf_phc,
 }

@@ -86,6 +86,40 @@ def over_seeds(
     return jax.tree.map(lambda leaf: leaf[0], kept)
 
 
+def over_time(
+    algorithm: Algorithm,
+    num_steps: int,
+    num_seeds: int,
+    keep: Callable[[Any], Any],
+    first_seed: int = 0,
+    **hparams: float,
+) -> Any:
+    """Returns what is kept of the state after every update, leaves [num_seeds, num_updates, ...].
+
+    Args:
+      algorithm: what learns.
+      num_steps: of the environment in each run, rounded up to whole updates.
+      num_seeds: how many runs, all in one program over all devices.
+      keep: maps a run's state to what is returned of it, on the device.
+      first_seed: the lowest.
+      hparams: those that are not at their defaults.
+    """
+
+    def run(key, row):
+        key_init, key_run = jax.random.split(key)
+
+        def update(state, index):
+            state, _ = algorithm.update(jax.random.fold_in(key_run, index), state, row, index)
+            return state, keep(state)
+
+        updates = jnp.arange(-(-num_steps // algorithm.env_steps))
+        return jax.lax.scan(update, algorithm.init(key_init, row), updates)[1]
+
+    keys = jax.vmap(jax.random.key)(first_seed + jnp.arange(num_seeds))
+    kept = sweep(run, keys, hp.rows(algorithm.hparams.replace(**hparams)))
+    return jax.tree.map(lambda leaf: leaf[0], kept)
+
+
 def share(hits: jax.Array) -> str:
     """Returns how many of [R] bool are true, as a percentage with its standard error."""
     p = float(jnp.mean(hits))

@@ -15,7 +15,7 @@ from probes import DyingAgents, MixedGroups
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.algos import ALGORITHMS
-from jaxmarl_core.envs import battle, matrix_game
+from jaxmarl_core.envs import battle, matrix_game, two_step_game
 from jaxmarl_core.registry import config_type, make_algorithm
 from jaxmarl_core.sweep import pad, pairs, run_mesh, sharded, sweep
 from jaxmarl_core.train import Schedule, make_train
@@ -78,10 +78,17 @@ FITTING = {
         "battle": (SKIRMISH, TINY_A2C),
         "recurrent": (MEMORY_GAME, TINY_A2C | {"memory_size": 3}),
     },
+    "linear_q": {
+        "features": (lambda: two_step_game(observation="features"), {"rollout_length": 4}),
+    },
     "mfq": {"battle": (SKIRMISH, TINY_Q)},
     "distributed_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "hysteretic_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "lenient_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "nscp": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "oal": {"game": (MEMORY_GAME, {"rollout_length": 4, "sample": 1})},
+    "opponent_modelling_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "pd_wolf": {"game": (MEMORY_GAME, {"rollout_length": 4, "start": "random"})},
     "phc": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "q_learning": {"game": (MEMORY_GAME, {"rollout_length": 4, "rate": "visits"})},
     "sarsa": {"game": (MEMORY_GAME, {"rollout_length": 4})},
@@ -97,21 +104,29 @@ FITTING |= {
         "fmq",
         "giga",
         "giga_wolf",
+        "hyper_q",
         "iga",
         "jal",
         "multiplicative_weights",
+        "pd_wolf_iga",
         "regret_matching",
         "regret_matching_plus",
         "replicator",
         "rfmq",
         "smooth_fictitious_play",
+        "wolf_iga",
     )
 }
+FITTING["exorl"] = {"game": (STAGE, ROUNDS)}
+FITTING["awesome"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUNDS)}  # it draws
+FITTING["meta_strategy"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUNDS)}
 NEVER_DRAWS = {"fictitious_play"}  # same state, same future, whatever the key
 READ_AT_START = {"fictitious_play", "smooth_fictitious_play"}  # hparams enter only the first state
 MIXED = {  # learners of mixed strategies, which they play when greedy, too
+    *("exorl", "linear_q", "oal", "pd_wolf", "pd_wolf_iga"),
     *("fictitious_play", "giga", "giga_wolf", "iga", "multiplicative_weights", "phc"),
     *("regret_matching", "regret_matching_plus", "replicator", "smooth_fictitious_play"),
+    *("awesome", "hyper_q", "meta_strategy", "wolf_iga"),  # of matrix games
     *("team_q", "wolf_phc"),  # Team-Q in states where nothing was learnt yet
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]

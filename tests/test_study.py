@@ -1,10 +1,13 @@
 """Studies: a published experiment done again, and what is written about it."""
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxmarl_core import study
+from jaxmarl_core.algos.repeated.gradient import giga
 from jaxmarl_core.algos.repeated.replicator import replicator
+from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.study import Claim, Findings, Study
 
@@ -64,3 +67,18 @@ def test_runs_differ_in_their_seeds_alone():
     for row in tables.values():
         assert row.x.shape == (3, 1, 1, 2)
         assert (row.x[..., 1] > 0.99).all()
+
+
+def test_what_is_kept_over_time_passes_where_shorter_runs_end():
+    """GIGA draws no actions, so that the key of an update makes no difference."""
+    env = matrix_game("matching_pennies", num_rounds=None)
+    algorithm = giga(env, Config(5))
+    x = lambda state: state.params.tables["player_0"].x[0, 0]
+    path = study.over_time(algorithm, 18, 3, x, first_seed=2, step_size=0.3)
+    assert path.shape == (3, 4, 2)
+    for num_steps in (10, 20):
+        last = study.over_seeds(
+            algorithm, env, num_steps, 3, lambda state, _: x(state), 2, step_size=0.3
+        )
+        np.testing.assert_allclose(last, path[:, num_steps // 5 - 1], rtol=1e-5)
+    assert abs(path[:, 3] - path[:, 1]).max() > 0.1

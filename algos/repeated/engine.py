@@ -62,3 +62,8 @@ def uniform(seat: Seat) -> jax.Array:
     """Returns the player's uniform strategy [A]."""
     count = seat.num_actions[seat.player]
     return jnp.full(count, 1.0 / count)
+
+
+def rows(state: Any) -> list[Any]:
+    """Returns each player's row, of informed rules, as a learner's state holds them."""
+    return [jax.tree.map(lambda x: x[0, 0], table) for table in state.params.tables.values()]

@@ -1,11 +1,13 @@
-"""Gradient ascent on one's own payoff: IGA, GIGA and GIGA-WoLF.
+"""Gradient ascent on one's own payoff: IGA, GIGA, GIGA-WoLF and PD-WoLF.
 
 IGA steps along the exact gradient; in two-player, two-action games its strategies or their averages
 reach an equilibrium. GIGA lets the step fall as 1 / sqrt(t) and has no regret in any game.
 GIGA-WoLF runs a second, slower GIGA beside the first and pulls towards it, which makes the
-strategies themselves converge where GIGA's circle. All know the payoffs and the others' strategies.
+strategies themselves converge where GIGA's circle. PD-WoLF steps along the exact gradient, further
+while its movement speeds up. All know the payoffs and the others' strategies.
 
-Singh, Kearns & Mansour, 2000, UAI; Zinkevich, 2003, ICML; Bowling, 2004, NIPS.
+Singh, Kearns & Mansour, 2000, UAI; Zinkevich, 2003, ICML; Bowling, 2004, NIPS; Banerjee & Peng,
+2003, AAMAS (PD-WoLF).
 """
 
 from functools import partial
@@ -32,7 +34,7 @@ class Hparams:
 @struct.dataclass
 class Row:
     x: jax.Array  # [A] f32, the strategy
-    slow: jax.Array  # [A] f32, GIGA-WoLF's second strategy
+    slow: jax.Array  # [A] f32, GIGA-WoLF's second strategy; PD-WoLF's last gradient
     average: jax.Array  # [A] f32, of x over rounds
     rounds: jax.Array  # [] f32
 
@@ -57,6 +59,21 @@ def giga_wolf_step(row: Row, gradient: jax.Array, step: jax.Array) -> tuple[jax.
     moved, apart = jnp.linalg.norm(slow - row.slow), jnp.linalg.norm(slow - ahead)
     share = jnp.where(apart > 0, jnp.minimum(1.0, moved / jnp.where(apart > 0, apart, 1.0)), 0.0)
     return ahead + share * (slow - ahead), slow
+
+
+def pd_wolf_step(
+    row: Row, gradient: jax.Array, step: jax.Array, lose_ratio: float = 2.0
+) -> tuple[jax.Array, jax.Array]:
+    """Returns (x, gradient within the simplex): a step, or `lose_ratio` of them while it loses.
+
+    It wins where the movement and its change point apart, D (D - D_last) < 0: where it slows down.
+    Movement is the gradient here, that is, the policy's change over its step size, so that changes
+    of the step do not look like changes of the game.
+    """
+    movement = gradient - gradient.mean()
+    wins = jnp.dot(movement, movement - row.slow) < 0
+    step = step * jnp.where(wins, 1.0, lose_ratio)
+    return project(row.x + step * movement), movement
 
 
 def rule(seat: Seat, step=iga_step) -> Rule:
@@ -93,3 +110,11 @@ def giga(env: Environment, config: Config = Config()) -> Algorithm:
 def giga_wolf(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns GIGA-WoLF for every player."""
     return repeated(env, config, partial(rule, step=giga_wolf_step), Hparams(step_size=0.1))
+
+
+def pd_wolf_iga(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns gradient ascent by policy-dynamics WoLF, for every player.
+
+    A losing step is twice as long as a winning one; what the first round counts as is arbitrary.
+    """
+    return repeated(env, config, partial(rule, step=pd_wolf_step), Hparams())

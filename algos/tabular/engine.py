@@ -9,7 +9,8 @@ parallel is runs: seeds, hyper-parameters, games.
 Rules come in two kinds. One that minds its own action and reward only serves a whole group of
 agents at once. An `informed` one sees everybody's actions, rewards and strategies, sits on the seat
 of one player, and may keep tables over joint actions: [A_1, ..., A_N] in the order of the players,
-which is groups in their order and the agents of a group by index.
+which is groups in their order and the agents of a group by index. Either kind may `plan`: once an
+update it then sees an agent's whole table, which a model of the world needs and a lesson does not.
 """
 
 from collections.abc import Callable, Mapping
@@ -77,6 +78,8 @@ class Rule(NamedTuple):
     recommend: Callable[[Row], jax.Array] | None = None
     # row -> [A_1, ..., A_N]: what a referee draws the joint action from by a coin all players
     # share, each then playing its part with probability 1 - exploration; None: all draw apart
+    plan: Callable[[Row, Any], Row] | None = None
+    # (an agent's table, leaves [S, ...], hparams) -> the table, once after each update's lessons
 
 
 RuleBuilder = Callable[[Seat], Rule]
@@ -172,11 +175,15 @@ def _mask(group: Group, timestep: TimeStep, name: str) -> jax.Array:
 
 def _rows(table: Row, obs: jax.Array) -> Row:
     """Returns each agent's row of what it observes: leaves [n, S, ...] and [n] -> [n, ...]."""
+    if all(leaf.shape[1] == 1 for leaf in jax.tree.leaves(table)):
+        return jax.tree.map(lambda leaf: leaf[:, 0], table)  # no gather: the row may be large
     return jax.tree.map(lambda leaf: jax.vmap(lambda rows, s: rows[s])(leaf, obs), table)
 
 
 def _written(table: Row, obs: jax.Array, rows: Row) -> Row:
     """Returns the table with each agent's row of what it observes replaced."""
+    if all(leaf.shape[1] == 1 for leaf in jax.tree.leaves(table)):
+        return jax.tree.map(lambda row: row[:, None], rows)
     put = jax.vmap(lambda rows, s, row: rows.at[s].set(row))
     return jax.tree.map(lambda leaf, row: put(leaf, obs, row), table, rows)
 
@@ -285,6 +292,14 @@ def tabular(
         kept = jax.vmap(select)(counts, learned, rows)
         return _written(table, seen.obs, kept), {"reward": seen.reward} | metrics
 
+    def planned(params, hp):
+        tables = {
+            unit.name: jax.vmap(unit.rule.plan, (0, None))(params.tables[unit.name], hp)
+            for unit in units
+            if unit.rule.plan
+        }
+        return params.replace(tables=params.tables | tables)
+
     def policy_by(learning):
         def act(params, key, timestep, memory):
             return choose(params, key, timestep, learning).actions, memory
@@ -342,6 +357,7 @@ def tabular(
 
         keys = jax.random.split(key, length)
         state, (timesteps, found) = jax.lax.scan(step, state, (keys, jnp.arange(length)))
+        state = state.replace(params=planned(state.params, hp))
         metrics = {name: masked_mean(x.astype(jnp.float32), c) for name, (x, c) in found.items()}
         metrics |= {"exploration": state.params.exploration}
         return state, metrics | episode_metrics(world, timesteps)

@@ -58,6 +58,10 @@ def correlated(
     and goes to the lower index. "plutocratic" takes the first of several richest players. What
     counts as equal is what rounding cannot tell apart.
 
+    Where equilibria are few and all but a point, single precision may find none: of games with
+    normal payoffs, 2 x 2 to 5 x 5, at most 1 in 500 by the sum and 1 in 100 "egalitarian".
+    `converged` is then false and the distribution uniform.
+
     Args:
       payoffs: [N, A_1, ..., A_N] f32 or f64.
       objective: one of the names, a player's number, or a function from payoffs
@@ -71,6 +75,7 @@ def correlated(
     require(num_players == len(sizes) >= 1, "payoffs", "[N, A_1, ..., A_N]", payoffs.shape)
     masks = legal_actions(sizes, masks)
     legal = outer_and(masks)
+    payoffs = jnp.where(legal, payoffs, 0)  # what is illegal may be no number
     objectives, one_of = _objectives(payoffs, objective)
 
     units = _ranges(payoffs, legal)

@@ -44,6 +44,7 @@ class Tolerance(NamedTuple):
     """What counts as zero, where entries are of order 1."""
 
     cost: float
+    doubt: float  # a smaller cost, of a column that no row bounds, is only rounding
     pivot: float
     tie: float
 
@@ -55,7 +56,7 @@ def tolerance(dtype: jnp.dtype) -> Tolerance:
     and dividing by one loses the game.
     """
     eps = float(jnp.finfo(dtype).eps)
-    return Tolerance(cost=4 * eps, pivot=eps**0.6, tie=32 * eps)
+    return Tolerance(cost=4 * eps, doubt=eps**0.5, pivot=eps**0.6, tie=32 * eps)
 
 
 def tableau(body: jax.Array, rhs, cost) -> Tableau:
@@ -83,8 +84,8 @@ def pivot(t: Tableau, row: jax.Array, column: jax.Array, go: jax.Array) -> Table
     # One rank-1 update does it all: entries of the pivot row become w / p, of its column -u / p.
     u = (u - row) * inverse
     w = w + column
-    entering = jnp.where(column, t.nonbasic, 0).sum(0)
-    leaving = jnp.where(row, t.basic, 0).sum(0)
+    entering = jnp.where(column, t.nonbasic, 0).sum(0, dtype=jnp.int32)
+    leaving = jnp.where(row, t.basic, 0).sum(0, dtype=jnp.int32)
     return Tableau(
         body=t.body - u[:, None] * w[None],
         rhs=tuple(b - u * jnp.where(row, b, 0).sum(0) for b in t.rhs),
@@ -98,18 +99,16 @@ def _smallest(candidates: jax.Array, labels: jax.Array) -> jax.Array:
     return labels == jnp.where(candidates, labels, NOBODY).min(0)
 
 
-def _entering(t: Tableau, tol: Tolerance, bland: jax.Array, num_enterable: int | None):
-    """Returns (column [n, games] bool, whether one improves the objective [games] bool)."""
-    open_ = True if num_enterable is None else t.nonbasic < num_enterable
+def _entering(t: Tableau, tol: Tolerance, bland: jax.Array, open_: jax.Array):
+    """Returns (column [n, games] bool, its cost [games]; above `tol.cost` it improves)."""
     *ranked, cost = t.cost
     for first in reversed(ranked):
         decides = ((first > tol.cost) & open_).any(0)
         cost = jnp.where(decides, first, jnp.where(jnp.abs(first) <= tol.cost, cost, -jnp.inf))
-    if num_enterable is not None:
-        cost = jnp.where(open_, cost, -jnp.inf)
+    cost = jnp.where(open_, cost, -jnp.inf)
     best = cost.max(0)
     column = _smallest(cost >= jnp.where(bland, tol.cost, best), t.nonbasic)
-    return column, best > tol.cost
+    return column, best
 
 
 def _leaving(t: Tableau, tol: Tolerance, column: jax.Array):
@@ -141,20 +140,26 @@ def maximise(
     m, n, games = t.body.shape
 
     def running(carry):
-        _, status, _, count = carry
+        _, status, _, _, count = carry
         return jnp.any(status == RUNNING) & (count < max_pivots)
 
     def step(carry):
-        t, status, stalled, count = carry
-        column, improves = _entering(t, tol, stalled > m + n, num_enterable)
+        t, status, stalled, shut, count = carry
+        open_ = ~shut if num_enterable is None else ~shut & (t.nonbasic < num_enterable)
+        column, cost = _entering(t, tol, stalled > m + n, open_)
         row, bounded, progress = _leaving(t, tol, column)
-        stop = jnp.where(improves, jnp.where(bounded, RUNNING, UNBOUNDED), OPTIMAL)
+        improves = cost > tol.cost
+        stop = jnp.where(improves & ~bounded & (cost > tol.doubt), UNBOUNDED, RUNNING)
+        stop = jnp.where(improves, stop, OPTIMAL)
         status = jnp.where(status == RUNNING, stop, status)
-        t = pivot(t, row, column, status == RUNNING)
-        return t, status, jnp.where(progress, 0, stalled + 1), count + 1
+        go = (status == RUNNING) & bounded
+        t = pivot(t, row, column, go)
+        shut = ~go & (shut | column)  # what cannot enter is not tried again before the next pivot
+        return t, status, jnp.where(progress, 0, stalled + 1), shut, count + 1
 
-    start = (t, jnp.full(games, RUNNING, jnp.int32), jnp.zeros(games, jnp.int32), 0)
-    t, status, _, _ = jax.lax.while_loop(running, step, start)
+    shut = jnp.zeros((n, games), bool)
+    start = (t, jnp.full(games, RUNNING, jnp.int32), jnp.zeros(games, jnp.int32), shut, 0)
+    t, status, *_ = jax.lax.while_loop(running, step, start)
     return t, jnp.where(status == RUNNING, CAP, status)
 
 

@@ -95,6 +95,7 @@ def _zero_sum(payoff, row_mask, column_mask, max_pivots) -> ZeroSumSolution:
     low = jnp.where(legal, payoff, jnp.inf).min((0, 1))
     spread = jnp.where(legal, payoff, -jnp.inf).max((0, 1)) - low
     scale = jnp.where(spread > 0, spread, 1)
+    scale = jnp.where(jnp.isfinite(spread), scale, jnp.nan)  # then nothing is
     unit = jnp.where(legal, (payoff - low) / scale, 0)  # [0, 1]
     shifted = jnp.where(legal, unit + 1, 0)
 

@@ -1,0 +1,123 @@
+"""MetaStrategy: lead if the other follows, answer it if it is stationary, and else be safe.
+
+It asks three things of a learner: nearly the best response to opponents of a target class, here the
+stationary ones; a good outcome in self-play; and never much less than the security value. It first
+leads, by the mixed strategy that is best if the other replies to it; whoever does not get what a
+leader should yields, sooner or later, and answers the other's frequencies. Then it settles: on
+answering if the other seemed stationary, on leading if that paid, or else on answering; and it
+retreats to its maximin strategy for a while whenever its average falls below what that secures.
+Players know the payoffs and see actions.
+
+Powers & Shoham, 2004, NIPS. A reconstruction: criteria, components and their order are the paper's
+as we remember them; the lengths, tolerances, the test of stationarity and the recent average by
+which a leader judges its lead are ours.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxmarl_core.algos.repeated.engine import repeated
+from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.hparams import hparam
+from jaxmarl_core.lookup import require
+from jaxmarl_core.simplex import action_payoffs
+from jaxmarl_core.solvers.normal_form.commitment import commitment
+from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
+from jaxmarl_core.types import Algorithm, Environment
+
+LEADING, TRYING, SETTLED = range(3)  # phases
+
+
+@struct.dataclass
+class Hparams:
+    """Traced numbers; rounds are at least 1."""
+
+    tolerance: float = hparam(0.02, 0.0, 1.0)  # of averages, as a share of the payoffs' range
+    leading: float = hparam(1000.0, 1.0, 1e9, "log")  # rounds of the first phase
+    trying: float = hparam(4000.0, 1.0, 1e9, "log")  # and of the second
+    block: float = hparam(100.0, 1.0, 1e9, "log")  # rounds between decisions to be safe
+    yielding: float = hparam(0.001, 0.0, 1.0, "log")  # the chance a round to give up a bad lead
+    recent: float = hparam(0.05, 0.0, 1.0, "log")  # a round's weight in the average of a lead
+    drift: float = hparam(0.1, 0.0, 1.0)  # a stationary opponent's frequencies differ by less
+
+
+@struct.dataclass
+class Row:
+    phase: jax.Array  # [] int32
+    left: jax.Array  # [] f32, rounds until it ends; when settled, until the next decision
+    leads: jax.Array  # [] bool, or it answers
+    safe: jax.Array  # [] bool, plays its maximin strategy whatever else
+    early: jax.Array  # [A_other] f32, what the other did in the first phase
+    counts: jax.Array  # [A_other] f32, and in all
+    total: jax.Array  # [] f32, of payoffs
+    recent: jax.Array  # [] f32, average of recent payoffs
+
+
+def rule(seat: Seat) -> Rule:
+    """Returns the rule of one of two players.
+
+    Raises:
+      ValueError: there are not two players.
+    """
+    players = len(seat.num_actions)
+    require(players == 2, "meta_strategy", "two players", players)
+    me, other = seat.player, 1 - seat.player
+    mine, theirs = (p if me == 0 else p.T for p in (seat.payoffs[me], seat.payoffs[other]))
+    lead = jax.jit(commitment)(jnp.stack([mine, theirs]))
+    secure = jax.jit(zero_sum)(mine)
+    solved = lead.solved & secure.converged
+    spread = mine.max() - mine.min()
+
+    def first(key, hp):
+        nothing = jnp.zeros(seat.num_actions[other])
+        yes, no, zero = jnp.bool_(True), jnp.bool_(False), jnp.float32(0)
+        left = jnp.float32(hp.leading)
+        return Row(jnp.int32(LEADING), left, yes, no, nothing, nothing, zero, lead.values[0])
+
+    def answer(row, mask):
+        share = jnp.where(row.counts.sum() > 0, row.counts / jnp.maximum(row.counts.sum(), 1), 0)
+        worth = action_payoffs(seat.payoffs[me], [share, share], me)
+        return jax.nn.one_hot(jnp.argmax(jnp.where(mask, worth, -jnp.inf)), len(worth))
+
+    def act(row, mask, exploration=0.0):
+        strategy = jnp.where(row.leads, lead.leader, answer(row, mask))
+        return jnp.where(row.safe, secure.row, strategy)
+
+    def learn(row, next_row, t, hp):
+        counts = row.counts + jax.nn.one_hot(t.joint[other], len(row.counts))
+        total, left = row.total + t.reward, row.left - 1
+        recent = row.recent + hp.recent * (t.reward - row.recent)
+        pays = recent >= lead.values[0] - hp.tolerance * spread
+        over = left <= 0
+
+        gives_up = (row.phase == TRYING) & ~pays & (jax.random.uniform(t.key) < hp.yielding)
+        leads = row.leads & ~gives_up
+        early = jnp.where((row.phase == LEADING) & over, counts, row.early)
+        late = counts - row.early
+        apart = jnp.abs(
+            row.early / jnp.maximum(row.early.sum(), 1) - late / jnp.maximum(late.sum(), 1)
+        )
+        settles = (row.phase == TRYING) & over
+        leads = jnp.where(settles, leads & pays & (apart.max() >= hp.drift), leads)
+        phase = jnp.minimum(row.phase + over, SETTLED).astype(jnp.int32)
+
+        floor = secure.value - hp.tolerance * spread
+        decides = over & (phase == SETTLED)
+        safe = jnp.where(decides, total < floor * counts.sum(), row.safe)
+        follows = jnp.where(phase == TRYING, hp.trying, hp.block)
+        left = jnp.where(over, follows, left).astype(jnp.float32)
+        row = Row(phase, left, leads, safe, early, counts, total, recent)
+        return row, {
+            "leads": leads & ~safe,
+            "safe": safe,
+            "floor": floor,
+            "solver_failure": ~solved,
+        }
+
+    return Rule(first, act, act, learn, informed=True)
+
+
+def meta_strategy(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns MetaStrategy for both players."""
+    return repeated(env, config, rule, Hparams())

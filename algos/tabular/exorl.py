@@ -1,0 +1,119 @@
+"""EXORL: answer the other player's strategy, leaning towards making it an equilibrium.
+
+A best response alone cycles in self-play. The extended optimal response gives up a little of its
+payoff where that makes the other's present strategy y nearer to a best response of its own:
+
+    maximise over x:   x' Q_1 y - sigma (max over y' of x' Q_2 y' - x' Q_2 y)
+
+which is a linear program. Both players' values are learnt from their rewards, y from the actions.
+Against who stands still it is a best response up to sigma, against itself an equilibrium.
+
+Suematsu & Hayashi, 2002, AAMAS.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
+from jaxmarl_core.algos.tabular.models import recent
+from jaxmarl_core.algos.tabular.rates import Values, blank, towards
+from jaxmarl_core.algos.tabular.stage import Config, Stage
+from jaxmarl_core.algos.tabular.stage import Hparams as Common
+from jaxmarl_core.algos.tabular.wolf_phc import played
+from jaxmarl_core.hparams import hparam
+from jaxmarl_core.lookup import require
+from jaxmarl_core.solvers.normal_form.mixtures import best_mixture
+from jaxmarl_core.solvers.normal_form.tableau import OPTIMAL
+from jaxmarl_core.types import Algorithm, Environment
+
+
+@struct.dataclass
+class Hparams(Common):
+    """Those of Q-learning, how much the other's regret weighs, and how beliefs forget."""
+
+    sigma: float = hparam(0.1, 0.0, 1e3, "log")  # payoffs of mine for one of the other's regret
+    forgetting: float = hparam(1.0, 0.0, 1.0)  # see models.recent; 1: plain frequencies
+
+
+@struct.dataclass
+class Row:
+    values: Values  # q [2, A_1, A_2], of both players
+    belief: jax.Array  # [A_j] f32, sums to 1: how the other one plays
+    stage: Stage  # value [2]
+    visits: jax.Array  # [] f32
+
+
+def response(
+    own: jax.Array,
+    other: jax.Array,
+    belief: jax.Array,
+    sigma: jax.Array,
+    mask: jax.Array,
+    other_mask: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the extended optimal response [A] and whether it was found [].
+
+    Every answer b of the other is a linear function of x, of which the least is maximised:
+    x' Q_1 y + sigma (x' Q_2 y - x' Q_2 e_b).
+
+    Args:
+      own: [A, B] f32, payoffs to the one who answers.
+      other: [A, B] f32, to the other.
+      belief: [B] f32, y.
+      sigma: [] f32 >= 0.
+      mask, other_mask: [A] and [B] bool, legal.
+    """
+    objectives = (own @ belief + sigma * (other @ belief))[None] - sigma * other.T  # [B, A]
+    legal = jnp.where(other_mask, jnp.arange(len(other_mask)), jnp.argmax(other_mask))
+    nothing = jnp.zeros((1, len(mask)), own.dtype)
+    found = best_mixture(objectives[legal], nothing, mask)
+    return found.probability, (found.status == OPTIMAL) & jnp.isfinite(objectives).all()
+
+
+def rule(seat: Seat, rate: str = "visits") -> Rule:
+    """Returns the rule for one seat at a table of two.
+
+    Raises:
+      ValueError: there are not two players.
+    """
+    require(len(seat.num_actions) == 2, "exorl", "two players", len(seat.num_actions))
+    me, you = seat.player, 1 - seat.player
+    own_first = (lambda q: q) if me == 0 else (lambda q: q.swapaxes(1, 2))
+
+    def first(key, hp):
+        mine, yours = seat.num_actions[me], seat.num_actions[you]
+        values = blank(seat.num_actions, rate, players=(2,))
+        values = values.replace(q=jnp.full_like(values.q, hp.first_value))
+        value = jnp.full(2, hp.first_value, jnp.float32)
+        stage = Stage(jnp.full(mine, 1 / mine), value, jnp.bool_(True))
+        return Row(values, jnp.full(yours, 1 / yours), stage, jnp.float32(0))
+
+    def learn(row, next_row, t, hp):
+        target = t.rewards + hp.gamma * t.discount * next_row.stage.value
+        values = towards(row.values, tuple(t.joint), target, hp, t.step, rate)
+        visits = row.visits + 1
+        done = jax.nn.one_hot(t.joint[you], len(row.belief))
+        belief = played(recent(row.belief, done, visits, hp.forgetting), t.masks[you], 0.0)
+        q = own_first(values.q)
+        x, solved = response(q[me], q[you], belief, hp.sigma, t.mask, t.masks[you])
+        found = Stage(x, jnp.einsum("a,kab,b->k", x, q, belief), solved)
+        stage = jax.tree.map(lambda new, old: jnp.where(solved, new, old), found, row.stage)
+        stage = stage._replace(solved=solved)
+        return Row(values, belief, stage, visits), {"solver_failure": ~solved}
+
+    def strategy(row, mask, epsilon):
+        return played(row.stage.strategy, mask, epsilon)
+
+    return Rule(first, strategy, lambda row, mask: strategy(row, mask, 0.0), learn, informed=True)
+
+
+def exorl(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns EXORL for both players.
+
+    Raises:
+      ValueError: there are not two players.
+    """
+    return tabular(env, config, partial(rule, rate=config.rate), Hparams())

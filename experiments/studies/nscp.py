@@ -1,0 +1,125 @@
+"""NSCP: a best response in the limit to opponents whose strategies change but converge.
+
+Random games of 3 x 3, another one in every run, where player 1 does not look at rewards: its
+strategy goes from one random point of the simplex to another, the distance left being
+1 / (1 + t / 1000) of the first. After 10,000 rounds, does the learner end on a best response to the
+limit? And how much does it lose on the way, where a model that counts all of the past lags behind?
+Opponent-modelling Q-learning, NSCP with w = 1, stands beside it, and Q-learning, which models
+nobody.
+
+Weinberg & Rosenschein, 2004, AAMAS; the paper's claim, its figures were not at hand.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxmarl_core import svg
+from jaxmarl_core.algos.repeated.cross_play import seated
+from jaxmarl_core.algos.tabular import nscp, opponent_modelling_q, q_learning
+from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
+from jaxmarl_core.algos.tabular.stage import Config, Hparams
+from jaxmarl_core.envs.matrix_games import from_payoffs
+from jaxmarl_core.study import Claim, Findings, Study, share, spread
+from jaxmarl_core.sweep import run_mesh, sharded
+
+SIZE, BLOCK, NUM_BLOCKS, PERIOD = 3, 200, 50, 1000.0
+LEARNERS = {
+    "nscp": (nscp.rule, nscp.Hparams()),
+    "opponent_modelling_q": (opponent_modelling_q.rule, opponent_modelling_q.Hparams()),
+    "q_learning": (q_learning.rule, Hparams()),
+}
+EXPLORING = {"gamma": 0.0, "epsilon": 1.0, "final_epsilon": 0.1, "anneal_steps": 1000.0}
+GOOD = 0.05  # a loss that counts as none: payoffs lie in [-1, 1], and the opponent is 9 % away
+LIMIT = 0.9  # share of runs that must be that good in the end, ties in random games being rare
+
+
+def drifting(start: jax.Array, limit: jax.Array):
+    """Returns the rule that goes from one strategy [A] to another, whatever happens."""
+
+    def at(time):
+        return limit + (start - limit) / (1 + time / PERIOD)
+
+    def build(seat: Seat) -> Rule:
+        act = lambda row, mask, exploration=0.0: at(row)
+        learn = lambda row, next_row, t, hp: (row + 1, {})
+        return Rule(lambda key, hp: jnp.float32(0), act, act, learn, informed=True)
+
+    return build, at
+
+
+def losses(name: str, key: jax.Array, hp) -> jax.Array:
+    """Returns [NUM_BLOCKS] f32: what one run loses to a best response, block by block.
+
+    The last is against the limit of the opponent's strategy, the others against what it then was.
+    """
+    key_game, key_start, key_limit, key_init, key_run = jax.random.split(key, 5)
+    payoffs = jax.random.uniform(key_game, (2, SIZE, SIZE), minval=-1.0)
+    anywhere = lambda key: jax.random.dirichlet(key, jnp.ones(SIZE))
+    opponent, at = drifting(anywhere(key_start), anywhere(key_limit))
+    env = from_payoffs(np.zeros((2, SIZE, SIZE)), num_rounds=None).replace(
+        payoffs=payoffs, is_team=False
+    )
+    rule = partial(LEARNERS[name][0], rate="visits")
+    algorithm = tabular(env, Config(BLOCK), seated(rule, opponent), LEARNERS[name][1])
+    mine = rule(Seat(0, 1, (SIZE, SIZE), (0, 1), None))
+
+    def block(state, index):
+        state, _ = algorithm.update(jax.random.fold_in(key_run, index), state, hp, index)
+        row = jax.tree.map(lambda x: x[0, 0], next(iter(state.params.tables.values())))
+        x = mine.best(row, jnp.ones(SIZE, bool))
+        time = jnp.where(index == NUM_BLOCKS - 1, jnp.inf, (index + 1.0) * BLOCK)
+        worth = payoffs[0] @ at(time)
+        return state, worth.max() - worth @ x
+
+    return jax.lax.scan(block, algorithm.init(key_init, hp), jnp.arange(NUM_BLOCKS))[1]
+
+
+def measure(num_seeds: int) -> Findings:
+    """Returns what is lost in the end, and on the way."""
+    mesh = run_mesh()
+    keys = jax.vmap(jax.random.key)(jnp.arange(-(-num_seeds // mesh.size) * mesh.size))
+    claims, found = [], {}
+    for name, (_, defaults) in LEARNERS.items():
+        hp = defaults.replace(**EXPLORING)
+        run = sharded(lambda key, name=name, hp=hp: losses(name, key, hp), mesh, (0,))
+        found[name] = run(keys)[:num_seeds]
+    for name, lost in found.items():
+        good = lost[:, -1] < GOOD
+        met = bool(good.mean() >= LIMIT) if name == "nscp" else None
+        published = "in the limit" if name == "nscp" else ""
+        what = f"`{name}`: best response to the limit"
+        claims.append(Claim(what, published, "claim", share(good), met))
+    means = {name: lost[:, :-1].mean(axis=1) for name, lost in found.items()}
+    for name, mean in means.items():
+        ahead = means["opponent_modelling_q"] - means["nscp"]
+        sure = float(ahead.mean()) > 2 * float(ahead.std()) / num_seeds**0.5
+        met = sure if name == "nscp" else None
+        published = "less than counting" if name == "nscp" else ""
+        what = f"`{name}`: mean loss on the way"
+        claims.append(Claim(what, published, "claim", spread(mean, 4), met))
+    return Findings(claims, picture(found))
+
+
+def picture(found: dict[str, jax.Array]) -> Figure:
+    """Returns the mean loss over time."""
+    axes = svg.grid(1, 1, 1080, 340)[0]
+    rounds = BLOCK * (1 + np.arange(NUM_BLOCKS))
+    for colour, (name, lost) in zip(svg.PALETTE, found.items()):
+        axes.plot(rounds[:-1], np.asarray(lost.mean(axis=0))[:-1], color=colour, label=name, lw=2)
+    axes.set_title("Loss to a best response to what the opponent now plays")
+    axes.set_xlabel("round")
+    axes.set_ylim(0)
+    axes.legend(frameon=False)
+    return axes.figure
+
+
+STUDY = Study(
+    "NSCP: answering opponents who converge",
+    "Weinberg & Rosenschein, 2004, AAMAS",
+    measure,
+    seeds=500,
+)

@@ -1,0 +1,314 @@
+"""Correlated equilibria: scipy's linear programs, recorded optima, constraints by NumPy loops."""
+
+from functools import cache
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from game_oracles import oracle
+from scipy.optimize import linprog
+
+from jaxmarl_core.solvers.normal_form.correlated import OBJECTIVES, correlated
+
+RECORD = oracle("bimatrix.json")
+
+
+@cache
+def solver(objective="utilitarian", coarse=False):
+    return jax.jit(jax.vmap(lambda payoffs: correlated(payoffs, objective, coarse=coarse)))
+
+
+def deviations(payoffs, coarse):
+    """What deviating gains in every joint action: a list of [joint actions], by loops."""
+    sizes = payoffs.shape[1:]
+    joint_actions = list(product(*map(range, sizes)))
+    rows = []
+    for player, size in enumerate(sizes):
+        for told, instead in product([None] if coarse else range(size), range(size)):
+            if told == instead:
+                continue
+            row = []
+            for joint in joint_actions:
+                other = (*joint[:player], instead, *joint[player + 1 :])
+                concerned = told is None or joint[player] == told
+                row.append(concerned * (payoffs[(player, *other)] - payoffs[(player, *joint)]))
+            rows.append(row)
+    return np.array(rows, np.float64).reshape(len(rows), len(joint_actions))
+
+
+def highs(objective, constraints):
+    """The largest objective' x of distributions x with constraints x <= 0, and that x."""
+    found = linprog(
+        -objective,
+        A_ub=constraints if len(constraints) else None,
+        b_ub=np.zeros(len(constraints)) if len(constraints) else None,
+        A_eq=np.ones((1, len(objective))),
+        b_eq=[1],
+    )
+    assert found.status == 0
+    return -found.fun, found.x
+
+
+def optimum(payoffs, objective, coarse):
+    """The objective's largest value over all (coarse) correlated equilibria."""
+    payoffs = np.asarray(payoffs, np.float64)
+    constraints = deviations(payoffs, coarse)
+    players = payoffs.reshape(len(payoffs), -1)
+    if objective == "utilitarian":
+        return highs(players.sum(0), constraints)[0]
+    if objective == "plutocratic":
+        return max(highs(u, constraints)[0] for u in players)
+    if objective == "egalitarian":  # a further variable below every player's value
+        rows = np.hstack([constraints, np.zeros((len(constraints), 1))])
+        below = np.hstack([-players, np.ones((len(players), 1))])
+        count = players.shape[1]
+        found = linprog(
+            np.append(np.zeros(count), -1),
+            A_ub=np.vstack([rows, below]),
+            b_ub=np.zeros(len(rows) + len(below)),
+            A_eq=np.append(np.ones(count), 0)[None],
+            b_eq=[1],
+            bounds=[(0, None)] * count + [(None, None)],
+        )
+        assert found.status == 0
+        return -found.fun
+    return highs(players[0 if objective == "dictatorial" else objective], constraints)[0]
+
+
+def reached(values, objective):
+    if objective in ("utilitarian", "egalitarian", "plutocratic"):
+        return {"utilitarian": np.sum, "egalitarian": np.min, "plutocratic": np.max}[objective](
+            values
+        )
+    return values[0 if objective == "dictatorial" else objective]
+
+
+def assert_equilibrium(payoffs, joint, values, coarse, tolerance):
+    payoffs, joint = np.asarray(payoffs, np.float64), np.asarray(joint, np.float64)
+    unit = np.ptp(payoffs) or 1
+    assert (joint >= 0).all()
+    np.testing.assert_allclose(joint.sum(), 1, atol=1e-5)
+    constraints = deviations(payoffs, coarse)
+    assert len(constraints) == 0 or (constraints @ joint.ravel()).max() < tolerance * unit
+    np.testing.assert_allclose(
+        values, (payoffs * joint).sum(tuple(range(1, payoffs.ndim))), rtol=4e-7, atol=1e-5 * unit
+    )
+
+
+def random_games(rng, count, sizes):
+    """General games, and degenerate ones: ties, a team's, constants, an action twice."""
+    shape = (count, len(sizes), *sizes)
+    normal = rng.normal(size=shape)
+    twice = normal.copy()
+    twice[:, :, -1] = twice[:, :, 0]
+    shared = np.broadcast_to(normal[:, :1], shape)
+    kinds = [normal, rng.integers(0, 3, shape), twice, shared, np.zeros(shape), 1e4 + normal]
+    return np.concatenate(kinds).astype(np.float32)
+
+
+def recorded(shape):
+    """Recorded games of a shape, and their optima by other programs."""
+    games = [(np.array([g["A"], g["B"]]), g) for g in RECORD["bimatrix"]]
+    games += [(np.array(g["U"]), g) for g in RECORD["three_player"]]
+    return [(payoffs.astype(np.float32), g) for payoffs, g in games if payoffs.shape == shape]
+
+
+def assert_optimal(payoffs, found, objective, coarse):
+    """Equilibria, by loops; and as good as scipy's."""
+    assert np.asarray(found.converged).all()
+    for game, joint, values in zip(payoffs, found.joint, found.values):
+        assert_equilibrium(game, joint, values, coarse, 1e-4)
+        off = reached(np.asarray(values), objective) - optimum(game, objective, coarse)
+        assert abs(off) <= 2e-4 * np.ptp(game) + 4e-7 * np.abs(game).max()
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    "shape,coarse",
+    [
+        ((2, 3, 3), False),
+        ((2, 3, 3), True),
+        ((3, 2, 2, 2), False),
+        pytest.param((3, 2, 2, 2), True, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_optima_are_scipys(shape, objective, coarse):
+    games = recorded(shape)
+    assert len(games) >= 4
+    payoffs = np.stack([payoffs for payoffs, _ in games])
+    payoffs = np.concatenate([payoffs, random_games(np.random.default_rng(0), 5, shape[1:])])
+    found = solver(objective, coarse)(payoffs)
+    assert_optimal(payoffs, found, objective, coarse)
+    for (game, record), values in zip(games, np.asarray(found.values)):
+        wanted = record["cce" if coarse else "ce"][objective]
+        wanted = wanted[0] if objective == "dictatorial" else wanted
+        assert abs(reached(values, objective) - wanted) < 2e-5 * np.ptp(game)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coarse", [False, True], ids=["correlated", "coarse"])
+@pytest.mark.parametrize("sizes", [(5, 5), (8, 6), (3, 3, 3), (2, 2, 2, 2)], ids=str)
+def test_optima_of_larger_games(sizes, coarse):
+    payoffs = random_games(np.random.default_rng(1), 20, sizes)
+    for objective in (*OBJECTIVES, 1):
+        assert_optimal(payoffs, solver(objective, coarse)(payoffs), objective, coarse)
+
+
+# Chicken: both dare is worth 0 to both, the one who dares alone 7 and the other 2, else 6.
+CHICKEN = np.array([[[0, 7], [2, 6]], [[0, 2], [7, 6]]], np.float32)
+
+
+@pytest.mark.parametrize(
+    "objective,joint,values",
+    [
+        # who is told to give way expects (6 p + 2 q) / (p + q) by obeying, 7 p / (p + q) by not:
+        # p <= 2 q, and the sum is largest with as much p as possible: 1/2, 1/4, 1/4
+        ("utilitarian", [[0, 0.25], [0.25, 0.5]], [5.25, 5.25]),
+        ("egalitarian", [[0, 0.25], [0.25, 0.5]], [5.25, 5.25]),
+        (1, [[0, 0], [1, 0]], [2, 7]),
+        ("plutocratic", [[0, 1], [0, 0]], [7, 2]),  # both could have 7: the first
+    ],
+    ids=str,
+)
+def test_chicken_by_hand(objective, joint, values):
+    found = jax.jit(lambda payoffs: correlated(payoffs, objective))(CHICKEN)
+    assert found.converged
+    np.testing.assert_allclose(found.joint, joint, atol=1e-5)
+    np.testing.assert_allclose(found.values, values, atol=1e-4)
+
+
+def test_an_objective_of_ones_own():
+    """The worst for both together, by a linear program."""
+    found = jax.jit(lambda payoffs: correlated(payoffs, lambda u: -u.sum(0)))(CHICKEN)
+    worth = CHICKEN.astype(np.float64)
+    least, _ = highs(-worth.sum(0).ravel(), deviations(worth, False))
+    np.testing.assert_allclose(np.sum(found.values), -least, atol=1e-4)
+
+
+def test_plain_jitted_and_vmapped(variant):
+    found = variant(correlated)(jnp.asarray(CHICKEN))
+    np.testing.assert_allclose(found.joint, [[0, 0.25], [0.25, 0.5]], atol=1e-5)
+
+
+def test_only_equilibrium_of_rock_paper_scissors():
+    rps = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], np.float32)
+    found = solver()(np.stack([rps, -rps])[None])
+    np.testing.assert_allclose(found.joint[0], np.full((3, 3), 1 / 9), atol=1e-5)
+
+
+def test_coarse_is_larger():
+    """Rock, paper, scissors where a tie costs both 1/2, after Moulin & Vial.
+
+    They agree to avoid ties, each of the other six outcomes equally likely: 0 to both. Not to
+    listen risks a tie, -1/6 in the mean. But who is told to show rock, and so will meet paper or
+    scissors, wins or ties with scissors: 1/4 in the mean.
+    """
+    rps = np.array([[-0.5, -1, 1], [1, -0.5, -1], [-1, 1, -0.5]], np.float32)
+    game = np.stack([rps, rps.T])[None]
+    coarse, fine = solver("utilitarian", True)(game), solver("utilitarian", False)(game)
+    np.testing.assert_allclose(np.sum(coarse.values), 0, atol=1e-4)
+    np.testing.assert_allclose(np.trace(coarse.joint[0]), 0, atol=1e-5)
+    constraints = deviations(game[0].astype(np.float64), False)
+    wanted = highs(game[0].sum(0).ravel().astype(np.float64), constraints)[0]
+    np.testing.assert_allclose(np.sum(fine.values), wanted, atol=1e-4)
+    assert wanted < -0.1
+
+
+def test_ties_go_by_the_sum_then_by_the_players():
+    """What the docstring promises of equally good equilibria, against lexicographic programs."""
+    payoffs = np.random.default_rng(2).integers(0, 3, (30, 2, 3, 3)).astype(np.float32)
+    found = solver("dictatorial")(payoffs)
+    apart = 0
+    for game, values in zip(payoffs.astype(np.float64), found.values):
+        constraints = deviations(game, False)
+        players = game.reshape(2, -1)
+        best, _ = highs(players[0], constraints)
+        total, _ = highs(players.sum(0), np.vstack([constraints, best - 1e-9 - players[:1]]))
+        other, _ = highs(-players.sum(0), np.vstack([constraints, best - 1e-9 - players[:1]]))
+        apart += total > -other + 0.1  # there was something to decide
+        np.testing.assert_allclose(np.asarray(values), [best, total - best], atol=1e-4)
+    assert apart >= 5
+
+
+def test_a_last_tie_goes_to_the_lower_index():
+    found = solver()(np.zeros((1, 2, 3, 3), np.float32))
+    np.testing.assert_allclose(found.joint[0], np.eye(9)[0].reshape(3, 3), atol=1e-6)
+    twice = np.ones((1, 2, 2, 3), np.float32)
+    twice[..., 0] = 0
+    np.testing.assert_allclose(solver()(twice).joint[0], [[0, 1, 0], [0, 0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("coarse", [False, True], ids=["correlated", "coarse"])
+def test_masks_are_submatrices(coarse):
+    masks = (np.array([True, False, True, True]), np.array([True, True, False]))
+    payoffs = np.random.default_rng(3).normal(size=(30, 2, 4, 3)).astype(np.float32)
+    part = payoffs[:, :, masks[0]][..., masks[1]]
+    payoffs[:, :, ~masks[0]] = 100
+    payoffs[..., ~masks[1]] = np.nan
+    found = jax.jit(jax.vmap(lambda p: correlated(p, "utilitarian", masks, coarse)))(payoffs)
+    wanted = solver("utilitarian", coarse)(part)
+    assert np.asarray(found.converged).all()
+    joint = np.asarray(found.joint)
+    assert (joint[:, ~masks[0]] == 0).all() and (joint[..., ~masks[1]] == 0).all()
+    np.testing.assert_allclose(joint[:, masks[0]][..., masks[1]], wanted.joint, atol=1e-3)
+    np.testing.assert_allclose(found.values, wanted.values, atol=1e-4)
+
+
+def test_double_precision():
+    with jax.enable_x64(True):
+        payoffs = np.random.default_rng(4).normal(size=(10, 2, 3, 3))
+        found = jax.jit(jax.vmap(correlated))(payoffs)
+        assert found.joint.dtype == np.float64 and np.asarray(found.converged).all()
+        for game, joint, values in zip(payoffs, found.joint, found.values):
+            assert_equilibrium(game, joint, values, False, 1e-9)
+            wanted = optimum(game, "utilitarian", False)
+            np.testing.assert_allclose(np.sum(values), wanted, atol=1e-8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["utilitarian", "egalitarian"])
+def test_single_precision_is_mostly_enough(objective):
+    """In 1 of 100 games at most it is not, and that is reported: the others are equilibria."""
+    payoffs = np.random.default_rng(5).normal(size=(2000, 2, 3, 3)).astype(np.float32)
+    found = solver(objective)(payoffs)
+    done = np.asarray(found.converged)
+    assert done.mean() >= 0.99
+    for game, joint, values in list(zip(payoffs[done], found.joint[done], found.values[done]))[
+        ::20
+    ]:
+        assert_equilibrium(game, joint, values, False, 1e-4)
+
+
+def test_failure_is_visible():
+    """A cap on pivots, payoffs that are no numbers, a player without an action."""
+    payoffs = np.random.default_rng(5).normal(size=(50, 2, 3, 3)).astype(np.float32)
+    short = jax.jit(jax.vmap(lambda p: correlated(p, max_pivots=1)))(payoffs)
+    full = solver()(payoffs)
+    done = np.asarray(short.converged)
+    assert np.asarray(full.converged).all() and done.any() and not done.all()
+    np.testing.assert_allclose(short.values[done], full.values[done], atol=1e-4)
+    payoffs[0, 1, 2, 2] = np.nan
+    payoffs[1, 0, 1, 2] = np.inf
+    found = solver()(payoffs)
+    np.testing.assert_array_equal(found.converged, np.arange(50) > 1)
+    np.testing.assert_allclose(found.values[2:], full.values[2:], atol=1e-5)
+    masks = (np.zeros(3, bool), None)
+    assert not jax.jit(lambda p: correlated(p, masks=masks))(payoffs[2]).converged
+
+
+@pytest.mark.parametrize(
+    "call,words",
+    [
+        (lambda p: correlated(p[0]), "payoffs: expected"),
+        (lambda p: correlated(p, "utilitarain"), "did you mean 'utilitarian'"),
+        (lambda p: correlated(p, 2), "objective: expected a player below 2"),
+        (lambda p: correlated(p, lambda u: u[0, 0]), "objective: expected weights"),
+        (lambda p: correlated(p, masks=(None,)), "masks: expected one for each"),
+    ],
+)
+def test_mistakes_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(jnp.zeros((2, 2, 2)))
