@@ -1,10 +1,10 @@
 """On-policy actor-critics trained on simple_spread, beside what JaxMARL's and HARL's programs did.
 
-Those programs are not on the package registry. Their figures, of one idle two-core machine,
-are scaled to this one by the random play of JaxMARL's environment, which is: 397,000 env-steps/s of
-1,024 copies there. Each learner plays what its peer played: JaxMARL's 16 environments x 128 steps, 4
-epochs of 4 minibatches, layers of 64; HARL's 20 x 200, 5 epochs of the whole batch, layers of 128,
-discrete actions and its older physics.
+Those programs are not on the package registry. Their figures, of one idle two-core machine, are
+scaled to this one by the random play of JaxMARL's environment, which is: 397,000 env-steps/s of
+1,024 copies there. Learners named plainly play as JaxMARL's did: 16 environments x 128 steps, 4
+epochs of 4 minibatches, layers of 64. Those "as HARL's" play 20 x 200, 5 epochs of the whole batch,
+layers of 128 with their outputs normalised, in the older physics.
 
     python -m jaxmarl_core.experiments.bench_on_policy
 """
@@ -45,7 +45,7 @@ class Peer(NamedTuple):
     who: str
     steps: float  # env-steps/s of the other
     compilation: float | None  # seconds
-    wanted: float  # ratio
+    wanted: float | None  # ratio
 
 
 SPREAD, LEGACY = simple_spread, lambda: simple_spread(integration="legacy")
@@ -53,10 +53,11 @@ PEERS = {
     "IPPO": Peer("ippo", JAXMARL, SPREAD, "JaxMARL", 55_600, 6.7, 1.5),
     "IPPO, GRU": Peer("ippo", JAXMARL | GRU, SPREAD, "JaxMARL", 6_470, 13.2, 2.0),
     "MAPPO, GRU": Peer("mappo", JAXMARL | GRU, SPREAD, "JaxMARL", 2_700, 11.1, 2.0),
-    "HAPPO": Peer("happo", HARL, LEGACY, "HARL", 2_179, None, 20.0),
-    "HATRPO": Peer("hatrpo", HARL, LEGACY, "HARL", 1_029, None, 20.0),
-    "HAA2C": Peer("haa2c", HARL, LEGACY, "HARL", 2_003, None, 20.0),
-    "MAPPO": Peer("mappo", HARL, LEGACY, "HARL", 1_891, None, 20.0),
+    "HAPPO": Peer("happo", JAXMARL, SPREAD, "HARL", 2_179, None, 20.0),
+    "HAPPO, as HARL's": Peer("happo", HARL, LEGACY, "HARL", 2_179, None, None),
+    "HATRPO, as HARL's": Peer("hatrpo", HARL, LEGACY, "HARL", 1_029, None, None),
+    "HAA2C, as HARL's": Peer("haa2c", HARL, LEGACY, "HARL", 2_003, None, None),
+    "MAPPO, as HARL's": Peer("mappo", HARL, LEGACY, "HARL", 1_891, None, None),
 }
 
 
@@ -89,15 +90,16 @@ def measure() -> Iterator[str]:
     """Yields the table, a line at a time."""
     scale = random_play() / RANDOM_PLAY
     yield f"JaxMARL's random play: {scale:.2f} of the machine the peers were measured on"
-    yield "learner      env-steps/s   peer (scaled)   ratio  wanted   compiled in   peer's"
+    yield "learner            env-steps/s  peer, scaled   ratio  wanted  compiled in  peer's, scaled"
     for name, peer in PEERS.items():
-        again = random_play() / RANDOM_PLAY
+        before = random_play()
         steps, compilation = trained(peer)
-        theirs_scaled = peer.steps * (again + random_play() / RANDOM_PLAY) / 2
-        peers = "" if peer.compilation is None else f"{peer.compilation / scale:9.1f}"
+        scale = (before + random_play()) / 2 / RANDOM_PLAY
+        wanted = "" if peer.wanted is None else f"{peer.wanted:.1f}"
+        peers = "" if peer.compilation is None else f"{peer.compilation / scale:.1f} s"
         yield (
-            f"{name:12} {steps:11,.0f} {theirs_scaled:15,.0f} {steps / theirs_scaled:7.2f}"
-            f" {peer.wanted:7.1f} {compilation:12.1f} {peers}"
+            f"{name:18} {steps:11,.0f} {peer.steps * scale:13,.0f} {steps / peer.steps / scale:7.2f}"
+            f" {wanted:>7} {compilation:10.1f} s {peers:>14}"
         )
 
 

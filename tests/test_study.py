@@ -11,7 +11,6 @@ from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.study import Claim, Findings, Study
 
-
 DEEP = {"spread_jaxmarl"}  # runs of minutes, not of seconds
 
 
