@@ -137,6 +137,8 @@ def picture(drawn, grown, x, average) -> Figure:
     panels[0].set(title="Fictitious play", ylabel="distance", xlabel="rounds")
     for colour, (name, values) in zip(svg.PALETTE, grown.items()):
         panels[1].semilogx(HORIZONS, values, "o-", color=colour, label=name)
+    panels[1].set_xticks(HORIZONS, [f"{t:,}" for t in HORIZONS])
+    panels[1].minorticks_off()
     panels[1].set(title="Regret over the root of rounds", xlabel="rounds", ylim=(0, None))
     for colour, (name, distance) in zip(svg.PALETTE, {"strategy": x, "average": average}.items()):
         panels[2].loglog(rounds, distance.mean(0), color=colour, lw=1.5, label=name)
