@@ -25,10 +25,15 @@ from jaxmarl_core.algos.repeated.no_regret import (
 )
 from jaxmarl_core.algos.repeated.replicator import replicator
 from jaxmarl_core.algos.repeated.wolf_iga import wolf_iga
+from jaxmarl_core.algos.tabular.asymmetric_q import asymmetric_q
+from jaxmarl_core.algos.tabular.ce_q import ce_q
 from jaxmarl_core.algos.tabular.distributed_q import distributed_q
 from jaxmarl_core.algos.tabular.exorl import exorl
+from jaxmarl_core.algos.tabular.friend_or_foe_q import friend_or_foe_q
 from jaxmarl_core.algos.tabular.hysteretic_q import hysteretic_q
 from jaxmarl_core.algos.tabular.lenient_q import lenient_q
+from jaxmarl_core.algos.tabular.minimax_q import minimax_q
+from jaxmarl_core.algos.tabular.nash_q import nash_q
 from jaxmarl_core.algos.tabular.nscp import nscp
 from jaxmarl_core.algos.tabular.oal import oal
 from jaxmarl_core.algos.tabular.opponent_modelling_q import opponent_modelling_q
@@ -40,12 +45,15 @@ from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
 
 __all__ = [
     "ALGORITHMS",
+    "asymmetric_q",
     "awesome",
+    "ce_q",
     "coma",
     "distributed_q",
     "exorl",
     "fictitious_play",
     "fmq",
+    "friend_or_foe_q",
     "giga",
     "giga_wolf",
     "haa2c",
@@ -64,7 +72,9 @@ __all__ = [
     "mappo",
     "meta_strategy",
     "mfq",
+    "minimax_q",
     "multiplicative_weights",
+    "nash_q",
     "nscp",
     "oal",
     "opponent_modelling_q",
@@ -84,12 +94,15 @@ __all__ = [
 ]
 
 ALGORITHMS = {
+    "asymmetric_q": asymmetric_q,
     "awesome": awesome,
     "coma": coma,
+    "ce_q": ce_q,
     "distributed_q": distributed_q,
     "exorl": exorl,
     "fictitious_play": fictitious_play,
     "fmq": fmq,
+    "friend_or_foe_q": friend_or_foe_q,
     "giga": giga,
     "giga_wolf": giga_wolf,
     "haa2c": haa2c,
@@ -108,7 +121,9 @@ ALGORITHMS = {
     "mappo": mappo,
     "meta_strategy": meta_strategy,
     "mfq": mfq,
+    "minimax_q": minimax_q,
     "multiplicative_weights": multiplicative_weights,
+    "nash_q": nash_q,
     "nscp": nscp,
     "oal": oal,
     "opponent_modelling_q": opponent_modelling_q,

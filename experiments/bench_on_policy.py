@@ -90,16 +90,17 @@ def measure() -> Iterator[str]:
     """Yields the table, a line at a time."""
     scale = random_play() / RANDOM_PLAY
     yield f"JaxMARL's random play: {scale:.2f} of the machine the peers were measured on"
-    yield "learner            env-steps/s  peer, scaled   ratio  wanted  compiled in  peer's, scaled"
+    yield "learner            env-steps/s  peer, scaled   ratio  wanted  compiled in   peer's"
     for name, peer in PEERS.items():
         before = random_play()
         steps, compilation = trained(peer)
         scale = (before + random_play()) / 2 / RANDOM_PLAY
         wanted = "" if peer.wanted is None else f"{peer.wanted:.1f}"
         peers = "" if peer.compilation is None else f"{peer.compilation / scale:.1f} s"
+        theirs_here = peer.steps * scale
         yield (
-            f"{name:18} {steps:11,.0f} {peer.steps * scale:13,.0f} {steps / peer.steps / scale:7.2f}"
-            f" {wanted:>7} {compilation:10.1f} s {peers:>14}"
+            f"{name:18} {steps:11,.0f} {theirs_here:13,.0f} {steps / theirs_here:7.2f} {wanted:>7}"
+            f" {compilation:10.1f} s {peers:>8}"
         )
 
 

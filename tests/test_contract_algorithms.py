@@ -117,6 +117,13 @@ FITTING |= {
         "wolf_iga",
     )
 }
+FITTING |= {
+    name: {"game": (STAGE, ROUNDS)} for name in ("asymmetric_q", "ce_q", "minimax_q", "nash_q")
+}
+FITTING["friend_or_foe_q"] = {
+    "foe": (STAGE, ROUNDS),
+    "friends": (STAGE, ROUNDS | {"friends": "all"}),
+}
 FITTING["exorl"] = {"game": (STAGE, ROUNDS)}
 FITTING["awesome"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUNDS)}  # it draws
 FITTING["meta_strategy"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUNDS)}
@@ -127,7 +134,8 @@ MIXED = {  # learners of mixed strategies, which they play when greedy, too
     *("fictitious_play", "giga", "giga_wolf", "iga", "multiplicative_weights", "phc"),
     *("regret_matching", "regret_matching_plus", "replicator", "smooth_fictitious_play"),
     *("awesome", "hyper_q", "meta_strategy", "wolf_iga"),  # of matrix games
-    *("team_q", "wolf_phc"),  # Team-Q in states where nothing was learnt yet
+    *("ce_q", "friend_or_foe_q", "minimax_q", "nash_q"),
+    *("asymmetric_q", "team_q", "wolf_phc"),  # the first two where nothing was learnt yet
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
 

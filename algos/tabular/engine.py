@@ -80,6 +80,7 @@ class Rule(NamedTuple):
     # share, each then playing its part with probability 1 - exploration; None: all draw apart
     plan: Callable[[Row, Any], Row] | None = None
     # (an agent's table, leaves [S, ...], hparams) -> the table, once after each update's lessons
+    coin: int = 0  # the number of that coin: players with the same one draw alike
 
 
 RuleBuilder = Callable[[Seat], Rule]
@@ -226,18 +227,20 @@ def tabular(
     units = _units(env, rules)
     informed, ahead = (any(getattr(u.rule, flag) for u in units) for flag in ("informed", "ahead"))
     num_players = len(units[0].seat.num_actions)
+    num_coins = 1 + max(unit.rule.coin for unit in units)
     world = episodic(env)
 
     def masks(timestep):
         return {name: _mask(group, timestep, name) for name, group in groups.items()}
 
     def choose(params, key, timestep, learning):
-        *draws, shared = jax.random.uniform(key, (num_players + 1,))
+        draws = jax.random.uniform(key, (num_players + num_coins,))
+        draws, coins = draws[:num_players], draws[num_players:]
         legal, actions, strategies = masks(timestep), {}, {}
         for unit in units:
             rows = _rows(params.tables[unit.name], timestep.observation[unit.group][unit.agents])
             mask = legal[unit.group][unit.agents]
-            draw = jnp.stack(draws[unit.seat.player :][: unit.size])
+            draw = draws[unit.seat.player :][: unit.size]
             explore = params.exploration if learning else 0.0
             if learning:
                 strategy = jax.vmap(unit.rule.strategy, (0, 0, None))(rows, mask, explore)
@@ -245,7 +248,7 @@ def tabular(
                 strategy = jax.vmap(unit.rule.best)(rows, mask)
             if unit.rule.recommend:
                 aside = pick(draw / jnp.maximum(explore, 1e-9), mask.astype(jnp.float32))
-                action = jnp.where(draw < explore, aside, _part(unit, rows, shared))
+                action = jnp.where(draw < explore, aside, _part(unit, rows, coins[unit.rule.coin]))
             else:
                 action = pick(draw, strategy)
             actions.setdefault(unit.group, []).append(action)

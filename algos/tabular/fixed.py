@@ -1,0 +1,23 @@
+"""Players who do not learn: a strategy for every state, uniform until another one is put in.
+
+For opponents in an engine of learners. A `State` holds the strategies as a table like any other,
+so that a learnt policy is frozen by writing it there:
+
+    tables = state.params.tables | {"A": strategies[None]}  # [n, S, A]
+    state = state.replace(params=state.params.replace(tables=tables))
+"""
+
+import jax.numpy as jnp
+
+from jaxmarl_core.algos.tabular.engine import Rule, Seat
+from jaxmarl_core.algos.tabular.wolf_phc import played
+
+
+def fixed(seat: Seat) -> Rule:
+    """Returns the rule: a row is the strategy [A], never explored from and never changed."""
+    count = seat.num_actions[seat.player]
+
+    def act(row, mask, exploration=0.0):
+        return played(row, mask, 0.0)
+
+    return Rule(lambda key, hp: jnp.full(count, 1 / count), act, act, lambda row, *_: (row, {}))
