@@ -96,8 +96,8 @@ __all__ = [
 ALGORITHMS = {
     "asymmetric_q": asymmetric_q,
     "awesome": awesome,
-    "coma": coma,
     "ce_q": ce_q,
+    "coma": coma,
     "distributed_q": distributed_q,
     "exorl": exorl,
     "fictitious_play": fictitious_play,

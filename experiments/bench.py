@@ -5,21 +5,13 @@ from jaxmarl_core.experiments import (
     bench_cfr,
     bench_environments,
     bench_mfq,
-    bench_on_policy,
     bench_replay,
 )
 
 
 def main() -> None:
     """Prints every table."""
-    for bench in (
-        bench_battle,
-        bench_cfr,
-        bench_environments,
-        bench_mfq,
-        bench_on_policy,
-        bench_replay,
-    ):
+    for bench in (bench_battle, bench_cfr, bench_environments, bench_mfq, bench_replay):
         print(f"\n== {bench.__doc__.splitlines()[0]}")
         bench.main()
 
