@@ -76,7 +76,7 @@ def picture(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     axes.axhline(STILL, color=svg.MUTED, lw=1)
     axes.text(0.02, STILL + 0.5, "standing still", color=svg.MUTED)
     axes.set(xlabel="million steps", title="Return of the team in an episode of 26 steps, greedy")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="center right")
     return axes.figure
 
 
