@@ -5,13 +5,22 @@ from jaxmarl_core.experiments import (
     bench_cfr,
     bench_environments,
     bench_mfq,
+    bench_minimax_q,
     bench_replay,
 )
 
 
 def main() -> None:
     """Prints every table."""
-    for bench in (bench_battle, bench_cfr, bench_environments, bench_mfq, bench_replay):
+    benches = (
+        bench_battle,
+        bench_cfr,
+        bench_environments,
+        bench_mfq,
+        bench_minimax_q,
+        bench_replay,
+    )
+    for bench in benches:
         print(f"\n== {bench.__doc__.splitlines()[0]}")
         bench.main()
 
