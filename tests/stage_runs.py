@@ -9,15 +9,18 @@ from jaxmarl_core.train import Schedule, make_train
 ALWAYS_EXPLORE = {"epsilon": 1.0, "final_epsilon": 1.0}
 
 
-def learned(algorithm, env, num_steps, num_seeds, **hparams):
-    """(tables by name, leaves [num_seeds, 1, S, ...]; metrics [num_seeds, updates])."""
+def learned(algorithm, env, num_steps, num_seeds, unsolved=0.0, **hparams):
+    """(tables by name, leaves [num_seeds, 1, S, ...]; metrics [num_seeds, updates]).
+
+    At most a share `unsolved` of the stage games may have been left so.
+    """
     train, _ = make_train(algorithm, env, Schedule(-(-num_steps // algorithm.env_steps)))
     hp = algorithm.hparams.replace(**{n: jnp.float32(v) for n, v in hparams.items()})
     keys = jax.random.split(jax.random.key(0), num_seeds)
     state, metrics = jax.jit(jax.vmap(train, (0, None)))(keys, hp)
     for name, share in metrics.items():
         if name.startswith("solver_failure"):
-            assert (share == 0).all(), name
+            assert share.mean() <= unsolved, name
     return state.params.tables, metrics
 
 

