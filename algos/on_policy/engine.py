@@ -5,7 +5,7 @@ critics say how much better than expected each action turned out; then the actor
 or one after another, each by its way of improvement; then the critics learn what they should have
 expected. What varies between algorithms is handed in:
 
-    critics     who values states, from what          critics.py, counterfactual.py
+    critics     who values states, from what          critics.py, views.py, counterfactual.py
     improve     how an actor climbs                    learning.py
     order       who climbs when                        order.py
 """

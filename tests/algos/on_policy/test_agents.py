@@ -9,8 +9,8 @@ from probes import MixedGroups
 
 from jaxmarl_core.algos import ippo, mappo
 from jaxmarl_core.algos.on_policy.agents import apart, legal, seen, together, units
-from jaxmarl_core.algos.on_policy.critics import agent_views, own_views, team_views
 from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
+from jaxmarl_core.algos.on_policy.views import agent_views, own_views, team_views
 from jaxmarl_core.envs import matrix_game, simple_tag
 from jaxmarl_core.spaces import Box, Composite, Discrete
 from jaxmarl_core.train import Schedule, make_train

@@ -1,0 +1,123 @@
+"""What critics see and are paid: the agent's own part, the state beside it, or the team's whole.
+
+A view's rows are agents, or teams; they are stacked on an axis k where a unit has its agents. An
+actor takes the advantage of its own row, or its team's.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmarl_core.algos.on_policy.agents import Unit, seen, together
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space
+from jaxmarl_core.types import Environment, TimeStep
+
+
+class View(NamedTuple):
+    """What a critic sees and is paid. Functions map (time step, axis of the agents)."""
+
+    name: str
+    space: Space  # of one row
+    size: int  # k rows
+    own: bool  # whether each row has its own parameters
+    inputs: Callable[[TimeStep, int], Any]  # -> leaves [..., k, *space]
+    reward: Callable[[TimeStep, int], jax.Array]  # -> [..., k]
+    discount: Callable[[TimeStep, int], jax.Array]  # -> [..., k]
+    alive: Callable[[TimeStep, int], jax.Array]  # -> [..., k] bool
+    row_of: dict[str, list[int]]  # unit -> each agent's row; units that are not served are absent
+
+
+def own_views(env: Environment, units: list[Unit]) -> list[View]:
+    """Returns a view for each unit: an agent's critic sees what the agent sees."""
+    return [
+        _of_unit(
+            unit, unit.observation, lambda timestep, axis, unit=unit: seen(unit, timestep, axis)
+        )
+        for unit in units
+    ]
+
+
+def agent_views(env: Environment, units: list[Unit]) -> list[View]:
+    """Returns a view for each unit: the state, what the agent sees, and its number."""
+    state = state_space(env)
+
+    def inputs(timestep, axis, unit):
+        leading = timestep.state.shape[:axis]
+        number = jnp.broadcast_to(jnp.arange(unit.size, dtype=jnp.int32), (*leading, unit.size))
+        rows = jnp.expand_dims(timestep.state, axis)
+        rows = jnp.broadcast_to(rows, (*leading, unit.size, *state.shape))
+        return {"state": rows, "observation": seen(unit, timestep, axis), "number": number}
+
+    return [
+        _of_unit(
+            unit,
+            Composite(
+                {"state": state, "observation": unit.observation, "number": Discrete(unit.size)}
+            ),
+            partial(inputs, unit=unit),
+        )
+        for unit in units
+    ]
+
+
+def _of_unit(unit: Unit, space: Space, inputs: Callable) -> View:
+    field = lambda name: lambda timestep, axis: together(unit, getattr(timestep, name), axis)
+    rows = {unit.name: list(range(unit.size))}
+    fields = (field("reward"), field("discount"), field("alive"))
+    return View(unit.name, space, unit.size, unit.own, inputs, *fields, rows)
+
+
+def team_views(env: Environment, units: list[Unit]) -> list[View]:
+    """Returns one view: a row for each team, which sees the state and is paid its agents' mean.
+
+    A team's episode goes on while that of one of its living agents does.
+    """
+    teams = sorted({team for unit in units for team in unit.teams})
+    teams_of = [team for unit in units for team in unit.teams]
+    members = np.array([[team == other for other in teams_of] for team in teams])  # [k, N]
+    state = state_space(env)
+
+    def everybody(timestep, field, axis):
+        return jnp.concatenate([together(u, getattr(timestep, field), axis) for u in units], axis)
+
+    def inputs(timestep, axis):
+        rows = jnp.expand_dims(timestep.state, axis)
+        rows = jnp.broadcast_to(rows, (*rows.shape[:axis], len(teams), *state.shape))
+        number = jnp.arange(len(teams), dtype=jnp.int32)
+        return {"state": rows, "team": jnp.broadcast_to(number, rows.shape[: axis + 1])}
+
+    # Agents are the last axis of these fields.
+    def reward(timestep, axis):
+        share = members / members.sum(1, keepdims=True)
+        return everybody(timestep, "reward", axis) @ share.T.astype(np.float32)
+
+    def some(timestep, field, axis):
+        return (everybody(timestep, field, axis)[..., None, :] & members).any(-1)
+
+    def discount(timestep, axis):
+        going = everybody(timestep, "discount", axis) * everybody(timestep, "alive", axis)
+        return jnp.where(members, going[..., None, :], 0.0).max(-1)
+
+    alive = lambda timestep, axis: some(timestep, "alive", axis)
+    rows = {unit.name: [teams.index(team) for team in unit.teams] for unit in units}
+    space = Composite({"state": state, "team": Discrete(len(teams))})
+    return [View("team", space, len(teams), False, inputs, reward, discount, alive, rows)]
+
+
+def state_space(env: Environment) -> Box:
+    """Returns the space of the environment's state, as a central critic may see it.
+
+    Raises:
+      ValueError: the environment has none.
+    """
+    shape = jax.eval_shape(env.reset, jax.random.key(0))[1].state.shape
+    if 0 in shape:
+        raise ValueError(f"env: expected a state for the critic to see, got shape {shape}")
+    return Box(shape)
+
+
+CENTRAL_VIEWS = {"environment": team_views, "agent": agent_views}
