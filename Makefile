@@ -11,7 +11,7 @@ demo: .venv/run  ## Sweep mean-field Q-learning on the battle; writes runs/demo*
 	$(BIN)/jaxmarl-core sweep experiments/battle_mfq.toml $(ARGS)
 
 test: .venv/dev  ## What takes seconds: everything but what is marked slow
-	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 test-slow: .venv/dev  ## What proves learning, with seeds
 	XLA_FLAGS="--xla_force_host_platform_device_count=8" $(BIN)/python -m pytest -m slow $(ARGS)

@@ -26,3 +26,21 @@ def variant(request):
     Under vmap the case is the second of two; the first holds zeros.
     """
     return {"plain": lambda f: f, "jit": jax.jit, "vmap": _vmapped}[request.param]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Says what is tested by one worker in a row: a file, or a case of a contract.
+
+    A contract's tests share what was compiled for a case; its file as a whole would keep one
+    worker busy long after the others are done.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByCase(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            case = test.partition("[")[2] if "test_contract" in file else ""
+            return f"{file} {case}"
+
+    return ByCase(config, log)
