@@ -38,6 +38,7 @@ SELECTIONS: dict[str, Callable[[int], selection.Select]] = {
 # name -> what equilibria are selected from, and in which order they come
 FINDERS = {
     "lemke_howson": lemke_howson_equilibria,  # as the paper; of every label, not always all
+    "one_path": partial(lemke_howson_equilibria, labels=(0,)),  # the first of these: the cheapest
     "vertices": bimatrix_nash,  # all extreme ones
 }
 

@@ -6,7 +6,7 @@ game to either player, and the number of games. Where no game ends it is the sco
 
 Greenwald & Hall, 2003, ICML; figures of Greenwald, Hall & Zinkevich, 2007, Brown University
 CS-05-08. They learn for 200,000 steps from the corners. We begin anywhere, and stop when values of
-these few states have settled: after 6,000 steps, 15,000 in game 2, 50,000 of cheaper learners. Who
+these few states have settled: after 6,000 steps, 30,000 in game 2, 50,000 of cheaper learners. Who
 is who is not told apart, and in game 1 not judged where only ties decide what is played.
 """
 
@@ -29,7 +29,7 @@ from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.wrappers import select
 
 MOVES = 10_000
-STEPS = {1: 6_000, 2: 15_000, 3: 6_000}
+STEPS = {1: 6_000, 2: 30_000, 3: 6_000}
 MANY_STEPS = 50_000  # where no correlated equilibrium is solved for
 RATE = {1: "constant", 2: "visits", 3: "constant"}
 COMMON = ("utilitarian", "egalitarian", "plutocratic")  # all players solve the same program

@@ -1,0 +1,153 @@
+"""Nash-Q on grid games 1 and 2: how often two players end on an equilibrium path together.
+
+Two players learn from random play, begun anywhere: a Nash-Q learner takes the first equilibrium of
+a stage game that Lemke & Howson's algorithm finds, the second, or the one that is best for itself;
+a single agent ignores the other. Then both play what they learnt, from the corners, the likeliest
+action of a state. Their path is an equilibrium if it is worth what the equilibria are: in game 1
+97.03 to both, four steps without a collision; in game 2 98.01 to who goes through the centre and
+49.005 to the other, who goes up.
+
+Hu & Wellman, 2003, JMLR 4, tables 11 and 12, of 50 runs each. Their 5,000 episodes are about 40,000
+steps. Which equilibrium is first depends on the order of labels in their program, which they do not
+give; ours is that of the actions, and pairs that hang on it are told, not judged.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxmarl_core import svg
+from jaxmarl_core.algos.tabular import nash_q, q_learning
+from jaxmarl_core.algos.tabular.engine import Config, Seat, tabular
+from jaxmarl_core.algos.tabular.stage import Hparams
+from jaxmarl_core.envs import grid_game
+from jaxmarl_core.exploration import greedy
+from jaxmarl_core.markov_game import MarkovGame, backup, markov_game
+from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
+
+NUM_STEPS, GAMMA = 40_000, 0.99
+NASH = {"first": "one_path", "second": "lemke_howson", "best": "lemke_howson"}  # and the finder
+# per cent of runs in games 1 and 2
+PUBLISHED = {
+    ("single", "single"): (20, 50),
+    ("single", "first"): (60, 54),
+    ("single", "second"): (50, 62),
+    ("single", "best"): (76, 38),
+    ("first", "second"): (60, 64),
+    ("first", "best"): (76, 78),
+    ("second", "best"): (84, 36),
+    ("best", "best"): (100, 42),
+    ("first", "first"): (100, 68),
+    ("second", "second"): (100, 90),
+}
+JUDGED = {  # what does not hang on the order of labels
+    *((("single", "single"), game) for game in (1, 2)),
+    *((("best", "best"), game) for game in (1, 2)),
+    *((pair, 1) for pair in (("first", "first"), ("second", "second"))),
+}
+VALUES = {1: [(97.0299, 97.0299)], 2: [(98.01, 49.005), (49.005, 98.01)]}  # of equilibria
+PAPER_RUNS = 50
+
+
+def learned(game: int, rules: dict, num_seeds: int) -> dict:
+    """Returns every player's values, leaves [R, 1, S, ...]."""
+    env = grid_game(game, start="random", max_steps=100)
+    algorithm = tabular(env, Config(1000), rules, Hparams())
+    keep = lambda state, metrics: {
+        name: getattr(table, "values", table).q for name, table in state.params.tables.items()
+    }
+    numbers = {"gamma": GAMMA, "epsilon": 1.0, "final_epsilon": 1.0}
+    return over_seeds(algorithm, env, NUM_STEPS, num_seeds, keep, **numbers)
+
+
+def solved(q: jax.Array, player: int, kind: str, game: MarkovGame) -> jax.Array:
+    """Returns the likeliest action [S] by q [S, 2, 4, 4], or [S, 4] if single."""
+    if kind == "single":
+        return greedy(q, game.legal[player])
+    seat = Seat(player, game.num_states, game.num_actions, (0, 1), None)
+    solve = partial(nash_q.solve, seat, select=kind, find=NASH[kind])
+    return greedy(jax.vmap(solve)(q, game.legal).strategy, game.legal[player])
+
+
+def policies(game: int, table: MarkovGame, num_seeds: int) -> dict:
+    """Returns (kind, player) -> what the player does [R, S].
+
+    Play is random whoever learns, so that the values of first and second serve both players.
+    """
+    by_seat = lambda *kinds: {
+        f"player_{i}": partial(nash_q.rule, select=kind, find=NASH[kind])
+        for i, kind in enumerate(kinds)
+    }
+    either = learned(game, by_seat("first", "second"), num_seeds)
+    values = {("first", i): either["player_0"] for i in (0, 1)}
+    values |= {("second", i): either["player_1"] for i in (0, 1)}
+    single = partial(q_learning.rule, rate="visits")
+    for kind, rules in (("best", by_seat("best", "best")), ("single", single)):
+        found = learned(game, rules, num_seeds)
+        values |= {(kind, i): found[f"player_{i}"] for i in (0, 1)}
+
+    def acts(kind, player):
+        return jax.jit(jax.vmap(lambda q: solved(q[0], player, kind, table)))
+
+    return {who: acts(*who)(q) for who, q in values.items()}
+
+
+def worth(game: MarkovGame, first: jax.Array, second: jax.Array) -> jax.Array:
+    """Returns what two pure policies [S] are worth to both players from the start, [2]."""
+    states = jnp.arange(game.num_states)
+
+    def sweep(value, _):
+        return backup(game, value, GAMMA)[:, states, first, second], None
+
+    value, _ = jax.lax.scan(sweep, jnp.zeros((2, game.num_states)), None, length=300)
+    return value[:, jnp.argmax(game.start)]
+
+
+def measure(num_seeds: int) -> Findings:
+    """Returns how many runs end on an equilibrium path, by game and pair."""
+    claims, found = [], {}
+    for game, equilibria in VALUES.items():
+        table = markov_game(grid_game(game))
+        acting = policies(game, table, num_seeds)
+        value = jax.jit(jax.vmap(partial(worth, table)))
+        for pair, published in PUBLISHED.items():
+            reached = value(acting[pair[0], 0], acting[pair[1], 1])
+            near = [jnp.all(jnp.abs(reached - jnp.array(v)) < 0.01, axis=1) for v in equilibria]
+            hits = jnp.any(jnp.stack(near), axis=0)
+            found[game, pair] = float(hits.mean())
+            wanted = published[game - 1] / 100
+            allowed = 3 * (max(wanted * (1 - wanted), 0.02) / PAPER_RUNS + 0.25 / num_seeds) ** 0.5
+            met = abs(found[game, pair] - wanted) <= allowed
+            what = f"game {game}: {pair[0]} and {pair[1]}"
+            judged = met if (pair, game) in JUDGED else None
+            claims.append(Claim(what, f"{100 * wanted:.0f} %", "paper", share(hits), judged))
+    return Findings(claims, picture(found))
+
+
+def picture(found: dict) -> Figure:
+    """Returns bars of what was found, a ring where it was published."""
+    axes = svg.grid(1, 1, 1000, 360)[0]
+    x = np.arange(len(PUBLISHED))
+    for i, game in enumerate(VALUES):
+        place = x + 0.36 * (i - 0.5)
+        bars = [found[game, pair] for pair in PUBLISHED]
+        axes.bar(place, bars, 0.32, color=svg.PALETTE[i], label=f"grid game {game}")
+        published = [both[i] / 100 for both in PUBLISHED.values()]
+        axes.plot(place, published, "o", ms=6, mfc="white", mec=svg.INK)
+    axes.plot([], [], "o", ms=6, mfc="white", mec=svg.INK, label="published, 50 runs")
+    axes.set_xticks(x, ["\n".join(pair) for pair in PUBLISHED])
+    axes.set_ylim(0, 1.05)
+    axes.set_title("Share of runs that end on an equilibrium path", pad=28)
+    axes.legend(ncols=3, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    return axes.figure
+
+
+STUDY = Study(
+    "Nash-Q on grid games: which equilibrium, and with whom",
+    "Hu & Wellman, 2003",
+    measure,
+    seeds=100,
+)
