@@ -319,7 +319,8 @@ def tabular(
                 jax.random.fold_in(key_tables, i), (unit.size, unit.seat.num_states)
             )
             first = jax.vmap(jax.vmap(unit.rule.first, (0, None)), (0, None))
-            tables[unit.name] = first(keys, hp)
+            # Python numbers are weakly typed, what is learnt is not: a state keeps its types
+            tables[unit.name] = jax.tree.map(lambda x: x.astype(x.dtype), first(keys, hp))
         params = Params(tables, jnp.asarray(exploration(hp, jnp.float32(0)), jnp.float32))
         play = begin(key_play, world, ())
         return State(params, play, choose(params, key_act, play.timestep, True))
