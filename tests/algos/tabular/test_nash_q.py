@@ -27,7 +27,7 @@ def solved(game, player, select, find="vertices", masks=EVERY):
     return SOLVE(seat, game, masks, select, find)
 
 
-@pytest.mark.parametrize("find", sorted(FINDERS))
+@pytest.mark.parametrize("find", sorted(set(FINDERS) - {"one_path"}))  # which finds one only
 def test_selections_in_the_stag_hunt(find):
     """(stag, stag) pays 4; (hare, hare) pays 2 and is safer: losses 2 x 2 against 1 x 1."""
     for select, value in (("payoff_dominant", 4), ("welfare", 4), ("risk_dominant", 2)):
