@@ -22,7 +22,7 @@ from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
 from jaxmarl_core.hparams import hparam
 from jaxmarl_core.lookup import require
 from jaxmarl_core.simplex import action_payoffs
-from jaxmarl_core.solvers.normal_form.commitment import commitment
+from jaxmarl_core.solvers.normal_form.stackelberg import stackelberg
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -64,7 +64,7 @@ def rule(seat: Seat) -> Rule:
     require(players == 2, "meta_strategy", "two players", players)
     me, other = seat.player, 1 - seat.player
     mine, theirs = (p if me == 0 else p.T for p in (seat.payoffs[me], seat.payoffs[other]))
-    lead = jax.jit(commitment)(jnp.stack([mine, theirs]))
+    lead = jax.jit(stackelberg)(jnp.stack([mine, theirs]))
     secure = jax.jit(zero_sum)(mine)
     solved = lead.solved & secure.converged
     spread = mine.max() - mine.min()
