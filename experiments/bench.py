@@ -6,6 +6,7 @@ from jaxmarl_core.experiments import (
     bench_environments,
     bench_mfq,
     bench_minimax_q,
+    bench_on_policy,
     bench_replay,
 )
 
@@ -18,6 +19,7 @@ def main() -> None:
         bench_environments,
         bench_mfq,
         bench_minimax_q,
+        bench_on_policy,
         bench_replay,
     )
     for bench in benches:
