@@ -217,6 +217,21 @@ def flatten(space: Space, observation: Any) -> jax.Array:
     return observation.reshape(*leading, flat_size(space)).astype(jnp.float32)
 
 
+def rows(space: Space, observation: Any) -> tuple[Any, tuple[int, ...]]:
+    """Returns an observation [..., *space] with one leading axis [R, *space], and what was there.
+
+    Weight gradients are then products of two matrices; over several axes XLA transposes first, and
+    a gradient step on a CPU takes up to 1.6 times as long.
+    """
+    first, leaf = space, observation
+    while isinstance(first, Composite):
+        name, first = first.items[0]
+        leaf = leaf[name]
+    leading = leaf.shape[: leaf.ndim - len(first.shape)]
+    flat = lambda leaf: leaf.reshape(-1, *leaf.shape[len(leading) :])
+    return jax.tree.map(flat, observation), leading
+
+
 class Encoder(nn.Module):
     """An observation of `space` as one vector [..., F]: images through a CNN, the rest flat.
 

@@ -17,7 +17,6 @@ import numpy as np
 import optax
 from flax import struct
 
-from jaxmarl_core.algos.on_policy.agents import Unit, seen, together
 from jaxmarl_core.algos.on_policy.critics import Critics, arriving
 from jaxmarl_core.algos.on_policy.learning import (
     OF_AGENTS,
@@ -27,11 +26,12 @@ from jaxmarl_core.algos.on_policy.learning import (
 )
 from jaxmarl_core.algos.on_policy.networks import Actor, Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed
-from jaxmarl_core.algos.on_policy.views import state_space, team_views
+from jaxmarl_core.algos.on_policy.views import team_views
 from jaxmarl_core.losses import chosen, huber, masked_mean
 from jaxmarl_core.returns import counterfactual_advantage, lambda_returns
 from jaxmarl_core.spaces import Box, Composite, Discrete, zeros
 from jaxmarl_core.types import Environment
+from jaxmarl_core.units import Unit, seen, state_space, together
 
 
 @struct.dataclass

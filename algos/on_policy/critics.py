@@ -11,7 +11,6 @@ import optax
 from flax import struct
 
 from jaxmarl_core import value_scale
-from jaxmarl_core.algos.on_policy.agents import Unit
 from jaxmarl_core.algos.on_policy.learning import minibatches, some_environments
 from jaxmarl_core.algos.on_policy.networks import Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed
@@ -21,6 +20,7 @@ from jaxmarl_core.networks import initial_memory
 from jaxmarl_core.returns import gae
 from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import Environment, Key, Metrics, TimeStep
+from jaxmarl_core.units import Unit
 from jaxmarl_core.value_scale import Scale
 
 SCALE_RATE = 0.01  # of the running moments of returns, per update

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jaxmarl_core.algos.on_policy.agents import Unit, apart, legal, seen, together, units
 from jaxmarl_core.algos.on_policy.critics import Critics, CriticState, resets
 from jaxmarl_core.algos.on_policy.learning import Batch, Improve
 from jaxmarl_core.algos.on_policy.networks import Actor
@@ -30,6 +29,7 @@ from jaxmarl_core.returns import standardise
 from jaxmarl_core.rollout import Play, begin, rollout
 from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import Algorithm, Environment, Policy
+from jaxmarl_core.units import Unit, apart, legal, seen, together, units
 from jaxmarl_core.wrappers import episode_metrics, episodic
 
 __all__ = ["Config", "actor_critic"]

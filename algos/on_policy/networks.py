@@ -9,23 +9,8 @@ import optax
 
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.distributions import Distribution, distribution, head_size, num_scales
-from jaxmarl_core.networks import ACTIVATIONS, Torso, head
-from jaxmarl_core.spaces import Composite, Space
-
-
-def rows(space: Space, observation: Any) -> tuple[Any, tuple[int, ...]]:
-    """Returns an observation [..., *space] with one leading axis [R, *space], and what was there.
-
-    Weight gradients are then products of two matrices; over several axes XLA transposes first, and
-    a gradient step on a CPU takes up to 1.6 times as long.
-    """
-    first, leaf = space, observation
-    while isinstance(first, Composite):
-        name, first = first.items[0]
-        leaf = leaf[name]
-    leading = leaf.shape[: leaf.ndim - len(first.shape)]
-    flat = lambda leaf: leaf.reshape(-1, *leaf.shape[len(leading) :])
-    return jax.tree.map(flat, observation), leading
+from jaxmarl_core.networks import ACTIVATIONS, Torso, head, rows
+from jaxmarl_core.spaces import Space
 
 
 def torso(space: Space, config: Config) -> Torso:

@@ -16,10 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.on_policy.agents import Unit
 from jaxmarl_core.algos.on_policy.learning import OF_AGENTS, Batch, Improve, policy
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.types import Metrics
+from jaxmarl_core.units import Unit
 
 Learn = Callable[..., tuple[dict[str, Any], dict[str, Any], Metrics]]
 # (key, index, params, optimisers, batches, hparams), by unit -> params, optimisers, figures

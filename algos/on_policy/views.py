@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.algos.on_policy.agents import Unit, seen, together
-from jaxmarl_core.spaces import Box, Composite, Discrete, Space
+from jaxmarl_core.spaces import Composite, Discrete, Space
 from jaxmarl_core.types import Environment, TimeStep
+from jaxmarl_core.units import Unit, seen, state_space, together
 
 
 class View(NamedTuple):
@@ -106,18 +106,6 @@ def team_views(env: Environment, units: list[Unit]) -> list[View]:
     rows = {unit.name: [teams.index(team) for team in unit.teams] for unit in units}
     space = Composite({"state": state, "team": Discrete(len(teams))})
     return [View("team", space, len(teams), False, inputs, reward, discount, alive, rows)]
-
-
-def state_space(env: Environment) -> Box:
-    """Returns the space of the environment's state, as a central critic may see it.
-
-    Raises:
-      ValueError: the environment has none.
-    """
-    shape = jax.eval_shape(env.reset, jax.random.key(0))[1].state.shape
-    if 0 in shape:
-        raise ValueError(f"env: expected a state for the critic to see, got shape {shape}")
-    return Box(shape)
 
 
 CENTRAL_VIEWS = {"environment": team_views, "agent": agent_views}

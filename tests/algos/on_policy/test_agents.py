@@ -1,4 +1,4 @@
-"""Who shares parameters with whom, what critics see, and what actions may be."""
+"""What agents who share can learn, what critics see, and what actions may be."""
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +8,13 @@ from flax import struct
 from probes import MixedGroups
 
 from jaxmarl_core.algos import ippo, mappo
-from jaxmarl_core.algos.on_policy.agents import apart, legal, seen, together, units
 from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
 from jaxmarl_core.algos.on_policy.views import agent_views, own_views, team_views
 from jaxmarl_core.envs import matrix_game, simple_tag
 from jaxmarl_core.spaces import Box, Composite, Discrete
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Group, StateEnvironment, TimeStep
+from jaxmarl_core.units import units
 
 SMALL = {"num_envs": 32, "rollout_length": 4, "num_minibatches": 1, "hidden": (16,)}
 
@@ -25,33 +25,6 @@ def trained(algorithm, env, num_updates, num_seeds, **hparams):
     run = lambda key: train(key, algorithm.hparams.replace(**hparams))[1]
     metrics = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), num_seeds))
     return np.asarray(metrics["eval_return"][:, -1])
-
-
-def test_units_number_agents_through_all_groups():
-    env = MixedGroups()
-    first, second = units(env, "group", False)
-    assert (first.name, first.size, first.first, first.teams) == ("choosers", 2, 0, (0, 0))
-    assert (second.name, second.size, second.first, second.teams) == ("aimer", 1, 2, (1,))
-    assert not first.own and all(unit.own for unit in units(env, "none", False))
-    with pytest.raises(ValueError, match='share: expected spaces of "aimer" as of "choosers"'):
-        units(env, "all", False)
-    with pytest.raises(ValueError, match="share"):
-        units(env, "some", False)
-
-
-def test_one_unit_of_several_groups_is_taken_apart_again():
-    env = matrix_game("rock_paper_scissors")
-    (unit,) = units(env, "all", True)
-    assert (unit.size, unit.teams, unit.sizes) == (2, (0, 1), {"player_0": 1, "player_1": 1})
-    by_group = {"player_0": jnp.array([[1.0]]), "player_1": jnp.array([[2.0]])}
-    np.testing.assert_array_equal(together(unit, by_group, 1), [[1.0, 2.0]])
-    back = apart(unit, together(unit, by_group, 1), 1)
-    jax.tree.map(np.testing.assert_array_equal, back, by_group)
-    timestep = env.reset(jax.random.key(0))[1]
-    np.testing.assert_array_equal(seen(unit, timestep, 0)["agent"], [0, 1])
-    assert legal(unit, timestep, 0) is None
-    masked = timestep.replace(action_mask={"player_1": jnp.array([[True, False, True]])})
-    np.testing.assert_array_equal(legal(unit, masked, 0), [[True] * 3, [True, False, True]])
 
 
 def test_agents_who_share_differ_by_their_number():

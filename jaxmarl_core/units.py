@@ -1,4 +1,4 @@
-"""Who learns with whose parameters: units of agents that share one actor, or have one each.
+"""Who learns with whose parameters: units of agents that share one network, or have one each.
 
     share="none"     a unit for each group, its agents each with parameters of their own
     share="group"    a unit for each group, one set of parameters for all of it
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.lookup import lookup, require
-from jaxmarl_core.spaces import Composite, Discrete, Space
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space
 from jaxmarl_core.types import Environment, TimeStep
 
 SHARING = ("group", "none", "all")
@@ -89,7 +89,7 @@ def apart(unit: Unit, stacked: Any, axis: int) -> dict[str, Any]:
 
 
 def seen(unit: Unit, timestep: TimeStep, axis: int) -> Any:
-    """Returns what the unit's actors see, leaves [..., n, *space]; `axis` is that of the agents."""
+    """Returns what the unit's agents see, leaves [..., n, *space]; `axis` is that of the agents."""
     observation = together(unit, timestep.observation, axis)
     if not unit.numbered:
         return observation
@@ -111,3 +111,15 @@ def legal(unit: Unit, timestep: TimeStep, axis: int) -> Any:
         for name, size in unit.sizes.items()
     }
     return together(unit, every | masks, axis)
+
+
+def state_space(env: Environment) -> Box:
+    """Returns the space of the environment's state, as a central critic or a mixer may see it.
+
+    Raises:
+      ValueError: the environment has none.
+    """
+    shape = jax.eval_shape(env.reset, jax.random.key(0))[1].state.shape
+    if 0 in shape:
+        raise ValueError(f"env: expected a state for the critic to see, got shape {shape}")
+    return Box(shape)
