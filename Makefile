@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Compiled XLA programs are kept between runs; tests trade their speed for compile time.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
-TEST_FLAGS := --xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8
+TEST_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
+	--xla_force_host_platform_device_count=8
 
 .PHONY: demo test test-slow lint bench clean
 

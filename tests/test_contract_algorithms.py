@@ -138,6 +138,7 @@ MIXED = {  # learners of mixed strategies, which they play when greedy, too
     *("asymmetric_q", "team_q", "wolf_phc"),  # the first two where nothing was learnt yet
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
+ONE_OF_AN_ENGINE = {"happo", "iga", "linear_q", "mfq", "minimax_q", "wolf_phc"}
 
 NUM_UPDATES, NUM_DEVICES = 6, 8
 FLAWED = 5  # the run that is told to diverge
@@ -167,7 +168,7 @@ def four_values(defaults):
     return hp.rows(defaults, **{f.name: values(f) for f in dataclasses.fields(defaults)})
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
 def programs(request):
     name, case = request.param
     build, config = FITTING[name][case]
@@ -264,6 +265,15 @@ def test_resumes_exactly(programs, runs, unbroken):
         assert any((a != b).any() for a, b in leaves)
 
 
+@pytest.mark.parametrize(  # it compiles one more program
+    "programs",
+    [
+        pytest.param(case, marks=() if case[0] in ONE_OF_AN_ENGINE else pytest.mark.slow)
+        for case in CASES
+    ],
+    indirect=True,
+    ids="-".join,
+)
 def test_sharding_changes_rounding_only(programs, unbroken):
     """Another program rounds differently, and one flipped action sends a run its own way."""
     train, _ = make_train(programs.algorithm, programs.env, Schedule(NUM_UPDATES))

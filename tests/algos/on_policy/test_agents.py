@@ -27,6 +27,7 @@ def trained(algorithm, env, num_updates, num_seeds, **hparams):
     return np.asarray(metrics["eval_return"][:, -1])
 
 
+@pytest.mark.slow
 def test_agents_who_share_differ_by_their_number():
     """The trap for shared policies is none to one that knows who asks; see test_traps.py."""
     env = matrix_game("shared_policy_trap", num_agents=2, penalty=0.0)

@@ -94,6 +94,7 @@ def share_right(env, state, size):
     return np.asarray(chance[:, agents, agents % 2].mean(1))
 
 
+@pytest.mark.slow
 def test_counterfactual_baselines_find_who_is_to_credit():
     """At a budget where independent actor-critics are still guessing, on each of 8 seeds."""
     env = Gamblers()

@@ -219,6 +219,7 @@ def test_happo_is_its_template():
         haml(env, config, drift=clipping_drift, neighbourhood=trust_region())
 
 
+@pytest.mark.slow
 def test_states_may_be_sampled_by_their_step_in_the_episode():
     """Counting only first steps, in a game of two rounds, equals learning from them alone."""
     env = matrix_game("climbing", num_rounds=2)

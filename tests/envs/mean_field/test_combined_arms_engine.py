@@ -91,6 +91,7 @@ def test_random_play(seed):
     assert dead >= 1
 
 
+@pytest.mark.slow
 def test_the_published_size():
     dead, by_friends, _ = play(45, False, 40, check=lambda time: time % 10 == 9)
     assert dead > 20

@@ -85,6 +85,7 @@ def test_plays_and_shows_what_gather_v5_does(minimap):
     assert timestep.extras["food"] < 100
 
 
+@pytest.mark.slow
 def test_the_published_size():
     """Its map is cut into bands, which move in turn."""
     timestep = play(200, 25, check=lambda time: time % 12 == 0)
