@@ -146,3 +146,66 @@ def test_slot_is_where_a_block_begins():
     rows = {"x": jnp.zeros((12, 1))}
     slots = [int(buffers.slot(rows, jnp.int32(i), 4)) for i in range(4)]
     assert slots == [0, 4, 8, 0]
+
+
+def test_draws_stored_entries_uniformly():
+    rows = {"x": jnp.arange(8.0)}
+    for index, filled in ((0, 2), (1, 4), (9, 8)):
+        where = buffers.sample(jax.random.key(1), rows, 2, jnp.int32(index), 4000)
+        counts = np.bincount(where, minlength=8)
+        assert (counts[filled:] == 0).all()
+        assert stats.chisquare(counts[:filled]).pvalue > 1e-3
+
+
+def test_what_is_new_is_preferred():
+    """The first block has priority 1; a later one the highest that there is."""
+    priority = buffers.prefer_newest(buffers.unseen(6), 2, jnp.int32(0))
+    np.testing.assert_array_equal(priority, [1, 1, 0, 0, 0, 0])
+    learnt = priority.at[0].set(0.25).at[1].set(3.0)
+    np.testing.assert_array_equal(
+        buffers.prefer_newest(learnt, 2, jnp.int32(1)), [0.25, 3, 3, 3, 0, 0]
+    )
+    low = jnp.array([0.1, 0.2, 0.3, 0.1, 0.1, 0.1])
+    newest = buffers.prefer_newest(low, 2, jnp.int32(3))  # over the oldest block
+    np.testing.assert_allclose(newest, [0.3, 0.3, 0.3, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(("exponent", "importance"), [(0.0, 1.0), (0.6, 0.4), (1.0, 1.0)])
+def test_draws_in_proportion_to_priorities(exponent, importance):
+    """Schaul et al., 2016: P(i) = p_i^a / sum, w_i = (N P(i))^-b over its maximum."""
+    priority = np.array([0.5, 4.0, 0.0, 1.0, 2.0, 0.0])
+    size, where, weight = 200, [], []
+    draw = jax.jit(buffers.draw, static_argnums=2)
+    for seed in range(50):
+        one = draw(jax.random.key(seed), jnp.float32(priority), size, exponent, importance)
+        where.append(one[0])
+        weight.append(one[1])
+    where, weight = np.concatenate(where), np.concatenate(weight)
+    stored = np.flatnonzero(priority)
+    probs = priority[stored] ** exponent / (priority[stored] ** exponent).sum()
+    counts = np.bincount(where, minlength=6)
+    assert counts[[2, 5]].sum() == 0
+    # equal shares are drawn from once each: every count is within one of its mean, each time
+    np.testing.assert_allclose(counts[stored] / 50, size * probs, atol=1.0)
+    plain = dict(zip(stored, (len(stored) * probs) ** -importance))
+    expected = np.array([plain[i] for i in where]) / max(plain.values())
+    np.testing.assert_allclose(weight, expected, rtol=1e-5)
+
+
+def test_the_last_share_is_drawn_from_what_is_stored():
+    """However the sum was rounded: no draw falls on the empty places behind."""
+    priority = jnp.where(jnp.arange(1000) < 700, 0.1, 0.0)
+    for seed in range(20):
+        where, _ = buffers.draw(jax.random.key(seed), priority, 64, 0.6, 0.4)
+        assert where.max() < 700
+
+
+def test_memory_is_told_and_refused():
+    rows = {"x": jax.ShapeDtypeStruct((10, 3), jnp.float32), "n": jnp.zeros(10, bool)}
+    assert buffers.num_bytes(rows) == 10 * 3 * 4 + 10
+    buffers.require_memory("capacity", 10, rows)
+    assert 0 < buffers.available_bytes() < 2**50
+    most = jax.ShapeDtypeStruct((2**40, 1024), jnp.float32)
+    message = r"buffer_length: expected at most \d+, .* left .*, got 1099511627776, which take"
+    with pytest.raises(ValueError, match=message):
+        buffers.require_memory("buffer_length", 2**40, most)
