@@ -42,6 +42,13 @@ from jaxmarl_core.algos.tabular.q_learning import q_learning
 from jaxmarl_core.algos.tabular.sarsa import sarsa
 from jaxmarl_core.algos.tabular.team_q import team_q
 from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
+from jaxmarl_core.algos.value_factorisation.iql import iql
+from jaxmarl_core.algos.value_factorisation.qmix import qmix
+from jaxmarl_core.algos.value_factorisation.qplex import qplex
+from jaxmarl_core.algos.value_factorisation.qtran import qtran
+from jaxmarl_core.algos.value_factorisation.qtran_alt import qtran_alt
+from jaxmarl_core.algos.value_factorisation.vdn import vdn
+from jaxmarl_core.algos.value_factorisation.weighted_qmix import cw_qmix, ow_qmix
 
 __all__ = [
     "ALGORITHMS",
@@ -49,6 +56,7 @@ __all__ = [
     "awesome",
     "ce_q",
     "coma",
+    "cw_qmix",
     "distributed_q",
     "exorl",
     "fictitious_play",
@@ -65,6 +73,7 @@ __all__ = [
     "iga",
     "il",
     "ippo",
+    "iql",
     "jal",
     "lenient_q",
     "linear_q",
@@ -78,10 +87,15 @@ __all__ = [
     "nscp",
     "oal",
     "opponent_modelling_q",
+    "ow_qmix",
     "pd_wolf",
     "pd_wolf_iga",
     "phc",
     "q_learning",
+    "qmix",
+    "qplex",
+    "qtran",
+    "qtran_alt",
     "regret_matching",
     "regret_matching_plus",
     "replicator",
@@ -89,6 +103,7 @@ __all__ = [
     "sarsa",
     "smooth_fictitious_play",
     "team_q",
+    "vdn",
     "wolf_iga",
     "wolf_phc",
 ]
@@ -98,6 +113,7 @@ ALGORITHMS = {
     "awesome": awesome,
     "ce_q": ce_q,
     "coma": coma,
+    "cw_qmix": cw_qmix,
     "distributed_q": distributed_q,
     "exorl": exorl,
     "fictitious_play": fictitious_play,
@@ -114,6 +130,7 @@ ALGORITHMS = {
     "iga": iga,
     "il": il,
     "ippo": ippo,
+    "iql": iql,
     "jal": jal,
     "lenient_q": lenient_q,
     "linear_q": linear_q,
@@ -127,10 +144,15 @@ ALGORITHMS = {
     "nscp": nscp,
     "oal": oal,
     "opponent_modelling_q": opponent_modelling_q,
+    "ow_qmix": ow_qmix,
     "pd_wolf": pd_wolf,
     "pd_wolf_iga": pd_wolf_iga,
     "phc": phc,
     "q_learning": q_learning,
+    "qmix": qmix,
+    "qplex": qplex,
+    "qtran": qtran,
+    "qtran_alt": qtran_alt,
     "regret_matching": regret_matching,
     "regret_matching_plus": regret_matching_plus,
     "replicator": replicator,
@@ -138,6 +160,7 @@ ALGORITHMS = {
     "sarsa": sarsa,
     "smooth_fictitious_play": smooth_fictitious_play,
     "team_q": team_q,
+    "vdn": vdn,
     "wolf_iga": wolf_iga,
     "wolf_phc": wolf_phc,
 }

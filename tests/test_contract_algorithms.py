@@ -41,6 +41,14 @@ TINY_Q = {
     "mean_action_hidden": (4,),
     "head_hidden": (4,),
 }
+TINY_SEQUENCES = {
+    "num_envs": 2,
+    "rollout_length": 4,
+    "capacity": 4,
+    "batch_size": 3,
+    "hidden": (4,),
+    "memory_size": 0,
+}
 PROGRAM_OF_THE_PAPER = {
     "exploration": "greedy",
     "target": "double",
@@ -127,6 +135,25 @@ FITTING["friend_or_foe_q"] = {
 FITTING["exorl"] = {"game": (STAGE, ROUNDS)}
 FITTING["awesome"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUNDS)}  # it draws
 FITTING["meta_strategy"] = {"game": (lambda: matrix_game("tricky", num_rounds=3), ROUNDS)}
+FITTING |= {
+    "iql": {
+        "prioritised": (
+            DyingAgents,
+            TINY_SEQUENCES | {"share": "none", "source": "prioritised", "num_gradient_steps": 2},
+        ),
+        "no replay": (
+            DyingAgents,
+            TINY_SEQUENCES | {"source": "none", "batch_size": 1, "num_gradient_steps": 4},
+        ),
+    },
+    "vdn": {"recurrent": (MEMORY_GAME, TINY_SEQUENCES | {"memory_size": 3})},
+    "qmix": {"deaths": (DyingAgents, TINY_SEQUENCES | {"optimiser": "rmsprop", "embed": 3})},
+    "qtran": {"deaths": (DyingAgents, TINY_SEQUENCES | {"embed": 3})},
+    "qtran_alt": {"game": (MEMORY_GAME, TINY_SEQUENCES | {"embed": 3})},
+    "cw_qmix": {"game": (MEMORY_GAME, TINY_SEQUENCES | {"embed": 3})},
+    "ow_qmix": {"game": (MEMORY_GAME, TINY_SEQUENCES | {"embed": 3})},
+    "qplex": {"game": (MEMORY_GAME, TINY_SEQUENCES | {"embed": 3})},
+}
 NEVER_DRAWS = {"fictitious_play"}  # same state, same future, whatever the key
 READ_AT_START = {"fictitious_play", "smooth_fictitious_play"}  # hparams enter only the first state
 MIXED = {  # learners of mixed strategies, which they play when greedy, too

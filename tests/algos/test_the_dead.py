@@ -7,9 +7,10 @@ import pytest
 from flax import struct
 from probes import DyingAgents
 
-from jaxmarl_core.algos import il, ippo
+from jaxmarl_core.algos import il, ippo, iql, qmix, qtran, qtran_alt, vdn
 from jaxmarl_core.algos.mean_field import engine as mean_field
 from jaxmarl_core.algos.on_policy import engine as on_policy
+from jaxmarl_core.algos.value_factorisation import options as factorised
 from jaxmarl_core.train import Schedule, make_train
 
 
@@ -31,6 +32,14 @@ class Haunted(DyingAgents):
 
 
 PPO = {"num_envs": 4, "rollout_length": 8, "num_minibatches": 2, "hidden": (4,)}
+SEQUENCES = {
+    "num_envs": 4,
+    "rollout_length": 8,
+    "capacity": 8,
+    "batch_size": 8,
+    "hidden": (4,),
+    "memory_size": 0,
+}
 LEARNERS = {
     "ippo": lambda env: ippo(env, on_policy.Config(**PPO)),
     "ippo, unshared": lambda env: ippo(env, on_policy.Config(**PPO, share="none")),
@@ -40,6 +49,11 @@ LEARNERS = {
             rollout_length=8, buffer_length=16, batch_size=32, hidden=(4,), head_hidden=(4,)
         ),
     ),
+    "iql": lambda env: iql(env, factorised.IndependentConfig(**SEQUENCES, reward="team")),
+    "vdn, recurrent": lambda env: vdn(env, factorised.Config(**SEQUENCES | {"memory_size": 4})),
+    "qmix": lambda env: qmix(env, factorised.MonotoneConfig(**SEQUENCES)),
+    "qtran": lambda env: qtran(env, factorised.JointConfig(**SEQUENCES)),
+    "qtran_alt": lambda env: qtran_alt(env, factorised.JointConfig(**SEQUENCES)),
 }
 
 

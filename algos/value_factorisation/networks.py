@@ -1,0 +1,77 @@
+"""The networks of learners by value factorisation: the agents', and what optimises them."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import optax
+
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, annealed
+from jaxmarl_core.networks import ACTIVATIONS, Torso, head, initial_memory, rows
+from jaxmarl_core.spaces import Composite, Discrete, Space, zeros
+from jaxmarl_core.units import Unit
+
+
+class Agent(nn.Module):
+    """(memory, observation) -> (memory, (utilities [..., A], features [..., F])).
+
+    Along time, with `reset` [T, ...], as a Torso; F is `memory_size`, or the last of `hidden`.
+    """
+
+    space: Space
+    num_actions: int
+    config: Config
+
+    @nn.compact
+    def __call__(self, memory: Any, observation: Any, reset: jax.Array | None = None):
+        config = self.config
+        torso = Torso(
+            self.space,
+            config.hidden,
+            config.channels,
+            config.memory_size,
+            ACTIVATIONS[config.activation],
+            layer_norm=config.layer_norm,
+        )
+        utilities = head(self.num_actions, gain=1.0)
+        if config.memory_size:
+            memory, features = torso(memory, observation, reset)
+            return memory, (utilities(features), features)
+        observation, leading = rows(self.space, observation)
+        _, features = torso(memory, observation)
+        unflat = lambda x: x.reshape(*leading, x.shape[-1])
+        return memory, (unflat(utilities(features)), unflat(features))
+
+
+def agent(unit: Unit, config: Config) -> Agent:
+    """Returns the network of one of the unit's agents.
+
+    What it did before is part of what it sees: a Discrete, -1 where an episode begins, which is
+    zeros as one-hot.
+    """
+    space = unit.observation
+    if config.last_action:
+        space = Composite({"observation": space, "last_action": Discrete(unit.action.num_values)})
+    return Agent(space, unit.action.num_values, config)
+
+
+def init(net: Agent, key: jax.Array) -> Any:
+    """Returns the network's parameters."""
+    return net.init(key, initial_memory(net.config.memory_size), zeros(net.space))
+
+
+def num_features(net: Agent) -> int:
+    """Returns F, how many features an agent's utilities are linear in."""
+    example = initial_memory(net.config.memory_size), zeros(net.space)
+    out, _ = jax.eval_shape(net.init_with_output, jax.random.key(0), *example)
+    return out[1][1].shape[-1]
+
+
+def optimiser(config: Config, hp: Hparams, index: jax.Array) -> optax.GradientTransformation:
+    """Returns what `config.optimiser` names, behind a clipping of the whole gradient's norm."""
+    rate, eps = annealed(hp, index), hp.optimiser_eps
+    if config.optimiser == "adam":
+        rule = optax.adam(rate, eps=eps)
+    else:  # as PyTorch has it, which QMIX was published with: eps outside of the root
+        rule = optax.rmsprop(rate, decay=0.99, eps=eps, eps_in_sqrt=False)
+    return optax.chain(optax.clip_by_global_norm(hp.max_grad_norm), rule)

@@ -1,0 +1,32 @@
+"""QMIX: the team's value rises with each agent's, in a mixture that the state decides.
+
+    Q(s, u) = f_s(q_1(o_1, u_1), ..., q_N(o_N, u_N)),   dQ / dq_i >= 0
+
+The weights of the mixing network are made from the state by another and kept at 0 or above, so
+that each agent's own best action is still its part of the best joint one. Games in which what is
+best for one depends on what others do are beyond it.
+
+Rashid et al., 2018, ICML, arXiv:1803.11485.
+"""
+
+from jaxmarl_core.algos.value_factorisation.engine import value_factorisation
+from jaxmarl_core.algos.value_factorisation.factorisation import Mixer, examples, mixed, taken
+from jaxmarl_core.algos.value_factorisation.options import Hparams, MonotoneConfig
+from jaxmarl_core.mixers import Monotone
+from jaxmarl_core.types import Algorithm, Environment
+
+
+def monotone(env, units, config) -> Mixer:
+    """Returns the monotone mixer that `config` asks for."""
+    net = Monotone(config.embed, config.hypernet)
+    *_, alive, state = examples(env, units, config)
+
+    def mix(params, outlook, choice, sight):
+        return net.apply(params, taken(outlook.q, choice), sight.alive, sight.state)[..., None]
+
+    return Mixer(lambda key: net.init(key, alive.astype(float), alive, state), mix)
+
+
+def qmix(env: Environment, config: MonotoneConfig = MonotoneConfig()) -> Algorithm:
+    """Returns QMIX, for one team with discrete actions in an environment that shows its state."""
+    return value_factorisation("qmix", env, config, Hparams(), mixed(monotone))

@@ -1,0 +1,44 @@
+"""QPLEX: a dueling mixture that can say whatever agents acting alone can make the most of.
+
+The joint value is split as each agent's: what its best action is worth, and what is lost by
+another. The first is summed up; the second is weighed by a network that sees the whole joint
+action. So it can represent any joint value whose best action is made of the agents' own best ones,
+which neither VDN nor QMIX can, and needs no second loss as QTRAN does.
+
+Wang et al., 2021, ICLR, arXiv:2008.01062.
+"""
+
+import jax.numpy as jnp
+
+from jaxmarl_core.algos.value_factorisation.engine import value_factorisation
+from jaxmarl_core.algos.value_factorisation.factorisation import (
+    Mixer,
+    best,
+    examples,
+    mixed,
+    taken,
+)
+from jaxmarl_core.algos.value_factorisation.options import DuplexConfig, Hparams
+from jaxmarl_core.mixers import Duplex
+from jaxmarl_core.types import Algorithm, Environment
+
+
+def duplex(env, units, config) -> Mixer:
+    """Returns the duplex dueling mixer that `config` asks for."""
+    net = Duplex(config.num_heads, config.embed)
+    _, actions, alive, state = examples(env, units, config)
+    flat = lambda parts: jnp.concatenate([x.reshape(*x.shape[:-2], -1) for x in parts], -1)
+
+    def mix(params, outlook, choice, sight):
+        own_best = taken(outlook.q, best(outlook.q, sight.mask))
+        joint = flat(choice)
+        chosen = taken(outlook.q, choice)
+        return net.apply(params, chosen, own_best, joint, sight.alive, sight.state)[..., None]
+
+    zeros = jnp.zeros(alive.shape)
+    return Mixer(lambda key: net.init(key, zeros, zeros, flat(actions), alive, state), mix)
+
+
+def qplex(env: Environment, config: DuplexConfig = DuplexConfig()) -> Algorithm:
+    """Returns QPLEX, for one team with discrete actions in an environment that shows its state."""
+    return value_factorisation("qplex", env, config, Hparams(), mixed(duplex))
