@@ -7,7 +7,7 @@ import jax
 import optax
 
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, annealed
-from jaxmarl_core.networks import ACTIVATIONS, Torso, head, initial_memory, rows
+from jaxmarl_core.networks import ACTIVATIONS, Torso, head, initial_memory
 from jaxmarl_core.spaces import Composite, Discrete, Space, zeros
 from jaxmarl_core.units import Unit
 
@@ -33,14 +33,10 @@ class Agent(nn.Module):
             ACTIVATIONS[config.activation],
             layer_norm=config.layer_norm,
         )
-        utilities = head(self.num_actions, gain=1.0)
-        if config.memory_size:
-            memory, features = torso(memory, observation, reset)
-            return memory, (utilities(features), features)
-        observation, leading = rows(self.space, observation)
-        _, features = torso(memory, observation)
-        unflat = lambda x: x.reshape(*leading, x.shape[-1])
-        return memory, (unflat(utilities(features)), unflat(features))
+        memory, features = torso(memory, observation, reset)
+        flat = features.reshape(-1, features.shape[-1])  # as `rows` says
+        utilities = head(self.num_actions, gain=1.0)(flat)
+        return memory, (utilities.reshape(*features.shape[:-1], self.num_actions), features)
 
 
 def agent(unit: Unit, config: Config) -> Agent:
