@@ -8,6 +8,8 @@ from jaxmarl_core.experiments import (
     bench_minimax_q,
     bench_on_policy,
     bench_replay,
+    bench_solvers,
+    bench_value_factorisation,
 )
 
 
@@ -21,6 +23,8 @@ def main() -> None:
         bench_minimax_q,
         bench_on_policy,
         bench_replay,
+        bench_solvers,
+        bench_value_factorisation,
     )
     for bench in benches:
         print(f"\n== {bench.__doc__.splitlines()[0]}")

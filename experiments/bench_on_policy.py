@@ -11,7 +11,7 @@ layers of 128 with their outputs normalised, in the older physics.
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
@@ -61,7 +61,7 @@ PEERS = {
 }
 
 
-def trained(peer: Peer, num_updates: int = 4) -> tuple[float, float]:
+def trained(peer: Peer, num_updates: int) -> tuple[float, float]:
     """Returns (env-steps per second of the median run, seconds of compilation)."""
     env = peer.env()
     algorithm = make_algorithm(peer.algorithm, env, **peer.config)
@@ -86,14 +86,14 @@ def random_play(copies: int = 1024, num_steps: int = 100) -> float:
     return statistics.median(copies * num_steps / run(num_steps) for _ in range(5))
 
 
-def measure() -> Iterator[str]:
-    """Yields the table, a line at a time."""
+def measure(peers: Mapping[str, Peer] = PEERS, num_updates: int = 4) -> Iterator[str]:
+    """Yields the table of some learners and their peers, a line at a time."""
     scale = random_play() / RANDOM_PLAY
     yield f"JaxMARL's random play: {scale:.2f} of the machine the peers were measured on"
     yield "learner            env-steps/s  peer, scaled   ratio  wanted  compiled in   peer's"
-    for name, peer in PEERS.items():
+    for name, peer in peers.items():
         before = random_play()
-        steps, compilation = trained(peer)
+        steps, compilation = trained(peer, num_updates)
         scale = (before + random_play()) / 2 / RANDOM_PLAY
         wanted = "" if peer.wanted is None else f"{peer.wanted:.1f}"
         peers = "" if peer.compilation is None else f"{peer.compilation / scale:.1f} s"
