@@ -1,0 +1,145 @@
+"""The game that sums and monotone mixtures cannot say: VDN and QMIX take 0, QTRAN finds 8.
+
+Two players of three actions are paid 8 for the first of each, -12 where one of them plays it alone,
+and 0 else. All learn from play at random, so that what they find is what they can represent: the
+best fit of a sum, of a monotone mixture, and of any function.
+
+Son et al., 2019, arXiv:1905.05408, table 1.
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxmarl_core import svg
+from jaxmarl_core.algos.value_factorisation import qtran_losses
+from jaxmarl_core.algos.value_factorisation.factorisation import mixed
+from jaxmarl_core.algos.value_factorisation.options import (
+    Config,
+    JointConfig,
+    MonotoneConfig,
+)
+from jaxmarl_core.algos.value_factorisation.qmix import monotone, qmix
+from jaxmarl_core.algos.value_factorisation.qtran import qtran
+from jaxmarl_core.algos.value_factorisation.qtran_alt import qtran_alt
+from jaxmarl_core.algos.value_factorisation.tables import joint_tables
+from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer, vdn
+from jaxmarl_core.envs import matrix_game
+from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
+
+# One state and gamma 0: a step is an episode. The paper's programs took 20,000 steps.
+NUM_UPDATES = 2000
+SHAPE = {
+    "num_envs": 8,
+    "rollout_length": 1,
+    "batch_size": 32,
+    "capacity": 1024,
+    "hidden": (32,),
+    "memory_size": 0,
+    "last_action": False,
+}
+NUMBERS = {"gamma": 0.0, "final_epsilon": 1.0, "learning_rate": 3e-3, "anneal_updates": NUM_UPDATES}
+PAYOFFS = np.array([[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]])
+
+
+class Learner(NamedTuple):
+    build: object
+    factorise: object
+    config: Config
+    value: float  # of the joint action that it settles on
+    table: np.ndarray  # what it can say at best: the least squares of its class
+    paper: str | None  # the joint table that one run of the paper's ended with, as remembered
+
+
+# A sum: the means of row and column less the mean of all. A monotone mixture that keeps first
+# actions low: the mean of the five cells with one, and the others' as they are.
+SUM = PAYOFFS.mean(1)[:, None] + PAYOFFS.mean(0) - PAYOFFS.mean()
+MONOTONE = np.where(PAYOFFS == 0, 0.0, -8.0)
+THEIR_SUM = "-5.42, -4.57, -4.70; -4.35, -3.51, -3.63; -3.87, -3.02, -3.14"
+THEIR_MIX = "-8.08, -8.08, -8.08; -8.08, 0.01, 0.03; -8.08, 0.01, 0.02"
+THEIR_JOINT = "8.00, -12.02, -12.02; -12.00, 0.00, 0.00; -12.00, 0.00, -0.01"
+LEARNERS = {
+    "vdn": Learner(vdn, mixed(additive_mixer), Config(**SHAPE), 0.0, SUM, THEIR_SUM),
+    "qmix": Learner(qmix, mixed(monotone), MonotoneConfig(**SHAPE), 0.0, MONOTONE, THEIR_MIX),
+    "qtran": Learner(
+        qtran, qtran_losses.base, JointConfig(**SHAPE, embed=32), 8.0, PAYOFFS, THEIR_JOINT
+    ),
+    "qtran_alt": Learner(
+        qtran_alt, qtran_losses.alternative, JointConfig(**SHAPE, embed=32), 8.0, PAYOFFS, None
+    ),
+}
+SETTLED = 18 / 20  # of the seeds, to say that a learner settles on a joint action
+TOLERANCE = 0.25  # of the mean table's entries, whose range is 20
+
+
+def learnt(name: str, num_seeds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns (value of the joint action taken [R], joint tables [R, 3, 3], sums [R, 3, 3])."""
+    learner = LEARNERS[name]
+    env = matrix_game("qtran", num_rounds=None)
+    algorithm = learner.build(env, learner.config)
+    timestep = env.reset(jax.random.key(0))[1]
+
+    def tables(state, metrics):
+        return joint_tables(learner.factorise, env, learner.config, state.params, timestep)
+
+    num_steps = NUM_UPDATES * algorithm.env_steps
+    joint, total, utilities = over_seeds(algorithm, env, num_steps, num_seeds, tables, **NUMBERS)
+    taken = np.asarray(utilities).argmax(-1)
+    return PAYOFFS[taken[:, 0], taken[:, 1]], np.asarray(joint), np.asarray(total)
+
+
+def measure(num_seeds: int) -> Findings:
+    """Returns what each learner settles on, and its mean table beside the best of its class."""
+    claims, panels = [], {}
+    for name, learner in LEARNERS.items():
+        value, joint, total = learnt(name, num_seeds)
+        hits = value == learner.value
+        claims.append(
+            Claim(
+                f"`{name}` takes a joint action worth {learner.value:.0f}",
+                "always",
+                "paper",
+                share(hits),
+                hits.mean() >= SETTLED,
+            )
+        )
+        off = abs(joint.mean(0) - learner.table).max()
+        what = "the payoffs" if learner.table is PAYOFFS else "the best fit of its class"
+        claims.append(
+            Claim(
+                f"`{name}`'s joint table is {what}, at most off by",
+                f"{TOLERANCE}",
+                "exact",
+                f"{off:.2f}",
+                off <= TOLERANCE,
+            )
+        )
+        if learner.paper is not None:
+            ours = "; ".join(", ".join(f"{x + 0:.2f}" for x in row) for row in joint.mean(0))
+            claims.append(Claim(f"`{name}`'s joint table", learner.paper, "memory", ours, None))
+        panels[f"{name}: Q(u), mean over seeds"] = joint.mean(0)
+        if learner.table is PAYOFFS:
+            panels[f"{name}: sum of utilities"] = total.mean(0)
+    return Findings(claims, picture(panels))
+
+
+def picture(panels: dict[str, np.ndarray]) -> Figure:
+    """Returns the tables, first the game's."""
+    panels = {"the game": PAYOFFS, **panels}
+    axes = svg.grid(len(panels), 4, 1080, 250)
+    for ax, (title, table) in zip(axes, panels.items()):
+        ax.imshow(table, cmap="RdBu", vmin=-14, vmax=14, alpha=0.6)
+        for (row, column), value in np.ndenumerate(table):
+            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=svg.INK)
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.grid(False)
+    return axes[0].figure
+
+
+STUDY = Study(
+    "A game beyond VDN and QMIX",
+    "Son et al., 2019 (QTRAN), table 1",
+    measure,
+)
