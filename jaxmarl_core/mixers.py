@@ -38,29 +38,33 @@ class Monotone(nn.Module):
 
     Rashid et al., 2018, arXiv:1803.11485, figure 2. There W and w are linear in the state
     (`hypernet` 0); its program, and the journal version (JMLR 21, 2020), put a layer before them.
+    They start small (`gain`): as factors of the utilities and of each other, made from a state that
+    may be far out, they are what makes values run away. On simple_spread a gain of 1 does so.
 
     `(utilities [..., n], alive [..., n], state [..., S]) -> [...]`.
     """
 
     embed: int = 32
     hypernet: int = 64
+    gain: float = 0.1
 
     @nn.compact
     def __call__(self, utilities: jax.Array, alive: jax.Array, state: jax.Array) -> jax.Array:
         n, size, hidden = utilities.shape[-1], self.embed, self.hypernet
         q = jnp.where(alive, utilities, 0)
-        dense = lambda features, name: nn.Dense(features, kernel_init=scaled_normal(1.0), name=name)
-        # What is linear in the state is one product: b, v's hidden layer, and W and w or theirs.
-        of_weights = (hidden, hidden) if hidden else (n * size, size)
-        parts = dense(2 * size + sum(of_weights), "of_state")(state)
-        b, v, first, second = jnp.split(parts, (size, 2 * size, 2 * size + of_weights[0]), -1)
-        if hidden:
-            first = dense(n * size, "first")(nn.relu(first))
-            second = dense(size, "second")(nn.relu(second))
-        first = jnp.abs(first).reshape(*first.shape[:-1], n, size)
+        dense = lambda features, name, gain=1.0: nn.Dense(
+            features, kernel_init=scaled_normal(gain), name=name
+        )
+        # b and the hidden layers of v, W and w are one product
+        parts = dense(2 * size + 2 * hidden, "of_state")(state)
+        b, v, first, second = jnp.split(parts, (size, 2 * size, 2 * size + hidden), -1)
+        first, second = (nn.relu(first), nn.relu(second)) if hidden else (state, state)
+        first = jnp.abs(dense(n * size, "first", self.gain)(first))
+        second = jnp.abs(dense(size, "second", self.gain)(second))
+        first = first.reshape(*first.shape[:-1], n, size)
         # sums of products, not small matrix products: XLA fuses them with what stands around
         inner = nn.elu((q[..., None] * first).sum(-2) + b)
-        return (inner * jnp.abs(second)).sum(-1) + dense(1, "value")(nn.relu(v))[..., 0]
+        return (inner * second).sum(-1) + dense(1, "value")(nn.relu(v))[..., 0]
 
 
 class Duplex(nn.Module):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmarl_core.mixers import CounterfactualValues, JointValue, Monotone, additive
+from jaxmarl_core.mixers import CounterfactualValues, Duplex, JointValue, Monotone, additive
 
 N, S, A, F = 3, 4, 3, 5
 RNG = np.random.default_rng(0)
@@ -41,7 +41,7 @@ def test_a_sum_leaves_out_the_dead():
 
 def monotone(hypernet, seed, embed=6):
     net = Monotone(embed, hypernet)
-    params = net.init(jax.random.key(0), jnp.zeros(N), jnp.ones(N, bool), jnp.zeros(S))
+    params = jax.jit(net.init)(jax.random.key(0), jnp.zeros(N), jnp.ones(N, bool), jnp.zeros(S))
     return net, random_like(params, seed)
 
 
@@ -53,11 +53,8 @@ def test_the_monotone_mixer_is_what_the_paper_draws(hypernet):
     layers = params["params"]
     linear = dense(layers["of_state"], STATE)
     b, v, rest = linear[:, :embed], linear[:, embed : 2 * embed], linear[:, 2 * embed :]
-    if hypernet:
-        first = dense(layers["first"], np.maximum(rest[:, :hypernet], 0))
-        second = dense(layers["second"], np.maximum(rest[:, hypernet:], 0))
-    else:
-        first, second = rest[:, : N * embed], rest[:, N * embed :]
+    before = [np.maximum(x, 0) for x in np.split(rest, 2, 1)] if hypernet else [STATE, STATE]
+    first, second = (dense(layers[name], x) for name, x in zip(("first", "second"), before))
     expected = []
     for row in range(3):
         weights = np.abs(first[row]).reshape(N, embed)
@@ -76,10 +73,10 @@ def test_the_monotone_mixer_never_falls(hypernet):
     q = jnp.float32(3 * rng.normal(size=(1000, N)))
     state = jnp.float32(3 * rng.normal(size=(1000, S)))
     alive = jnp.asarray(rng.random((1000, N)) < 0.8)
-    net, _ = monotone(hypernet, 0)
+    net, start = monotone(hypernet, 0)
     slope = jax.jit(jax.vmap(jax.grad(net.apply, 1), (None, 0, 0, 0)))
     for seed in range(20):
-        slopes = np.asarray(slope(monotone(hypernet, seed)[1], q, alive, state))
+        slopes = np.asarray(slope(random_like(start, seed), q, alive, state))
         assert (slopes >= 0).all()
         assert (slopes[np.asarray(alive)] > 0).mean() > 0.8  # it rises, but where elu is flat
         assert (slopes[~np.asarray(alive)] == 0).all()
@@ -89,20 +86,34 @@ def joint_actions():
     return np.array(list(itertools.product(range(A), repeat=N)))
 
 
-@pytest.mark.parametrize("name", ["sum", "monotone"])
+def duplex(seed, *args):
+    net = Duplex(2, 6)
+    return net, random_like(jax.jit(net.init)(jax.random.key(0), *args), seed, 0.5)
+
+
+@pytest.mark.parametrize("name", ["sum", "monotone", "duplex"])
 def test_own_best_actions_are_jointly_best(name):
     """IGM: over all 27 joint actions none is worth more than the agents' own best."""
     every = joint_actions()
+    flat, alive = jax.nn.one_hot(every, A).reshape(27, -1), jnp.ones((27, N), bool)
+    net, start = monotone(7, 0) if name == "monotone" else (None, None)
+    if name == "duplex":
+        net, start = duplex(0, alive * 1.0, alive * 1.0, flat, alive, jnp.zeros((27, S)))
+    apply = additive if net is None else jax.jit(net.apply)
     for seed in range(50):
         rng = np.random.default_rng(seed)
         utilities = rng.normal(size=(N, A))
         q = jnp.float32(utilities[np.arange(N), every])
-        state, alive = jnp.tile(jnp.float32(rng.normal(size=S)), (27, 1)), jnp.ones((27, N), bool)
-        if name == "sum":
-            values = additive(q, alive)
-        else:
-            net, params = monotone(7, seed)
-            values = net.apply(params, q, alive, state)
+        best = jnp.tile(jnp.float32(utilities.max(1)), (27, 1))
+        state = jnp.tile(jnp.float32(rng.normal(size=S)), (27, 1))
+        args = {
+            "sum": lambda q=q: (q, alive),
+            "monotone": lambda q=q, s=state, seed=seed: (random_like(start, seed), q, alive, s),
+            "duplex": lambda q=q, best=best, s=state, seed=seed: (
+                *(random_like(start, seed, 0.5), q, best, flat, alive, s),
+            ),
+        }[name]()
+        values = apply(*args)
         own = np.flatnonzero((every == utilities.argmax(1)).all(1))[0]
         assert values[own] >= values.max() - 1e-5 * abs(values).max()
 
@@ -117,6 +128,31 @@ def test_a_joint_value_may_prefer_what_no_monotone_mixture_can():
     values = [net.apply(random_like(start, seed, 0.5), *args) for seed in range(10)]
     best = [np.asarray(table).reshape(A, A, A).argmax(0) for table in values]
     assert any(len(np.unique(replies)) > 1 for replies in best)
+
+
+def test_the_duplex_mixer_is_what_the_paper_says():
+    """sum of w_i max q_i + b_i and of lambda_i w_i (q_i(u_i) - max q_i), over the living."""
+    q = RNG.normal(size=(3, N))
+    best = q + RNG.random((3, N))
+    flat = ACTIONS.reshape(3, -1)
+    args = (*map(jnp.float32, (q, best, flat)), jnp.asarray(ALIVE), jnp.float32(STATE))
+    net, params = duplex(0, *args)
+    layers = params["params"]
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))
+    expected = np.zeros(3)
+    for row in range(3):
+        part = lambda name, x: mlp(layers[name], x, final=False)
+        state, both = STATE[row], np.concatenate([STATE[row], flat[row]])
+        heads = sigmoid(part("agents", state)) * sigmoid(part("actions", both))
+        weight = heads.reshape(N, 2) @ np.abs(part("key", state))
+        w, b = np.abs(part("weight", state)), part("bias", state)
+        for i in np.flatnonzero(ALIVE[row]):
+            missed = w[i] * (q[row, i] - best[row, i])
+            expected[row] += w[i] * best[row, i] + b[i] + weight[i] * missed
+    np.testing.assert_allclose(net.apply(params, *args), expected, **CLOSE)
+    # what is missed is weighed without gradient: the utilities learn as in a weighed sum
+    slope = jax.grad(lambda q: net.apply(params, q, *args[1:])[0])(args[0])
+    np.testing.assert_allclose(slope[0], np.abs(mlp(layers["weight"], STATE[0], False)), **CLOSE)
 
 
 def codes(kinds, actions, row):
