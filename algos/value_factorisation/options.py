@@ -145,14 +145,14 @@ class DuplexConfig(Config):
 class Hparams:
     """Traced numbers."""
 
-    learning_rate: float = hparam(5e-4, 0.0, 1.0, "log")
+    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
     anneal_updates: float = hparam(1e12, 1.0, 1e12, "log")  # in which the learning rate falls to 0
     optimiser_eps: float = hparam(1e-5, 1e-12, 1.0, "log")
     max_grad_norm: float = hparam(10.0, 1e-6, 1e6, "log")
     gamma: float = hparam(0.99, 0.0, 1.0)
     td_lambda: float = hparam(0.0, 0.0, 1.0)  # 0: targets of one step; used if n_step is 0
     tau: float = hparam(1.0, 0.0, 1.0, "log")  # share of the live net in the next target net
-    target_period: float = hparam(10.0, 1.0, 1e9, "log")  # updates between moves of the target net
+    target_period: float = hparam(100.0, 1.0, 1e9, "log")  # updates between the target net's moves
     epsilon: float = hparam(1.0, 0.0, 1.0)  # share of random actions at first
     final_epsilon: float = hparam(0.05, 0.0, 1.0)  # and after `explore_steps`
     explore_steps: float = hparam(50_000.0, 1.0, 1e12, "log")  # of the environments, taken together

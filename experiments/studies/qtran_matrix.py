@@ -117,7 +117,9 @@ def measure(num_seeds: int) -> Findings:
             )
         )
         if learner.paper is not None:
-            ours = "; ".join(", ".join(f"{x + 0:.2f}" for x in row) for row in joint.mean(0))
+            ours = "; ".join(
+                ", ".join(f"{round(x, 2) + 0:.2f}" for x in row) for row in joint.mean(0)
+            )
             claims.append(Claim(f"`{name}`'s joint table", learner.paper, "memory", ours, None))
         panels[f"{name}: Q(u), mean over seeds"] = joint.mean(0)
         if learner.table is PAYOFFS:
@@ -132,7 +134,9 @@ def picture(panels: dict[str, np.ndarray]) -> Figure:
     for ax, (title, table) in zip(axes, panels.items()):
         ax.imshow(table, cmap="RdBu", vmin=-14, vmax=14, alpha=0.6)
         for (row, column), value in np.ndenumerate(table):
-            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=svg.INK)
+            ax.text(
+                column, row, f"{round(value, 2) + 0:.2f}", ha="center", va="center", color=svg.INK
+            )
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
     return axes[0].figure

@@ -121,7 +121,7 @@ def measure(num_seeds: int) -> Findings:
         said = f"`{name}`'s tables are the best of its class, at most off by"
         claims.append(Claim(said, f"{TOLERANCE}", "exact", f"{off:.2f}", off <= TOLERANCE))
         for i, node in enumerate(NODES):
-            numbers = lambda table: ", ".join(f"{x:.2f}" for x in table.ravel())
+            numbers = lambda table: ", ".join(f"{round(x, 2) + 0:.2f}" for x in table.ravel())
             off = abs(mean[i] - learner.paper[i]).max()
             claims.append(
                 Claim(
@@ -142,7 +142,9 @@ def picture(panels: dict[str, np.ndarray]) -> Figure:
     for ax, (title, table) in zip(axes, panels.items()):
         ax.imshow(table, cmap="Blues", vmin=-3, vmax=12, aspect="auto")
         for (row, column), value in np.ndenumerate(table):
-            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=svg.INK)
+            ax.text(
+                column, row, f"{round(value, 2) + 0:.2f}", ha="center", va="center", color=svg.INK
+            )
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
     return axes[0].figure

@@ -8,15 +8,17 @@ from flax import struct
 from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
 
 from jaxmarl_core import buffers
-from jaxmarl_core.algos import iql, qmix, qtran, qtran_alt, vdn
+from jaxmarl_core.algos import cw_qmix, iql, ow_qmix, qmix, qplex, qtran, qtran_alt, vdn
 from jaxmarl_core.algos.value_factorisation import engine
 from jaxmarl_core.algos.value_factorisation.networks import agent
 from jaxmarl_core.algos.value_factorisation.options import (
     Config,
+    DuplexConfig,
     Hparams,
     IndependentConfig,
     JointConfig,
     MonotoneConfig,
+    WeightedConfig,
     moved,
 )
 from jaxmarl_core.algos.value_factorisation.payoffs import (
@@ -378,8 +380,33 @@ def test_dying_agents_learn_what_pays_the_living(name):
     """Action 1 pays the living 1 at each step: 1 + 2 + 3 in all, greedily."""
     build, config = LEARNERS[name]
     config = config(**TINY | {"memory_size": 0})
-    found = trained(build, config, DyingAgents(), 300, explore_steps=5000.0, learning_rate=3e-3)[1]
+    numbers = {"final_epsilon": 0.5, "learning_rate": 5e-3, "target_period": 5.0}
+    found = trained(build, config, DyingAgents(), 600, **numbers)[1]
     np.testing.assert_array_equal(found["eval_return"][:, -1], 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cw_qmix", "ow_qmix", "qplex"])
+def test_weights_and_duels_find_what_a_plain_mixture_misses(name):
+    """QTRAN's game, played at random: both play 0 and are paid 8; see the study qtran_matrix."""
+    env = matrix_game("qtran", num_rounds=None)
+    build, config = {
+        "cw_qmix": (cw_qmix, WeightedConfig),
+        "ow_qmix": (ow_qmix, WeightedConfig),
+        "qplex": (qplex, DuplexConfig),
+    }[name]
+    config = config(**TINY | {"rollout_length": 1, "memory_size": 0, "last_action": False})
+    algorithm = build(env, config)
+    train, _ = make_train(algorithm, env, Schedule(2000))
+    hp = algorithm.hparams.replace(gamma=0.0, final_epsilon=1.0, learning_rate=3e-3)
+    hp = hp.replace(alpha=0.1) if hasattr(hp, "alpha") else hp
+    keys = jax.random.split(jax.random.key(0), 8)
+    state, _ = jax.jit(jax.vmap(train, (0, None)))(keys, hp)
+    greedy = lambda params: algorithm.policy.greedy(
+        params, keys[0], env.reset(keys[0])[1], algorithm.policy.memory()
+    )[0]["agents"]
+    played = np.asarray(jax.vmap(greedy)(state.params))
+    assert (played == 0).all(1).sum() >= 7, played
 
 
 @pytest.mark.slow
@@ -387,7 +414,12 @@ def test_dying_agents_learn_what_pays_the_living(name):
 def test_memory_solves_what_a_feed_forward_agent_cannot(source):
     config = TINY | {"num_envs": 16, "capacity": 512, "rollout_length": 3, "source": source}
     config |= {"num_gradient_steps": 2, "last_action": False}
-    numbers = {"learning_rate": 3e-3, "explore_steps": 15_000.0, "gamma": 1.0}
+    numbers = {
+        "learning_rate": 3e-3,
+        "explore_steps": 15_000.0,
+        "gamma": 1.0,
+        "target_period": 10.0,
+    }
     found = {
         size: trained(vdn, Config(**config, memory_size=size), OneBitMemory(1, 1), 600, **numbers)
         for size in (0, 16)
