@@ -51,7 +51,9 @@ class Monotone(nn.Module):
     @nn.compact
     def __call__(self, utilities: jax.Array, alive: jax.Array, state: jax.Array) -> jax.Array:
         n, size, hidden = utilities.shape[-1], self.embed, self.hypernet
-        q = jnp.where(alive, utilities, 0)
+        leading = state.shape[:-1]
+        q = jnp.where(alive, utilities, 0).reshape(-1, n)
+        state = state.reshape(-1, state.shape[-1])  # as `networks.rows` says
         dense = lambda features, name, gain=1.0: nn.Dense(
             features, kernel_init=scaled_normal(gain), name=name
         )
@@ -64,7 +66,8 @@ class Monotone(nn.Module):
         first = first.reshape(*first.shape[:-1], n, size)
         # sums of products, not small matrix products: XLA fuses them with what stands around
         inner = nn.elu((q[..., None] * first).sum(-2) + b)
-        return (inner * second).sum(-1) + dense(1, "value")(nn.relu(v))[..., 0]
+        value = dense(1, "value")(nn.relu(v))[..., 0]
+        return ((inner * second).sum(-1) + value).reshape(leading)
 
 
 class Duplex(nn.Module):

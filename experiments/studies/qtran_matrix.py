@@ -90,6 +90,11 @@ def learnt(name: str, num_seeds: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return PAYOFFS[taken[:, 0], taken[:, 1]], np.asarray(joint), np.asarray(total)
 
 
+def number(x: float) -> str:
+    """Returns a value as it is written in a table; 0 has no sign."""
+    return f"{round(float(x), 2) + 0:.2f}"
+
+
 def measure(num_seeds: int) -> Findings:
     """Returns what each learner settles on, and its mean table beside the best of its class."""
     claims, panels = [], {}
@@ -117,9 +122,7 @@ def measure(num_seeds: int) -> Findings:
             )
         )
         if learner.paper is not None:
-            ours = "; ".join(
-                ", ".join(f"{round(x, 2) + 0:.2f}" for x in row) for row in joint.mean(0)
-            )
+            ours = "; ".join(", ".join(map(number, row)) for row in joint.mean(0))
             claims.append(Claim(f"`{name}`'s joint table", learner.paper, "memory", ours, None))
         panels[f"{name}: Q(u), mean over seeds"] = joint.mean(0)
         if learner.table is PAYOFFS:
@@ -134,9 +137,7 @@ def picture(panels: dict[str, np.ndarray]) -> Figure:
     for ax, (title, table) in zip(axes, panels.items()):
         ax.imshow(table, cmap="RdBu", vmin=-14, vmax=14, alpha=0.6)
         for (row, column), value in np.ndenumerate(table):
-            ax.text(
-                column, row, f"{round(value, 2) + 0:.2f}", ha="center", va="center", color=svg.INK
-            )
+            ax.text(column, row, number(value), ha="center", va="center", color=svg.INK)
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
     return axes[0].figure

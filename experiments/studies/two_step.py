@@ -108,6 +108,11 @@ def learnt(name: str, num_seeds: int) -> tuple[np.ndarray, np.ndarray]:
     return value, np.asarray(joint)
 
 
+def number(x: float) -> str:
+    """Returns a value as it is written in a table; 0 has no sign."""
+    return f"{round(float(x), 2) + 0:.2f}"
+
+
 def measure(num_seeds: int) -> Findings:
     """Returns what each learner is paid, and its mean tables beside the paper's."""
     claims, panels = [], {}
@@ -121,7 +126,7 @@ def measure(num_seeds: int) -> Findings:
         said = f"`{name}`'s tables are the best of its class, at most off by"
         claims.append(Claim(said, f"{TOLERANCE}", "exact", f"{off:.2f}", off <= TOLERANCE))
         for i, node in enumerate(NODES):
-            numbers = lambda table: ", ".join(f"{round(x, 2) + 0:.2f}" for x in table.ravel())
+            numbers = lambda table: ", ".join(map(number, table.ravel()))
             off = abs(mean[i] - learner.paper[i]).max()
             claims.append(
                 Claim(
@@ -142,9 +147,7 @@ def picture(panels: dict[str, np.ndarray]) -> Figure:
     for ax, (title, table) in zip(axes, panels.items()):
         ax.imshow(table, cmap="Blues", vmin=-3, vmax=12, aspect="auto")
         for (row, column), value in np.ndenumerate(table):
-            ax.text(
-                column, row, f"{round(value, 2) + 0:.2f}", ha="center", va="center", color=svg.INK
-            )
+            ax.text(column, row, number(value), ha="center", va="center", color=svg.INK)
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
     return axes[0].figure
