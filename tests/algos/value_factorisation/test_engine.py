@@ -7,7 +7,7 @@ import pytest
 from flax import struct
 from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
 
-from jaxmarl_core import buffers
+from jaxmarl_core import buffers, hparams
 from jaxmarl_core.algos import cw_qmix, iql, ow_qmix, qmix, qplex, qtran, qtran_alt, vdn
 from jaxmarl_core.algos.value_factorisation import engine
 from jaxmarl_core.algos.value_factorisation.networks import agent
@@ -332,10 +332,10 @@ def test_the_replays_memory_is_told_before_it_is_taken():
 # ---- what is learnt
 
 
-def trained(build, config, env, num_updates, num_seeds=4, **hparams):
+def trained(build, config, env, num_updates, num_seeds=4, **numbers):
     algorithm = build(env, config)
     train, _ = make_train(algorithm, env, Schedule(num_updates, num_updates, 32, 10))
-    given = {name: jnp.float32(value) for name, value in hparams.items()}
+    given = {name: jnp.float32(value) for name, value in numbers.items()}
     run = lambda key: train(key, algorithm.hparams.replace(**given))
     return jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), num_seeds))
 
@@ -427,3 +427,21 @@ def test_memory_solves_what_a_feed_forward_agent_cannot(source):
     chance, solved = (np.asarray(found[size][1]["eval_return"][:, -1]) for size in (0, 16))
     assert chance.max() < 0.8
     np.testing.assert_array_equal(solved, 1)
+
+
+@pytest.mark.slow
+def test_a_sweep_of_32_configurations_is_one_program():
+    """Learning rates x periods of the target x lengths of exploration, each of them solved."""
+    env = matrix_game("coordination", num_rounds=3, memory=True)
+    algorithm = qmix(env, MonotoneConfig(**TINY | {"memory_size": 0}))
+    rows = hparams.grid(
+        algorithm.hparams.replace(gamma=0.5),
+        learning_rate=[3e-3, 1e-2],
+        target_period=[1.0, 3.0, 10.0, 30.0],
+        explore_steps=[100.0, 1000.0, 3000.0, 10_000.0],
+    )
+    train, _ = make_train(algorithm, env, Schedule(400, 400, 16, 3))
+    program = jax.jit(jax.vmap(train, (None, 0)))
+    returns = np.asarray(program(jax.random.key(0), rows)[1]["eval_return"][:, -1])
+    assert returns.shape == (32,) and program._cache_size() == 1
+    assert (returns == 60).sum() >= 30, returns  # 10 in each of three rounds, for both agents
