@@ -59,8 +59,8 @@ def correlated(
     counts as equal is what rounding cannot tell apart.
 
     Where equilibria are few and all but a point, single precision may find none: of games with
-    normal payoffs, 2 x 2 to 5 x 5, at most 1 in 500 by the sum and 1 in 100 "egalitarian".
-    `converged` is then false and the distribution uniform.
+    normal payoffs, 2 x 2 to 5 x 5, fewer than 1 in 1000. `converged` is then false and the
+    distribution uniform.
 
     Args:
       payoffs: [N, A_1, ..., A_N] f32 or f64.

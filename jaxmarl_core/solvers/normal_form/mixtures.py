@@ -22,6 +22,8 @@ import jax.numpy as jnp
 from jaxmarl_core.solvers.normal_form import tableau as simplex
 from jaxmarl_core.solvers.normal_form.lanes import over_lanes
 
+MOST_ROUNDS = 12  # times that a doubtful tableau is built anew
+
 
 class Mixture(NamedTuple):
     probability: jax.Array  # [n] f32, sums to 1, exactly 0 where masked; rubbish if not optimal
@@ -94,14 +96,43 @@ def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> M
     start = simplex.tableau(body, rhs, [-is_v.astype(dtype)])
     top = top & (jnp.cumsum(top, 0) == 1)
     start = simplex.pivot(start, top, is_v, top.any(0))  # v = the largest coefficient
-    last, status = simplex.maximise(start, max_pivots)
 
-    weight = jnp.where(legal, jnp.maximum(simplex.prices(last, num_columns, n), 0), 0)
-    total = weight.sum(0)
-    usable = (total > 0) & jnp.isfinite(total)
-    weight = jnp.where(usable, weight, legal)
-    probability = weight / jnp.maximum(weight.sum(0), 1e-30)
-    residual = (constraints * probability[None]).sum(1).max(0, initial=0)
+    def mixture(last):
+        """Returns (probability [n, games], whether it is one, its residual [games])."""
+        weight = jnp.where(legal, jnp.maximum(simplex.prices(last, num_columns, n), 0), 0)
+        total = weight.sum(0)
+        usable = (total > 0) & jnp.isfinite(total)
+        weight = jnp.where(usable, weight, legal)
+        probability = weight / jnp.maximum(weight.sum(0), 1e-30)
+        return probability, usable, (constraints * probability[None]).sum(1).max(0, initial=0)
+
+    def doubtful(last, status):
+        """Returns [games] bool: whether the constraints, or the bound on the value, are missed."""
+        probability, usable, residual = mixture(last)
+        worth = (probability[None] * jnp.stack([first, *others])).sum(1)
+        worth = jnp.where(counts, worth, jnp.inf).min(0)
+        y = jnp.maximum(simplex.solution(last, 0, num_columns - 1), 0)
+        bound = first + (body[:n, :-1] * y[None]).sum(1)
+        bound = jnp.where(legal, bound, -jnp.inf).max(0)
+        gap = (bound - worth) / (1 + y.max(0, initial=0))
+        missed = jnp.maximum(residual, gap) > simplex.tolerance(dtype).tie
+        return (status != simplex.CAP) & ((status != simplex.OPTIMAL) | ~usable | missed)
+
+    # In few games rounding grows until the last tableau is wrong. They are solved again, from the
+    # start, and what rounding has gathered is wiped out before every small pivot.
+    def again(carry):
+        last, status, doubt, rounds = carry
+        last = simplex.rebuilt(start, last, doubt)
+        last, verdict = simplex.maximise(last, max_pivots, running=doubt, wary=True)
+        status = jnp.where(doubt, verdict, status)
+        return last, status, doubtful(last, status), rounds + 1
+
+    last, status = simplex.maximise(start, max_pivots)
+    doubt = doubtful(last, status)
+    last = jax.tree.map(lambda a, b: jnp.where(doubt, a, b), start, last)
+    more = lambda carry: carry[2].any() & (carry[3] < MOST_ROUNDS)
+    last, status, *_ = jax.lax.while_loop(more, again, (last, status, doubt, 0))
+    probability, usable, residual = mixture(last)
     status = jnp.where(status == simplex.UNBOUNDED, simplex.INFEASIBLE, status)
     status = jnp.where(usable | (status != simplex.OPTIMAL), status, simplex.NUMERICAL)
     return Mixture(probability, status, residual)
