@@ -1,0 +1,129 @@
+"""HAPPO, HATRPO, HAA2C and MAPPO on three particle worlds, beside HARL's learning curves.
+
+The older physics, which HARL's figures are of, in episodes of 25 steps; returns are summed over the
+agents and are those of greedy play. In simple_spread an agent of that physics counts as colliding
+with itself: a constant -37.5 an episode, in their figures and in ours.
+
+HARL learns from 10,000,000 steps (curves read by eye, to 5 %); a million is played here, with what
+a short run wants instead of HARL's options: more environments, and a learning rate that falls to 0.
+Met is a return no worse than HARL's last one, less the 5 % of its reading, from a tenth of the
+steps; the rows of HARL's curve at a million steps compare like with like.
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxmarl_core import hparams as hp
+from jaxmarl_core import svg
+from jaxmarl_core.algos import haa2c, happo, hatrpo, mappo
+from jaxmarl_core.algos.on_policy.options import (
+    CentralConfig,
+    SequentialConfig,
+    SequentialOnePassConfig,
+)
+from jaxmarl_core.envs import simple_reference, simple_speaker_listener, simple_spread
+from jaxmarl_core.study import Claim, Findings, Study, spread
+from jaxmarl_core.sweep import sweep
+from jaxmarl_core.train import Schedule, make_train
+
+NUM_STEPS, EPISODE, NUM_LOOKS, READING = 1_000_000, 25, 10, 0.05
+SHAPE = {
+    "num_envs": 64,
+    "rollout_length": EPISODE,
+    "share": "none",
+    "normalise_value": "running",
+}
+EPOCHS = {"num_epochs": 8, "num_minibatches": 4}
+ENTROPY = {"entropy": 0.02, "final_entropy": 0.02}
+LEARNERS = {
+    "happo": (happo, SequentialConfig(**SHAPE, **EPOCHS), ENTROPY),
+    "hatrpo": (hatrpo, SequentialConfig(**SHAPE, **EPOCHS), {"max_kl": 0.02}),
+    "haa2c": (haa2c, SequentialOnePassConfig(**SHAPE, num_critic_epochs=8), ENTROPY),
+    "mappo": (mappo, CentralConfig(**SHAPE, **EPOCHS), ENTROPY),
+}
+
+
+class World(NamedTuple):
+    """An environment, and where HARL's learners end in it, in the order of LEARNERS."""
+
+    title: str
+    env: object
+    harl: tuple[float, ...]
+
+
+def world(build, title: str, actions: str, *harl: float) -> World:
+    """Returns the world as HARL plays it."""
+    env = build(max_steps=EPISODE, actions=actions, integration="legacy")
+    return World(f"{title}, {actions}", env, harl)
+
+
+WORLDS = (
+    world(simple_spread, "spread", "discrete", -62, -63, -69, -58),
+    world(simple_spread, "spread", "continuous", -66, -71, -97, -70),
+    world(simple_reference, "reference", "discrete", -13, -32, -13, -13),
+    world(simple_reference, "reference", "continuous", -10, -13, -36, -10),
+    world(simple_speaker_listener, "speaker and listener", "discrete", -10, -10, -10, -13),
+    world(simple_speaker_listener, "speaker and listener", "continuous", -8, -8, -13, -8),
+)
+AT_A_MILLION = {("spread, discrete", "happo"): -83.0, ("spread, discrete", "mappo"): -90.0}
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def returns(env: object, learner: str, num_seeds: int) -> Curve:
+    """Returns (environment steps [NUM_LOOKS], greedy returns [num_seeds, NUM_LOOKS])."""
+    build, config, hparams = LEARNERS[learner]
+    algorithm = build(env, config)
+    every = NUM_STEPS // NUM_LOOKS // algorithm.env_steps
+    train, _ = make_train(algorithm, env, Schedule(every * NUM_LOOKS, every, 256, EPISODE))
+    row = hp.rows(algorithm.hparams.replace(**hparams, anneal_updates=every * NUM_LOOKS))
+    keys = jax.random.split(jax.random.key(0), num_seeds)
+    found = sweep(lambda key, row: train(key, row)[1]["eval_return"], keys, row)[0]
+    steps = every * algorithm.env_steps * np.arange(1, NUM_LOOKS + 1)
+    return steps, np.asarray(found)[:, every - 1 :: every]
+
+
+def measure(num_seeds: int) -> Findings:
+    """Returns each learner's last return in every world, beside HARL's."""
+    claims, curves = [], {}
+    for place in WORLDS:
+        for learner, theirs in zip(LEARNERS, place.harl):
+            curve = curves[place.title, learner] = returns(place.env, learner, num_seeds)
+            last = curve[1][:, -1]
+            named = f"{place.title}: `{learner}`"
+            met = bool(last.mean() >= theirs - READING * abs(theirs))
+            figure = f"{theirs} at 10,000,000 steps"
+            claims.append(Claim(named, figure, "paper", spread(last, 1), met))
+            early = AT_A_MILLION.get((place.title, learner))
+            if early is not None:
+                met = bool(last.mean() >= early - READING * abs(early))
+                figure = f"{early:.0f} at 1,000,000 steps"
+                claims.append(Claim(named, figure, "paper", spread(last, 1), met))
+    return Findings(claims, picture(curves))
+
+
+def picture(curves: dict[tuple[str, str], Curve]) -> Figure:
+    """Returns learning curves: the mean, and a band from the least to the best seed."""
+    all_axes = svg.grid(6, 2, 1080, 360)
+    for axes, place in zip(all_axes, WORLDS):
+        for colour, (learner, theirs) in zip(svg.PALETTE, zip(LEARNERS, place.harl)):
+            steps, found = curves[place.title, learner]
+            axes.fill_between(steps / 1e6, found.min(0), found.max(0), color=colour, alpha=0.15)
+            axes.plot(steps / 1e6, found.mean(0), color=colour, lw=2, label=learner)
+            axes.plot(steps[-1] / 1e6, theirs, color=colour, marker="D", clip_on=False)
+        axes.set(title=place.title)
+    all_axes[0].legend(frameon=False, loc="lower right", title="diamond: HARL's, 10 million steps")
+    for axes in all_axes[-2:]:
+        axes.set(xlabel="million steps")
+    return all_axes[0].figure
+
+
+STUDY = Study(
+    "Heterogeneous agents on particle worlds",
+    "Zhong et al., 2024, JMLR 25(32), the curves published with HARL",
+    measure,
+    seeds=4,
+)
