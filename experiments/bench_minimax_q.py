@@ -7,10 +7,7 @@ one device a core. The Python side plays the same soccer, written out below, and
     python -m jaxmarl_core.experiments.bench_minimax_q
 """
 
-import os
 import statistics
-import subprocess
-import sys
 import time
 
 import jax
@@ -23,13 +20,13 @@ from jaxmarl_core.algos.tabular.engine import tabular
 from jaxmarl_core.algos.tabular.fixed import fixed
 from jaxmarl_core.algos.tabular.minimax_q import Config, Hparams, rule
 from jaxmarl_core.envs import soccer
+from jaxmarl_core.experiments import per_core
 from jaxmarl_core.sweep import run_mesh, sharded
 from jaxmarl_core.train import Schedule, make_train
 
 NUM_RUNS = 128
 ROLLOUT, UPDATES, REPEATS = 500, 8, 5
 PYTHON_STEPS = 300
-WORKER = "JAXMARL_BENCH_MINIMAX_Q"  # set in the process that measures
 
 
 def ours(rules, num_learners: int, num_devices: int) -> tuple[float, float]:
@@ -132,14 +129,8 @@ def measure() -> None:
 
 def main() -> None:
     """Prints the table, from a process of its own with a device for every core."""
-    cores = len(os.sched_getaffinity(0))
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={cores}"
-    subprocess.run(
-        [sys.executable, "-m", "jaxmarl_core.experiments.bench_minimax_q"],
-        env={**os.environ, "XLA_FLAGS": flags, WORKER: "1"},
-        check=True,
-    )
+    per_core.again("jaxmarl_core.experiments.bench_minimax_q")
 
 
 if __name__ == "__main__":
-    measure() if WORKER in os.environ else main()
+    measure() if per_core.is_worker() else main()

@@ -10,10 +10,7 @@ with scipy; nashpy, OpenSpiel and pygambit are shown where they are installed.
 
 import importlib
 import importlib.util
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -23,13 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linprog
 
+from jaxmarl_core.experiments import per_core
 from jaxmarl_core.solvers.normal_form import bimatrix_nash, correlated, lemke_howson, zero_sum
 from jaxmarl_core.sweep import run_mesh, sharded
 
 SIZES = (3, 10)
 REPEATS = 5
 SECONDS = 2.0  # that a peer solves games for
-WORKER = "JAXMARL_BENCH_SOLVERS"  # set in the process that measures
 
 # ---- the others: a game [A, B], or payoffs [2, A, B], -> a figure to compare
 
@@ -238,17 +235,11 @@ def measure() -> Iterator[str]:
 
 def main() -> None:
     """Prints the table, from a process of its own with a device for every core."""
-    cores = len(os.sched_getaffinity(0))
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={cores}"
-    subprocess.run(
-        [sys.executable, "-m", "jaxmarl_core.experiments.bench_solvers"],
-        env={**os.environ, "XLA_FLAGS": flags, WORKER: "1"},
-        check=True,
-    )
+    per_core.again("jaxmarl_core.experiments.bench_solvers")
 
 
 if __name__ == "__main__":
-    if WORKER in os.environ:
+    if per_core.is_worker():
         for line in measure():
             print(line, flush=True)
     else:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core import atomic, svg
@@ -118,6 +119,38 @@ def over_time(
     keys = jax.vmap(jax.random.key)(first_seed + jnp.arange(num_seeds))
     kept = sweep(run, keys, hp.rows(algorithm.hparams.replace(**hparams)))
     return jax.tree.map(lambda leaf: leaf[0], kept)
+
+
+def looks(
+    algorithm: Algorithm,
+    env: Environment,
+    num_steps: int,
+    num_looks: int,
+    num_seeds: int,
+    episodes: tuple[int, int],
+    figure: str = "eval_return",
+    **hparams: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a learning curve of greedy play: (environment steps [L], figures [num_seeds, L]).
+
+    Args:
+      algorithm: what learns.
+      env: the world the algorithm was made for.
+      num_steps: of the environment in each run, rounded down to whole looks.
+      num_looks: L, evenly spaced, the last one at the end.
+      num_seeds: how many runs, all in one program over all devices.
+      episodes: of an evaluation, how many and how long at most.
+      figure: the metric looked at.
+      hparams: those that are not at their defaults.
+    """
+    every = num_steps // num_looks // algorithm.env_steps
+    require(every >= 1, "num_looks", "at least an update to each", num_looks)
+    train, _ = make_train(algorithm, env, Schedule(every * num_looks, every, *episodes))
+    keys = jax.random.split(jax.random.key(0), num_seeds)
+    row = hp.rows(algorithm.hparams.replace(**hparams))
+    found = sweep(lambda key, row: train(key, row)[1][figure], keys, row)[0]
+    steps = every * algorithm.env_steps * np.arange(1, num_looks + 1)
+    return steps, np.asarray(found)[:, every - 1 :: every]
 
 
 def share(hits: jax.Array) -> str:

@@ -12,11 +12,9 @@ steps; the rows of HARL's curve at a million steps compare like with like.
 
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import hparams as hp
 from jaxmarl_core import svg
 from jaxmarl_core.algos import haa2c, happo, hatrpo, mappo
 from jaxmarl_core.algos.on_policy.options import (
@@ -25,9 +23,7 @@ from jaxmarl_core.algos.on_policy.options import (
     SequentialOnePassConfig,
 )
 from jaxmarl_core.envs import simple_reference, simple_speaker_listener, simple_spread
-from jaxmarl_core.study import Claim, Findings, Study, spread
-from jaxmarl_core.sweep import sweep
-from jaxmarl_core.train import Schedule, make_train
+from jaxmarl_core.study import Claim, Findings, Study, looks, spread
 
 NUM_STEPS, EPISODE, NUM_LOOKS, READING = 1_000_000, 25, 10, 0.05
 SHAPE = {
@@ -77,13 +73,17 @@ def returns(env: object, learner: str, num_seeds: int) -> Curve:
     """Returns (environment steps [NUM_LOOKS], greedy returns [num_seeds, NUM_LOOKS])."""
     build, config, hparams = LEARNERS[learner]
     algorithm = build(env, config)
-    every = NUM_STEPS // NUM_LOOKS // algorithm.env_steps
-    train, _ = make_train(algorithm, env, Schedule(every * NUM_LOOKS, every, 256, EPISODE))
-    row = hp.rows(algorithm.hparams.replace(**hparams, anneal_updates=every * NUM_LOOKS))
-    keys = jax.random.split(jax.random.key(0), num_seeds)
-    found = sweep(lambda key, row: train(key, row)[1]["eval_return"], keys, row)[0]
-    steps = every * algorithm.env_steps * np.arange(1, NUM_LOOKS + 1)
-    return steps, np.asarray(found)[:, every - 1 :: every]
+    num_updates = NUM_STEPS // algorithm.env_steps
+    return looks(
+        algorithm,
+        env,
+        NUM_STEPS,
+        NUM_LOOKS,
+        num_seeds,
+        (256, EPISODE),
+        anneal_updates=num_updates,
+        **hparams,
+    )
 
 
 def measure(num_seeds: int) -> Findings:

@@ -5,18 +5,14 @@ the team's return in 256 greedy episodes. JaxMARL's figures are of its own progr
 default options, two seeds, measured on another machine; ours are not tuned beyond what stands here.
 """
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import hparams as hp
 from jaxmarl_core import svg
 from jaxmarl_core.algos import ippo, mappo
 from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
 from jaxmarl_core.envs import simple_spread
-from jaxmarl_core.study import Claim, Findings, Study, spread
-from jaxmarl_core.sweep import sweep
-from jaxmarl_core.train import Schedule, make_train
+from jaxmarl_core.study import Claim, Findings, Study, looks, spread
 
 NUM_STEPS, EPISODE, NUM_LOOKS = 1_000_000, 26, 10
 SHAPE = {
@@ -40,13 +36,17 @@ def returns(learner: str, num_seeds: int) -> tuple[np.ndarray, np.ndarray]:
     env = simple_spread(max_steps=EPISODE)
     build, config = LEARNERS[learner]
     algorithm = build(env, config)
-    every = NUM_STEPS // NUM_LOOKS // algorithm.env_steps
-    train, _ = make_train(algorithm, env, Schedule(every * NUM_LOOKS, every, 256, EPISODE))
-    row = hp.rows(algorithm.hparams.replace(**HPARAMS, anneal_updates=every * NUM_LOOKS))
-    keys = jax.random.split(jax.random.key(0), num_seeds)
-    found = sweep(lambda key, row: train(key, row)[1]["eval_return"], keys, row)[0]
-    steps = every * algorithm.env_steps * np.arange(1, NUM_LOOKS + 1)
-    return steps, np.asarray(found)[:, every - 1 :: every]
+    num_updates = NUM_STEPS // algorithm.env_steps
+    return looks(
+        algorithm,
+        env,
+        NUM_STEPS,
+        NUM_LOOKS,
+        num_seeds,
+        (256, EPISODE),
+        anneal_updates=num_updates,
+        **HPARAMS,
+    )
 
 
 def measure(num_seeds: int) -> Findings:

@@ -19,7 +19,6 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import hparams as hp
 from jaxmarl_core import svg
 from jaxmarl_core.algos import iql, qmix, vdn
 from jaxmarl_core.algos.value_factorisation.options import (
@@ -30,9 +29,7 @@ from jaxmarl_core.algos.value_factorisation.options import (
 from jaxmarl_core.envs import predator_prey, simple_speaker_listener, simple_spread
 from jaxmarl_core.evaluate import evaluate
 from jaxmarl_core.policies import opponent
-from jaxmarl_core.study import Claim, Findings, Study, spread
-from jaxmarl_core.sweep import sweep
-from jaxmarl_core.train import Schedule, make_train
+from jaxmarl_core.study import Claim, Findings, Study, looks, spread
 
 NUM_LOOKS, NUM_EPISODES = 10, 256
 SHAPE = {"num_envs": 32, "num_gradient_steps": 4, "capacity": 4096, "agent_ids": True}
@@ -79,25 +76,23 @@ JAXMARL = {"iql": (-54.1, -55.4), "vdn": (-45.3, -46.4), "qmix": (-57.3, -88.5)}
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-def looks(task: Task, learner: str, num_seeds: int) -> Curve:
+def curve(task: Task, learner: str, num_seeds: int) -> Curve:
     """Returns (environment steps [NUM_LOOKS], greedy figures [num_seeds, NUM_LOOKS])."""
     env = task.env()
     build, config = LEARNERS[learner]
     algorithm = build(env, config(**SHAPE))
-    every = task.num_steps // NUM_LOOKS // algorithm.env_steps
-    schedule = Schedule(every * NUM_LOOKS, every, NUM_EPISODES, task.length)
-    train, _ = make_train(algorithm, env, schedule)
-    row = hp.rows(
-        algorithm.hparams.replace(
-            **NUMBERS,
-            anneal_updates=1.1 * every * NUM_LOOKS,
-            explore_steps=0.1 * task.num_steps,
-        )
+    return looks(
+        algorithm,
+        env,
+        task.num_steps,
+        NUM_LOOKS,
+        num_seeds,
+        (NUM_EPISODES, task.length),
+        task.figure,
+        anneal_updates=1.1 * task.num_steps / algorithm.env_steps,
+        explore_steps=0.1 * task.num_steps,
+        **NUMBERS,
     )
-    keys = jax.random.split(jax.random.key(0), num_seeds)
-    found = sweep(lambda key, row: train(key, row)[1][task.figure], keys, row)[0]
-    steps = every * algorithm.env_steps * np.arange(1, NUM_LOOKS + 1)
-    return steps, np.asarray(found)[:, every - 1 :: every]
 
 
 def at_random(task: Task) -> float:
@@ -118,8 +113,8 @@ def measure(num_seeds: int) -> Findings:
         chance = at_random(task)
         claims.append(Claim(f"{task.title}: at random", "", "exact", f"{chance:.1f}", None))
         for learner in LEARNERS:
-            curve = curves[task, learner] = looks(task, learner, num_seeds)
-            last = curve[1][:, -1]
+            curves[task, learner] = curve(task, learner, num_seeds)
+            last = curves[task, learner][1][:, -1]
             measured = f"{spread(last, 1)} (from {last.min():.1f} to {last.max():.1f})"
             published, met = "", None
             if task is SPREAD:
