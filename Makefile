@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Compiled XLA programs are kept between runs; tests trade their speed for compile time.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+# XLA's newer emitters of fused loops compile twice as long as its older ones.
 TEST_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
+	--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 \
 	--xla_force_host_platform_device_count=8
 
 .PHONY: demo test test-slow lint bench clean
