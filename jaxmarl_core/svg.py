@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -70,6 +71,12 @@ def grid(num_panels: int, num_columns: int, width: float, height: float) -> list
     figure = Figure(figsize=size, dpi=_POINTS_PER_INCH, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, hspace=0.04, wspace=0.02)
     return [figure.add_subplot(num_rows, num_columns, i + 1) for i in range(num_panels)]
+
+
+def band(axes: Axes, x: np.ndarray, curves: np.ndarray, colour: str, label: str) -> None:
+    """Draws curves [R, L] over x [L]: their mean, and a band from the least to the largest."""
+    axes.fill_between(x, curves.min(0), curves.max(0), color=colour, alpha=0.15)
+    axes.plot(x, curves.mean(0), color=colour, lw=2, label=label)
 
 
 def inline(figure: Figure, description: str) -> str:

@@ -111,8 +111,7 @@ def picture(curves: dict[tuple[str, str], Curve]) -> Figure:
     for axes, place in zip(all_axes, WORLDS):
         for colour, (learner, theirs) in zip(svg.PALETTE, zip(LEARNERS, place.harl)):
             steps, found = curves[place.title, learner]
-            axes.fill_between(steps / 1e6, found.min(0), found.max(0), color=colour, alpha=0.15)
-            axes.plot(steps / 1e6, found.mean(0), color=colour, lw=2, label=learner)
+            svg.band(axes, steps / 1e6, found, colour, learner)
             axes.plot(steps[-1] / 1e6, theirs, color=colour, marker="D", clip_on=False)
         axes.set(title=place.title)
     all_axes[0].legend(frameon=False, loc="lower right", title="diamond: HARL's, 10 million steps")
