@@ -21,6 +21,7 @@ import jax.numpy as jnp
 
 from jaxmarl_core.solvers.normal_form import tableau as simplex
 from jaxmarl_core.solvers.normal_form.lanes import over_lanes
+from jaxmarl_core.solvers.normal_form.zero_sum import precision
 
 MOST_ROUNDS = 12  # times that a doubtful tableau is built anew
 
@@ -97,6 +98,8 @@ def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> M
     top = top & (jnp.cumsum(top, 0) == 1)
     start = simplex.pivot(start, top, is_v, top.any(0))  # v = the largest coefficient
 
+    enough = 5 * precision(dtype)
+
     def mixture(last):
         """Returns (probability [n, games], whether it is one, its residual [games])."""
         weight = jnp.where(legal, jnp.maximum(simplex.prices(last, num_columns, n), 0), 0)
@@ -106,17 +109,26 @@ def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> M
         probability = weight / jnp.maximum(weight.sum(0), 1e-30)
         return probability, usable, (constraints * probability[None]).sum(1).max(0, initial=0)
 
-    def doubtful(last, status):
-        """Returns [games] bool: whether the constraints, or the bound on the value, are missed."""
+    def missed(last):
+        """Returns by how much constraints and the best are missed, and how rounding has grown.
+
+        No mixture is worth more than the bound of any y >= 0: the gap to it is what may be lost. As
+        rounding is in proportion to y, the gap over y tells how much of it there is.
+        """
         probability, usable, residual = mixture(last)
         worth = (probability[None] * jnp.stack([first, *others])).sum(1)
         worth = jnp.where(counts, worth, jnp.inf).min(0)
         y = jnp.maximum(simplex.solution(last, 0, num_columns - 1), 0)
         bound = first + (body[:n, :-1] * y[None]).sum(1)
-        bound = jnp.where(legal, bound, -jnp.inf).max(0)
-        gap = (bound - worth) / (1 + y.max(0, initial=0))
-        missed = jnp.maximum(residual, gap) > simplex.tolerance(dtype).tie
-        return (status != simplex.CAP) & ((status != simplex.OPTIMAL) | ~usable | missed)
+        gap = jnp.where(legal, bound, -jnp.inf).max(0) - worth
+        grown = jnp.maximum(residual, gap / (1 + y.max(0, initial=0)))
+        return jnp.where(usable, jnp.maximum(residual, gap), jnp.inf), grown
+
+    def doubtful(last, status):
+        """Returns [games] bool: whether rounding may have lost the optimum."""
+        lost, grown = missed(last)
+        sure = (lost <= enough) & (grown <= simplex.tolerance(dtype).tie)
+        return (status != simplex.CAP) & ((status != simplex.OPTIMAL) | ~sure)
 
     # In few games rounding grows until the last tableau is wrong. They are solved again, from the
     # start, and what rounding has gathered is wiped out before every small pivot.
@@ -132,9 +144,10 @@ def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> M
     last = jax.tree.map(lambda a, b: jnp.where(doubt, a, b), start, last)
     more = lambda carry: carry[2].any() & (carry[3] < MOST_ROUNDS)
     last, status, *_ = jax.lax.while_loop(more, again, (last, status, doubt, 0))
-    probability, usable, residual = mixture(last)
+    probability, _, residual = mixture(last)
     status = jnp.where(status == simplex.UNBOUNDED, simplex.INFEASIBLE, status)
-    status = jnp.where(usable | (status != simplex.OPTIMAL), status, simplex.NUMERICAL)
+    lost = (status == simplex.OPTIMAL) & ~(missed(last)[0] <= enough)
+    status = jnp.where(lost, simplex.NUMERICAL, status)
     return Mixture(probability, status, residual)
 
 
