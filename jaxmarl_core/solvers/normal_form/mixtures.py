@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.solvers.normal_form import tableau as simplex
-from jaxmarl_core.solvers.normal_form.lanes import over_lanes
+from jaxmarl_core.solvers.normal_form.lanes import SMALLEST, over_lanes
 from jaxmarl_core.solvers.normal_form.zero_sum import precision
 
 MOST_ROUNDS = 12  # times that a doubtful tableau is built anew
@@ -62,7 +62,7 @@ def best_mixture(
 
 def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> Mixture:
     dtype = objectives.dtype
-    (_, n, games), m = objectives.shape, constraints.shape[0]
+    games, m = objectives.shape[-1], constraints.shape[0]
     first, *others = _unit(objectives, legal[None] & counts[:, None])
     size = jnp.where(legal[None], jnp.abs(constraints), 0).max(1, keepdims=True)
     constraints = jnp.where(legal[None], constraints / jnp.where(size > 0, size, 1), 0)
@@ -98,57 +98,94 @@ def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> M
     top = top & (jnp.cumsum(top, 0) == 1)
     start = simplex.pivot(start, top, is_v, top.any(0))  # v = the largest coefficient
 
-    enough = 5 * precision(dtype)
+    program = _Program(jnp.stack([first, *others]), counts, constraints, legal, body, start)
+    last, status = simplex.maximise(start, max_pivots)
+    last, status = _again(program, last, status, max_pivots)
+    probability, _, residual = program.mixture(last)
+    status = jnp.where(status == simplex.UNBOUNDED, simplex.INFEASIBLE, status)
+    lost = (status == simplex.OPTIMAL) & ~(program.missed(last)[0] <= 5 * precision(dtype))
+    status = jnp.where(lost, simplex.NUMERICAL, status)
+    return Mixture(probability, status, residual)
 
-    def mixture(last):
-        """Returns (probability [n, games], whether it is one, its residual [games])."""
-        weight = jnp.where(legal, jnp.maximum(simplex.prices(last, num_columns, n), 0), 0)
+
+class _Program(NamedTuple):
+    """Linear programs, the last axis games, and how good their last tableaus are."""
+
+    objectives: jax.Array  # [K, n, games]
+    counts: jax.Array  # [K, games] bool
+    constraints: jax.Array  # [m, n, games]
+    legal: jax.Array  # [n, games] bool
+    body: jax.Array  # [n or n + 1, m + K, games], of the dual
+    start: simplex.Tableau
+
+    def mixture(self, last: simplex.Tableau) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Returns (probability [n, games], whether it is one [games], its residual [games])."""
+        n, num_columns = len(self.legal), self.body.shape[1]
+        weight = jnp.maximum(simplex.prices(last, num_columns, n), 0)
+        weight = jnp.where(self.legal, weight, 0)
         total = weight.sum(0)
         usable = (total > 0) & jnp.isfinite(total)
-        weight = jnp.where(usable, weight, legal)
+        weight = jnp.where(usable, weight, self.legal)
         probability = weight / jnp.maximum(weight.sum(0), 1e-30)
-        return probability, usable, (constraints * probability[None]).sum(1).max(0, initial=0)
+        residual = (self.constraints * probability[None]).sum(1).max(0, initial=0)
+        return probability, usable, residual
 
-    def missed(last):
+    def missed(self, last: simplex.Tableau) -> tuple[jax.Array, jax.Array]:
         """Returns by how much constraints and the best are missed, and how rounding has grown.
 
         No mixture is worth more than the bound of any y >= 0: the gap to it is what may be lost. As
         rounding is in proportion to y, the gap over y tells how much of it there is.
         """
-        probability, usable, residual = mixture(last)
-        worth = (probability[None] * jnp.stack([first, *others])).sum(1)
-        worth = jnp.where(counts, worth, jnp.inf).min(0)
+        n, num_columns = len(self.legal), self.body.shape[1]
+        probability, usable, residual = self.mixture(last)
+        worth = (probability[None] * self.objectives).sum(1)
+        worth = jnp.where(self.counts, worth, jnp.inf).min(0)
         y = jnp.maximum(simplex.solution(last, 0, num_columns - 1), 0)
-        bound = first + (body[:n, :-1] * y[None]).sum(1)
-        gap = jnp.where(legal, bound, -jnp.inf).max(0) - worth
+        bound = self.objectives[0] + (self.body[:n, :-1] * y[None]).sum(1)
+        gap = jnp.where(self.legal, bound, -jnp.inf).max(0) - worth
         grown = jnp.maximum(residual, gap / (1 + y.max(0, initial=0)))
         return jnp.where(usable, jnp.maximum(residual, gap), jnp.inf), grown
 
-    def doubtful(last, status):
+    def doubtful(self, last: simplex.Tableau, status: jax.Array) -> jax.Array:
         """Returns [games] bool: whether rounding may have lost the optimum."""
-        lost, grown = missed(last)
-        sure = (lost <= enough) & (grown <= simplex.tolerance(dtype).tie)
+        lost, grown = self.missed(last)
+        dtype = self.body.dtype
+        sure = (lost <= 5 * precision(dtype)) & (grown <= simplex.tolerance(dtype).tie)
         return (status != simplex.CAP) & ((status != simplex.OPTIMAL) | ~sure)
 
-    # In few games rounding grows until the last tableau is wrong. They are solved again, from the
-    # start, and what rounding has gathered is wiped out before every small pivot.
-    def again(carry):
-        last, status, doubt, rounds = carry
-        last = simplex.rebuilt(start, last, doubt)
-        last, verdict = simplex.maximise(last, max_pivots, running=doubt, wary=True)
-        status = jnp.where(doubt, verdict, status)
-        return last, status, doubtful(last, status), rounds + 1
 
-    last, status = simplex.maximise(start, max_pivots)
-    doubt = doubtful(last, status)
-    last = jax.tree.map(lambda a, b: jnp.where(doubt, a, b), start, last)
-    more = lambda carry: carry[2].any() & (carry[3] < MOST_ROUNDS)
-    last, status, *_ = jax.lax.while_loop(more, again, (last, status, doubt, 0))
-    probability, _, residual = mixture(last)
-    status = jnp.where(status == simplex.UNBOUNDED, simplex.INFEASIBLE, status)
-    lost = (status == simplex.OPTIMAL) & ~(missed(last)[0] <= enough)
-    status = jnp.where(lost, simplex.NUMERICAL, status)
-    return Mixture(probability, status, residual)
+def _again(program: _Program, last: simplex.Tableau, status: jax.Array, max_pivots: int):
+    """Returns (last tableau, status) where doubtful programs have been solved once more.
+
+    In few games rounding grows until the last tableau is wrong. They are solved from the start, and
+    what rounding has gathered is wiped out before every small pivot. A few at a time, or one in a
+    hundred would cost as much again as all of them.
+    """
+    games = status.shape[-1]
+    few = min(games, max(SMALLEST, games // 32))
+
+    def group(carry):
+        last, status, doubt = carry
+        (here,) = jnp.nonzero(doubt, size=few, fill_value=games)
+        taken = lambda leaf: jnp.take(leaf, here, axis=-1, mode="clip")
+        some = jax.tree.map(taken, program)
+
+        def round_(carry):
+            last, status, doubt, rounds = carry
+            last = simplex.rebuilt(some.start, last, doubt)
+            last, verdict = simplex.maximise(last, max_pivots, running=doubt, wary=True)
+            status = jnp.where(doubt, verdict, status)
+            return last, status, some.doubtful(last, status), rounds + 1
+
+        more = lambda carry: carry[2].any() & (carry[3] < MOST_ROUNDS)
+        first = some.start, taken(status), here < games, 0
+        found, verdict, *_ = jax.lax.while_loop(more, round_, first)
+        put = lambda all_, new: all_.at[..., here].set(new, mode="drop")
+        return jax.tree.map(put, last, found), put(status, verdict), put(doubt, False)
+
+    first = last, status, program.doubtful(last, status)
+    last, status, _ = jax.lax.while_loop(lambda carry: carry[2].any(), group, first)
+    return last, status
 
 
 def _unit(values, legal):
