@@ -77,13 +77,14 @@ def record(
 def summary(env: Environment, episode: Episode) -> dict[str, jax.Array]:
     """Returns means over episodes [R] under the names a results table uses, each [] f32.
 
-    `length`; per team `return_<team>` and `win_<team>`, the share of episodes won (`return` alone
-    where there is one team).
+    `length`; per team `return_<team>` and `win_<team>`, the share of episodes won (only `return`
+    where there is one team, and `win` where the world names winners).
     """
+    first = jax.eval_shape(env.reset, jax.random.key(0))[1]
     figures = {"length": episode.length.mean(dtype=jnp.float32)}
     for team, name in enumerate(team_names(env)):
         suffix = f"_{name}" if num_teams(env) > 1 else ""
         figures[f"return{suffix}"] = episode.returns[..., team].mean()
-        if suffix:
+        if suffix or "winner" in first.extras:
             figures[f"win{suffix}"] = (episode.winner == team).mean(dtype=jnp.float32)
     return figures

@@ -160,6 +160,21 @@ def test_summary_of_one_team():
     assert figures == {"length": 3.0, "return": 6.0}
 
 
+class Won(ConstantReward):
+    """A lone team that always wins."""
+
+    def observe(self, state):
+        return super().observe(state).replace(extras={"winner": jnp.int32(0)})
+
+
+def test_summary_of_one_team_that_may_win():
+    env = Won(2, 3)
+    episode = evaluate(jax.random.key(0), env, Player(random_policy(env), ()), 2, 9)
+    assert summary(env, episode) == {"length": 3.0, "return": 6.0, "win": 1.0}
+    unended = evaluate(jax.random.key(0), env, Player(random_policy(env), ()), 2, 2)
+    assert summary(env, unended)["win"] == 0
+
+
 def test_record_tells_one_episode_step_by_step():
     env = MixedGroups(3)
     player = Player(random_policy(env), ())

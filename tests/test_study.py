@@ -12,7 +12,7 @@ from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.study import Claim, Findings, Study
 
 # runs of minutes, not of seconds
-DEEP = {"half_cheetah", "particles_harl", "spread_jaxmarl", "team_value"}
+DEEP = {"half_cheetah", "particles_harl", "skirmish", "spread_jaxmarl", "team_value"}
 
 
 def test_each_study_is_described_and_asks_for_a_hundred_seeds():
