@@ -8,6 +8,7 @@ import importlib
 import inspect
 import itertools
 import pkgutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -133,6 +134,8 @@ def looks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a learning curve of greedy play: (environment steps [L], figures [num_seeds, L]).
 
+    Says on the terminal (stderr) where the curve ended, as a study of many takes an hour.
+
     Args:
       algorithm: what learns.
       env: the world the algorithm was made for.
@@ -150,7 +153,10 @@ def looks(
     row = hp.rows(algorithm.hparams.replace(**hparams))
     found = sweep(lambda key, row: train(key, row)[1][figure], keys, row)[0]
     steps = every * algorithm.env_steps * np.arange(1, num_looks + 1)
-    return steps, np.asarray(found)[:, every - 1 :: every]
+    curve = np.asarray(found)[:, every - 1 :: every]
+    ended = f"a curve of {num_seeds} seeds ended: {spread(curve[:, -1])}"
+    print(ended, file=sys.stderr, flush=True)
+    return steps, curve
 
 
 def share(hits: jax.Array) -> str:
