@@ -55,15 +55,14 @@ def rollout(
       Where play stands afterwards, and the rows with leaves [length, ...].
     """
 
-    def step(play: Play, keys: tuple[Key, Key]):
-        key_act, key_env = keys
+    def step(play: Play, key: Key):
+        key_act, key_env = jax.random.split(key)
         actions, carried, extras = act(key_act, play.timestep, play.memory)
         env_state, timestep = env.step(key_env, play.env_state, actions)
         carried = select(play.timestep.last, memory, carried)
         return Play(env_state, timestep, carried), Step(play.timestep, actions, extras)
 
-    keys = jax.random.split(key, (2, length))  # all at once: a split is a loop of its own on a CPU
-    return jax.lax.scan(step, play, (keys[0], keys[1]))
+    return jax.lax.scan(step, play, jax.random.split(key, length))
 
 
 def acting(policy: Policy, params: Params, greedy: bool = False) -> Act:

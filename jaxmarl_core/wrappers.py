@@ -59,14 +59,14 @@ class AutoReset:
         self, key: Key, state: AutoResetState, actions: Actions
     ) -> tuple[AutoResetState, TimeStep]:
         """Returns the next state and time step, the first of an episode if `state` was last."""
-        # One key for both: only one of the two is kept. A split is a loop of its own on a CPU.
+        key_reset, key_step = jax.random.split(key)
         if isinstance(self.env, StateEnvironment):
-            fresh = self.env.initial(key)
-            inner = select(state.last, fresh, self.env.advance(key, state.inner, actions))
+            fresh = self.env.initial(key_reset)
+            inner = select(state.last, fresh, self.env.advance(key_step, state.inner, actions))
             timestep = self.env.observe(inner)
         else:
-            fresh = self.env.reset(key)
-            stepped = self.env.step(key, state.inner, actions)
+            fresh = self.env.reset(key_reset)
+            stepped = self.env.step(key_step, state.inner, actions)
             inner, timestep = select(state.last, fresh, stepped)
         return AutoResetState(inner, timestep.last), timestep
 

@@ -145,15 +145,16 @@ def test_auto_reset_keeps_the_final_observation(world):
     state = wrapped.reset(jax.random.key(0))[0].replace(inner=state)
     for t, (_, inner, _, actions) in enumerate(world.rows[:-1]):
         key = jax.random.fold_in(jax.random.key(2), t)
-        _, expected = world.step(key, inner, actions)
-        going_on = state.replace(inner=inner, last=jnp.bool_(False))
-        state, timestep = step(key, going_on, actions)
+        _, key_step = jax.random.split(key)
+        _, expected = world.step(key_step, inner, actions)
+        state, timestep = step(key, state.replace(inner=inner), actions)
         assert_close(timestep, expected)
     if not timestep.last:  # chance went another way with these keys: end it with the old ones
         state, timestep = state.replace(last=jnp.bool_(True)), timesteps(world)[-1]
 
     key = jax.random.key(3)
-    _, begun = world.reset(key)
+    key_reset, _ = jax.random.split(key)
+    _, begun = world.reset(key_reset)
     state, first = step(key, state, actions)
     assert_close(first, begun)
     for name in world.env.groups:

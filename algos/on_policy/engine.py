@@ -103,9 +103,9 @@ def actor_critic(
     def play_by(greedy):
         def act(params, key, timestep, memory):
             actions, log_probs, carried = {}, {}, {}
-            keys_of = jax.random.split(key, len(whole)) if len(whole) > 1 else key[None]
-            for unit, keys in zip(whole, keys_of):
+            for i, unit in enumerate(whole):
                 name = unit.name
+                keys = jax.random.fold_in(key, i)
                 keys = jax.random.split(keys, unit.size) if unit.own else keys
                 one = each(unit, partial(choose, name, greedy=greedy), 0)
                 action, log_probs[name], carried[name] = one(
