@@ -279,15 +279,11 @@ def test_double_precision():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["utilitarian", "egalitarian"])
-def test_single_precision_is_mostly_enough(objective):
-    """In 1 of 100 games at most it is not, and that is reported: the others are equilibria."""
+def test_of_many_games_none_is_lost(objective):
     payoffs = np.random.default_rng(5).normal(size=(2000, 2, 3, 3)).astype(np.float32)
     found = solver(objective)(payoffs)
-    done = np.asarray(found.converged)
-    assert done.mean() >= 0.99
-    for game, joint, values in list(zip(payoffs[done], found.joint[done], found.values[done]))[
-        ::20
-    ]:
+    assert np.asarray(found.converged).all()
+    for game, joint, values in list(zip(payoffs, found.joint, found.values))[::20]:
         assert_equilibrium(game, joint, values, False, 1e-4)
 
 

@@ -18,19 +18,25 @@ SMALLEST, LARGEST = 8, 256  # games of a block
 
 
 def over_lanes(function: Callable[..., Any], entries: int) -> Callable[..., Any]:
-    """Returns a function of one game, from one of many games on the last axis.
-
-    Under `vmap`, however often nested, all games reach `function` on one axis. The arguments'
-    leaves may have any other axes. Reverse-mode derivatives are not defined.
+    """Returns a function of one game, from one of many games on the last axis, block by block.
 
     Args:
       function: maps arrays [..., games] to a pytree of arrays [..., games].
       entries: numbers that it works on per game, static.
     """
+    in_blocks = blocked(function, entries)
+    return all_at_once(
+        lambda *args: jax.lax.platform_dependent(*args, cpu=in_blocks, default=function)
+    )
 
-    @custom_vmap
-    def many(*args):
-        return jax.lax.platform_dependent(*args, cpu=blocked(function, entries), default=function)
+
+def all_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function of one game, from one of many games on the last axis.
+
+    Under `vmap`, however often nested, all games reach `function` on one axis. The arguments'
+    leaves may have any other axes. Reverse-mode derivatives are not defined.
+    """
+    many = custom_vmap(function)
 
     @many.def_vmap
     def rule(size, batched, *args):

@@ -20,16 +20,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.solvers.normal_form import tableau as simplex
-from jaxmarl_core.solvers.normal_form.lanes import SMALLEST, over_lanes
+from jaxmarl_core.solvers.normal_form.lanes import over_lanes
 from jaxmarl_core.solvers.normal_form.zero_sum import precision
-
-MOST_ROUNDS = 12  # times that a doubtful tableau is built anew
 
 
 class Mixture(NamedTuple):
     probability: jax.Array  # [n] f32, sums to 1, exactly 0 where masked; rubbish if not optimal
     status: jax.Array  # [] int32: OPTIMAL, CAP, INFEASIBLE or NUMERICAL, see tableau.py
     residual: jax.Array  # [] f32, the largest violation of a constraint, its largest entry being 1
+    doubtful: jax.Array  # [] bool: rounding has grown, or ended it; not so in a higher precision
 
 
 def best_mixture(
@@ -40,6 +39,7 @@ def best_mixture(
     counts: jax.Array | None = None,
     then: Sequence[jax.Array] = (),
     max_pivots: int | None = None,
+    slack: float | None = None,
 ) -> Mixture:
     """Returns the best distribution under homogeneous constraints.
 
@@ -50,17 +50,23 @@ def best_mixture(
       counts: [K] bool, which objectives there are, the first always; None: all.
       then: further criteria, each [n] f32, maximised in turn among what is equally good.
       max_pivots: at most so many, static; by default 8 (n + m + K) + 20.
+      slack: what an optimum may miss, of its objective's range or a constraint's largest entry,
+        static; None: five times what passes for rounding.
     """
     (num_objectives, n), m = objectives.shape, constraints.shape[0]
     if max_pivots is None:
         max_pivots = 8 * (n + m + num_objectives) + 20
     if counts is None:
         counts = jnp.ones(num_objectives, bool)
-    solve = over_lanes(partial(_best_mixture, max_pivots=max_pivots), entries=n * (m + 1))
+    if slack is None:
+        slack = 5 * precision(objectives.dtype)
+    solve = over_lanes(
+        partial(_best_mixture, max_pivots=max_pivots, slack=slack), entries=n * (m + 1)
+    )
     return solve(objectives, constraints, legal, counts, tuple(then))
 
 
-def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> Mixture:
+def _best_mixture(objectives, constraints, legal, counts, then, max_pivots, slack) -> Mixture:
     dtype = objectives.dtype
     games, m = objectives.shape[-1], constraints.shape[0]
     first, *others = _unit(objectives, legal[None] & counts[:, None])
@@ -100,12 +106,13 @@ def _best_mixture(objectives, constraints, legal, counts, then, max_pivots) -> M
 
     program = _Program(jnp.stack([first, *others]), counts, constraints, legal, body, start)
     last, status = simplex.maximise(start, max_pivots)
-    last, status = _again(program, last, status, max_pivots)
     probability, _, residual = program.mixture(last)
+    missed, grown = program.missed(last)
     status = jnp.where(status == simplex.UNBOUNDED, simplex.INFEASIBLE, status)
-    lost = (status == simplex.OPTIMAL) & ~(program.missed(last)[0] <= 5 * precision(dtype))
+    lost = (status == simplex.OPTIMAL) & ~(missed <= slack)
     status = jnp.where(lost, simplex.NUMERICAL, status)
-    return Mixture(probability, status, residual)
+    sure = (status == simplex.OPTIMAL) & (grown <= simplex.tolerance(dtype).tie)
+    return Mixture(probability, status, residual, ~sure & (status != simplex.CAP))
 
 
 class _Program(NamedTuple):
@@ -145,47 +152,6 @@ class _Program(NamedTuple):
         gap = jnp.where(self.legal, bound, -jnp.inf).max(0) - worth
         grown = jnp.maximum(residual, gap / (1 + y.max(0, initial=0)))
         return jnp.where(usable, jnp.maximum(residual, gap), jnp.inf), grown
-
-    def doubtful(self, last: simplex.Tableau, status: jax.Array) -> jax.Array:
-        """Returns [games] bool: whether rounding may have lost the optimum."""
-        lost, grown = self.missed(last)
-        dtype = self.body.dtype
-        sure = (lost <= 5 * precision(dtype)) & (grown <= simplex.tolerance(dtype).tie)
-        return (status != simplex.CAP) & ((status != simplex.OPTIMAL) | ~sure)
-
-
-def _again(program: _Program, last: simplex.Tableau, status: jax.Array, max_pivots: int):
-    """Returns (last tableau, status) where doubtful programs have been solved once more.
-
-    In few games rounding grows until the last tableau is wrong. They are solved from the start, and
-    what rounding has gathered is wiped out before every small pivot. A few at a time, or one in a
-    hundred would cost as much again as all of them.
-    """
-    games = status.shape[-1]
-    few = min(games, max(SMALLEST, games // 32))
-
-    def group(carry):
-        last, status, doubt = carry
-        (here,) = jnp.nonzero(doubt, size=few, fill_value=games)
-        taken = lambda leaf: jnp.take(leaf, here, axis=-1, mode="clip")
-        some = jax.tree.map(taken, program)
-
-        def round_(carry):
-            last, status, doubt, rounds = carry
-            last = simplex.rebuilt(some.start, last, doubt)
-            last, verdict = simplex.maximise(last, max_pivots, running=doubt, wary=True)
-            status = jnp.where(doubt, verdict, status)
-            return last, status, some.doubtful(last, status), rounds + 1
-
-        more = lambda carry: carry[2].any() & (carry[3] < MOST_ROUNDS)
-        first = some.start, taken(status), here < games, 0
-        found, verdict, *_ = jax.lax.while_loop(more, round_, first)
-        put = lambda all_, new: all_.at[..., here].set(new, mode="drop")
-        return jax.tree.map(put, last, found), put(status, verdict), put(doubt, False)
-
-    first = last, status, program.doubtful(last, status)
-    last, status, _ = jax.lax.while_loop(lambda carry: carry[2].any(), group, first)
-    return last, status
 
 
 def _unit(values, legal):
