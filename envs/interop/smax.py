@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs.interop.extras import need, undisturbed
@@ -40,7 +41,9 @@ class Skirmish:
       opponents in range, and to stop for the dead. Or Box [4] in [0, 1], see JaxMARL.
     - Reward: to each side the share of the opponents' health it took, plus 1 for the victory; the
       fallen are paid too, though their rows enter no loss.
-    - State for a central critic: SMAX's world state, 12 numbers a unit; [12 (n + m)] f32.
+    - State for a central critic or a mixer: SMAX's world state, 12 numbers a unit, but places as
+      shares of the map (as they are, up to 32, a mixer starts at thirty times any return);
+      [12 (n + m)] f32.
     - End: discount 0 when a side is wiped out, and for each fallen unit; time cuts off.
     - Extras: "winner", 0 if the allies alone survive, 1 if the enemies do, else -1.
     """
@@ -77,9 +80,18 @@ class Skirmish:
         winner = jnp.where(won & ~lost, 0, jnp.where(lost & ~won, 1, -1)).astype(jnp.int32)
         return state.replace(alive=alive), timestep.replace(
             alive=alive,
+            state=timestep.state * _unit_scale(getattr(world, "_env", world)),
             discount={name: timestep.discount[name] * alive[name] for name in alive},
             extras={"winner": jnp.where(timestep.last, winner, -1)},
         )
+
+
+def _unit_scale(world: Any) -> np.ndarray:
+    """Returns what to multiply SMAX's world state with, [12 (n + m)] f32."""
+    count = world.num_allies + world.num_enemies
+    unit = np.ones((count, len(world.own_features)), np.float32)
+    unit[:, 1:3] = 1 / world.map_width, 1 / world.map_height
+    return np.append(unit.ravel(), np.ones(2 * count, np.float32))
 
 
 def units(state: AdaptedState) -> Any:
