@@ -4,6 +4,11 @@ Two players of three actions are paid 8 for the first of each, -12 where one of 
 and 0 else. All learn from play at random, so that what they find is what they can represent: the
 best fit of a sum, of a monotone mixture, and of any function.
 
+A monotone mixture has two fits, and which one is found is settled when learning starts. One keeps
+first actions low and forgets the 8, as the paper's run did; the other keeps the 8 and forgets that
+the rest differ, and is the better of the two: its squares sum to 288 where the first one's do to
+320. QMIX finding 8 is therefore no fault of ours, though it counts as one beside the paper.
+
 Son et al., 2019, arXiv:1905.05408, table 1.
 """
 
@@ -49,25 +54,27 @@ class Learner(NamedTuple):
     factorise: object
     config: Config
     value: float  # of the joint action that it settles on
-    table: np.ndarray  # what it can say at best: the least squares of its class
+    fits: tuple[np.ndarray, ...]  # what it can say: minima of the squared error within its class
     paper: str | None  # the joint table that one run of the paper's ended with, as remembered
 
 
 # A sum: the means of row and column less the mean of all. A monotone mixture that keeps first
-# actions low: the mean of the five cells with one, and the others' as they are.
+# actions low has the mean of the five cells with one, and the others as they are; one that keeps
+# them high has the first cell as it is, and the mean of the others.
 SUM = PAYOFFS.mean(1)[:, None] + PAYOFFS.mean(0) - PAYOFFS.mean()
-MONOTONE = np.where(PAYOFFS == 0, 0.0, -8.0)
+LOW = np.where(PAYOFFS == 0, 0.0, -8.0)
+HIGH = np.where(PAYOFFS == 8, 8.0, -6.0)
 THEIR_SUM = "-5.42, -4.57, -4.70; -4.35, -3.51, -3.63; -3.87, -3.02, -3.14"
 THEIR_MIX = "-8.08, -8.08, -8.08; -8.08, 0.01, 0.03; -8.08, 0.01, 0.02"
 THEIR_JOINT = "8.00, -12.02, -12.02; -12.00, 0.00, 0.00; -12.00, 0.00, -0.01"
 LEARNERS = {
-    "vdn": Learner(vdn, mixed(additive_mixer), Config(**SHAPE), 0.0, SUM, THEIR_SUM),
-    "qmix": Learner(qmix, mixed(monotone), MonotoneConfig(**SHAPE), 0.0, MONOTONE, THEIR_MIX),
+    "vdn": Learner(vdn, mixed(additive_mixer), Config(**SHAPE), 0.0, (SUM,), THEIR_SUM),
+    "qmix": Learner(qmix, mixed(monotone), MonotoneConfig(**SHAPE), 0.0, (LOW, HIGH), THEIR_MIX),
     "qtran": Learner(
-        qtran, qtran_losses.base, JointConfig(**SHAPE, embed=32), 8.0, PAYOFFS, THEIR_JOINT
+        qtran, qtran_losses.base, JointConfig(**SHAPE, embed=32), 8.0, (PAYOFFS,), THEIR_JOINT
     ),
     "qtran_alt": Learner(
-        qtran_alt, qtran_losses.alternative, JointConfig(**SHAPE, embed=32), 8.0, PAYOFFS, None
+        qtran_alt, qtran_losses.alternative, JointConfig(**SHAPE, embed=32), 8.0, (PAYOFFS,), None
     ),
 }
 SETTLED = 18 / 20  # of the seeds, to say that a learner settles on a joint action
@@ -110,22 +117,29 @@ def measure(num_seeds: int) -> Findings:
                 hits.mean() >= SETTLED,
             )
         )
-        off = abs(joint.mean(0) - learner.table).max()
-        what = "the payoffs" if learner.table is PAYOFFS else "the best fit of its class"
-        claims.append(
-            Claim(
-                f"`{name}`'s joint table is {what}, at most off by",
-                f"{TOLERANCE}",
-                "exact",
-                f"{off:.2f}",
-                off <= TOLERANCE,
+        nearest = ((joint[:, None] - np.array(learner.fits)) ** 2).sum((2, 3)).argmin(1)
+        for fit, table in enumerate(learner.fits):
+            seeds = nearest == fit
+            off = abs(joint[seeds].mean(0) - table).max(initial=0)
+            squares = ((table - PAYOFFS) ** 2).sum()
+            what = "the payoffs" if squares == 0 else f"the fit whose squares sum to {squares:.0f}"
+            claims.append(
+                Claim(
+                    f"`{name}`'s joint table is {what}, at most off by",
+                    f"{TOLERANCE}",
+                    "exact",
+                    f"{off:.2f} (on {seeds.sum()} seeds)",
+                    off <= TOLERANCE,
+                )
             )
-        )
+        alike = hits if hits.any() else ~hits  # a mean over both fits would be neither
+        mean = joint[alike].mean(0)
         if learner.paper is not None:
-            ours = "; ".join(", ".join(map(number, row)) for row in joint.mean(0))
-            claims.append(Claim(f"`{name}`'s joint table", learner.paper, "memory", ours, None))
-        panels[f"{name}: Q(u), mean over seeds"] = joint.mean(0)
-        if learner.table is PAYOFFS:
+            ours = "; ".join(", ".join(map(number, row)) for row in mean)
+            what = f"`{name}`'s joint table, mean of those seeds"
+            claims.append(Claim(what, learner.paper, "memory", ours, None))
+        panels[f"{name}: Q(u), mean of {alike.sum()} seeds"] = mean
+        if learner.value == PAYOFFS.max():
             panels[f"{name}: sum of utilities"] = total.mean(0)
     return Findings(claims, picture(panels))
 
