@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs.interop.extras import need, undisturbed
@@ -41,9 +40,9 @@ class Skirmish:
       opponents in range, and to stop for the dead. Or Box [4] in [0, 1], see JaxMARL.
     - Reward: to each side the share of the opponents' health it took, plus 1 for the victory; the
       fallen are paid too, though their rows enter no loss.
-    - State for a central critic or a mixer: SMAX's world state, 12 numbers a unit, but places as
-      shares of the map (as they are, up to 32, a mixer starts at thirty times any return);
-      [12 (n + m)] f32.
+    - State for a central critic or a mixer: SMAX's world state, 12 numbers a unit, within bounds:
+      places as shares of the map, cooldowns not below 0, which is ready to shoot (SMAX counts on,
+      and a mixer of what has no bounds runs away); [12 (n + m)] f32.
     - End: discount 0 when a side is wiped out, and for each fallen unit; time cuts off.
     - Extras: "winner", 0 if the allies alone survive, 1 if the enemies do, else -1.
     """
@@ -80,18 +79,20 @@ class Skirmish:
         winner = jnp.where(won & ~lost, 0, jnp.where(lost & ~won, 1, -1)).astype(jnp.int32)
         return state.replace(alive=alive), timestep.replace(
             alive=alive,
-            state=timestep.state * _unit_scale(getattr(world, "_env", world)),
+            state=_within_bounds(getattr(world, "_env", world), timestep.state),
             discount={name: timestep.discount[name] * alive[name] for name in alive},
             extras={"winner": jnp.where(timestep.last, winner, -1)},
         )
 
 
-def _unit_scale(world: Any) -> np.ndarray:
-    """Returns what to multiply SMAX's world state with, [12 (n + m)] f32."""
-    count = world.num_allies + world.num_enemies
-    unit = np.ones((count, len(world.own_features)), np.float32)
-    unit[:, 1:3] = 1 / world.map_width, 1 / world.map_height
-    return np.append(unit.ravel(), np.ones(2 * count, np.float32))
+def _within_bounds(world: Any, state: jax.Array) -> jax.Array:
+    """Returns SMAX's world state with its places [0, 1]^2 and its cooldowns at least 0."""
+    shape = world.num_allies + world.num_enemies, len(world.own_features)
+    by_unit, rest = jnp.split(state, [shape[0] * shape[1]])
+    by_unit = by_unit.reshape(shape)
+    place = by_unit[:, 1:3] / jnp.array([world.map_width, world.map_height], jnp.float32)
+    by_unit = by_unit.at[:, 1:3].set(place).at[:, 3].max(0)
+    return jnp.concatenate([by_unit.ravel(), rest])
 
 
 def units(state: AdaptedState) -> Any:

@@ -1,6 +1,6 @@
 """QMIX and VDN in the skirmish: three marines against three that a script leads.
 
-SMAX's map 3m. Half a million steps of 16 environments, four gradient steps every 512, then 256
+SMAX's map 3m. Half a million steps of 16 environments, eight gradient steps every 512, then 256
 battles of greedy play. Published win rates of this map are of longer runs and read by eye, so that
 none is held against ours; what is claimed is that both learners win nearly always where play at
 random never does.
@@ -19,9 +19,9 @@ from jaxmarl_core.policies import opponent
 from jaxmarl_core.study import Claim, Findings, Study, looks, spread
 
 NUM_STEPS, NUM_LOOKS, EPISODES = 500_000, 10, (256, 100)
-SHAPE = {"num_envs": 16, "rollout_length": 32, "num_gradient_steps": 4, "capacity": 1024}
+SHAPE = {"num_envs": 16, "rollout_length": 32, "num_gradient_steps": 8, "capacity": 2048}
 LEARNERS = {"qmix": (qmix, MonotoneConfig(**SHAPE)), "vdn": (vdn, Config(**SHAPE))}
-NUMBERS = {"learning_rate": 1e-3, "target_period": 20.0, "explore_steps": 50_000.0}
+NUMBERS = {"learning_rate": 5e-4, "target_period": 25.0, "explore_steps": 30_000.0}
 WON = 0.9
 
 Curve = tuple[np.ndarray, np.ndarray]
