@@ -106,7 +106,7 @@ def picture(errors: dict[int, np.ndarray]) -> Figure:
         xlabel="error of the joint value, percent of the payoffs' range",
         title="Share of joint actions whose value is known so well, percent",
     )
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper left")
     return axes.figure
 
 
