@@ -28,7 +28,7 @@ class Mixture(NamedTuple):
     probability: jax.Array  # [n] f32, sums to 1, exactly 0 where masked; rubbish if not optimal
     status: jax.Array  # [] int32: OPTIMAL, CAP, INFEASIBLE or NUMERICAL, see tableau.py
     residual: jax.Array  # [] f32, the largest violation of a constraint, its largest entry being 1
-    doubtful: jax.Array  # [] bool: rounding has grown, or ended it; not so in a higher precision
+    doubtful: jax.Array  # [] bool: rounding may have spoilt it; a higher precision would not
 
 
 def best_mixture(
@@ -104,7 +104,7 @@ def _best_mixture(objectives, constraints, legal, counts, then, max_pivots, slac
     top = top & (jnp.cumsum(top, 0) == 1)
     start = simplex.pivot(start, top, is_v, top.any(0))  # v = the largest coefficient
 
-    program = _Program(jnp.stack([first, *others]), counts, constraints, legal, body, start)
+    program = _Program(jnp.stack([first, *others]), counts, constraints, legal, body)
     last, status = simplex.maximise(start, max_pivots)
     probability, _, residual = program.mixture(last)
     missed, grown = program.missed(last)
@@ -123,7 +123,6 @@ class _Program(NamedTuple):
     constraints: jax.Array  # [m, n, games]
     legal: jax.Array  # [n, games] bool
     body: jax.Array  # [n or n + 1, m + K, games], of the dual
-    start: simplex.Tableau
 
     def mixture(self, last: simplex.Tableau) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Returns (probability [n, games], whether it is one [games], its residual [games])."""
