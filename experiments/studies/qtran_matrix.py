@@ -7,7 +7,7 @@ best fit of a sum, of a monotone mixture, and of any function.
 A monotone mixture has two fits, and which one is found is settled when learning starts. One keeps
 first actions low and forgets the 8, as the paper's run did; the other keeps the 8 and forgets that
 the rest differ, and is the better of the two: its squares sum to 288 where the first one's do to
-320. QMIX finding 8 is therefore no fault of ours, though it counts as one beside the paper.
+320. Beside the paper, QMIX finding 8 still counts against us.
 
 Son et al., 2019, arXiv:1905.05408, table 1.
 """
@@ -120,7 +120,9 @@ def measure(num_seeds: int) -> Findings:
         nearest = ((joint[:, None] - np.array(learner.fits)) ** 2).sum((2, 3)).argmin(1)
         for fit, table in enumerate(learner.fits):
             seeds = nearest == fit
-            off = abs(joint[seeds].mean(0) - table).max(initial=0)
+            if not seeds.any():
+                continue
+            off = abs(joint[seeds].mean(0) - table).max()
             squares = ((table - PAYOFFS) ** 2).sum()
             what = "the payoffs" if squares == 0 else f"the fit whose squares sum to {squares:.0f}"
             claims.append(
