@@ -35,7 +35,7 @@ class Agent(nn.Module):
         )
         memory, features = torso(memory, observation, reset)
         flat = features.reshape(-1, features.shape[-1])  # as `rows` says
-        utilities = head(self.num_actions, gain=1.0)(flat)
+        utilities = head(self.num_actions, gain=config.head_gain)(flat)
         return memory, (utilities.reshape(*features.shape[:-1], self.num_actions), features)
 
 

@@ -7,7 +7,10 @@ best fit of a sum, of a monotone mixture, and of any function.
 A monotone mixture has two fits, and which one is found is settled when learning starts. One keeps
 first actions low and forgets the 8, as the paper's run did; the other keeps the 8 and forgets that
 the rest differ, and is the better of the two: its squares sum to 288 where the first one's do to
-320. Beside the paper, QMIX finding 8 still counts against us.
+320. Beside the paper, QMIX finding 8 still counts against us. As in the paper's programs, all
+utilities start near 0 and steps are small; then first actions, which lose on average, sink before
+the mixture takes shape. From utilities as large as 1 and at six times the rate, 14 of 100 seeds
+find the second fit.
 
 Son et al., 2019, arXiv:1905.05408, table 1.
 """
@@ -34,18 +37,20 @@ from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer, vdn
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
 
-# One state and gamma 0: a step is an episode. The paper's programs took 20,000 steps.
-NUM_UPDATES = 2000
+# One state and gamma 0: a step is an episode. The paper's programs took 10,000 to 20,000 gradient
+# steps on 32 episodes each, with Adam at 5e-4, from weights of standard deviation 0.01.
+NUM_UPDATES = 10_000
 SHAPE = {
     "num_envs": 8,
     "rollout_length": 1,
     "batch_size": 32,
     "capacity": 1024,
     "hidden": (32,),
+    "head_gain": 0.01,
     "memory_size": 0,
     "last_action": False,
 }
-NUMBERS = {"gamma": 0.0, "final_epsilon": 1.0, "learning_rate": 3e-3, "anneal_updates": NUM_UPDATES}
+NUMBERS = {"gamma": 0.0, "final_epsilon": 1.0, "learning_rate": 5e-4, "anneal_updates": NUM_UPDATES}
 PAYOFFS = np.array([[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]])
 
 

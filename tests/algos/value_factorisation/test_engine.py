@@ -27,7 +27,7 @@ from jaxmarl_core.algos.value_factorisation.payoffs import (
     own_payoffs,
     team_payoffs,
 )
-from jaxmarl_core.algos.value_factorisation.sequences import done_before, outlook, resets
+from jaxmarl_core.algos.value_factorisation.sequences import done_before, looked, outlook, resets
 from jaxmarl_core.envs import battle, matrix_game
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.train import Schedule, make_train
@@ -291,6 +291,24 @@ def test_the_target_moves_when_a_period_has_passed():
     assert [i for i in range(10) if moved(half, jnp.int32(i))] == [2, 4, 7, 9]
 
 
+def test_utilities_start_as_large_as_head_gain_says():
+    """The layer's weights are linear in it, its bias 0, and all before it is drawn alike."""
+    env = OneBitMemory(2, 2)
+    timestep = env.reset(jax.random.key(1))[1]
+
+    def utilities(gain):
+        (unit,) = units(env, "group", True)
+        net = agent(unit, Config(**SMALL, head_gain=gain))
+        seen = looked(unit, timestep, jnp.zeros(2, jnp.int32), 0)
+        memory = jnp.zeros((2, 64))
+        params = net.init(jax.random.key(0), memory, seen)
+        return np.asarray(net.apply(params, memory, seen)[1][0])
+
+    assert abs(utilities(1.0)).min() > 0
+    np.testing.assert_allclose(utilities(0.01), 0.01 * utilities(1.0), rtol=1e-5)
+    assert (utilities(0.0) == 0).all()
+
+
 # ---- what cannot be
 
 REFUSED = {
@@ -305,6 +323,7 @@ REFUSED = {
         lambda: Config(source="none", batch_size=3),
         r"batch_size: expected a divisor of num_envs \(8\), with source none, got 3",
     ),
+    "gain": (lambda: Config(head_gain=-0.5), "head_gain: expected at least 0, got -0.5"),
     "memory": (
         lambda: qmix(matrix_game("qtran"), MonotoneConfig(capacity=8_000_000_000)),
         r"capacity: expected at most \d+, as .* GiB are left .*, got 8000000000, which take",
