@@ -24,25 +24,25 @@ CHOICES = {
 class Config:
     """What shapes the program.
 
-      rollout_length: steps of each environment an update, and rows of a stored sequence. Where
-        episodes are of one length, that and one row for the final observation lets each sequence be
-        an episode.
-      num_gradient_steps: of an update.
-      batch_size: sequences a gradient step learns from.
-      capacity: sequences kept, a multiple of num_envs.
-      source: of sequences; "uniform" or "prioritised" replay, or "none": those just played, cut into
-        batches in a new order each time all have been used.
-      channels: of the convolutions over an image-like observation.
-      memory_size: cells of the GRU behind the dense layers; 0: feed-forward.
-      layer_norm: of observations, and behind every dense layer.
-    head_gain: of the layer that makes utilities, when learning starts; near 0, all actions start out
-      alike, and none is preferred by chance.
-      share: whose parameters; "group", agents of a group share a network; "none", each has its own;
-        "all", one for everybody.
-      agent_ids: whether agents see their number, one-hot, beside their observation.
-      last_action: whether they see what they did before, one-hot; zeros where an episode begins.
-      double_q: whether the learning net says which actions the target net values, or the target net.
-      n_step: steps of reward in a target; 0: all that follow, weighted by `td_lambda`.
+    rollout_length: steps of each environment an update, and rows of a stored sequence. Where
+      episodes are of one length, that and one row for the final observation lets each sequence be
+      an episode.
+    num_gradient_steps: of an update.
+    batch_size: sequences a gradient step learns from.
+    capacity: sequences kept, a multiple of num_envs.
+    source: of sequences; "uniform" or "prioritised" replay, or "none": those just played, cut into
+      batches in a new order each time all have been used.
+    channels: of the convolutions over an image-like observation.
+    memory_size: cells of the GRU behind the dense layers; 0: feed-forward.
+    layer_norm: of observations, and behind every dense layer.
+    head_gain: of the layer that makes utilities, when learning starts; near 0, all actions start
+      out alike, and none is preferred by chance.
+    share: whose parameters; "group", agents of a group share a network; "none", each has its own;
+      "all", one for everybody.
+    agent_ids: whether agents see their number, one-hot, beside their observation.
+    last_action: whether they see what they did before, one-hot; zeros where an episode begins.
+    double_q: whether the learning net says which actions the target net values, or the target net.
+    n_step: steps of reward in a target; 0: all that follow, weighted by `td_lambda`.
     """
 
     num_envs: int = 8
