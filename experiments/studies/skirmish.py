@@ -21,7 +21,12 @@ from jaxmarl_core.study import Claim, Findings, Study, looks, spread
 NUM_STEPS, NUM_LOOKS, EPISODES = 500_000, 10, (256, 100)
 SHAPE = {"num_envs": 16, "rollout_length": 32, "num_gradient_steps": 8, "capacity": 2048}
 LEARNERS = {"qmix": (qmix, MonotoneConfig(**SHAPE)), "vdn": (vdn, Config(**SHAPE))}
-NUMBERS = {"learning_rate": 5e-4, "target_period": 25.0, "explore_steps": 30_000.0}
+NUMBERS = {
+    "learning_rate": 1e-3,
+    "target_period": 25.0,
+    "explore_steps": 30_000.0,
+    "td_lambda": 0.8,  # half of what a battle pays, it pays when it is won
+}
 WON = 0.9
 
 Curve = tuple[np.ndarray, np.ndarray]
