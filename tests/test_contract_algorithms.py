@@ -375,7 +375,7 @@ def test_acts_inside_its_spaces(programs, runs):
 )
 def test_an_illegal_config_names_its_field(name, field):
     """Refused as soon as it is written down: nothing has been built yet."""
-    wrong = {int: -1, str: "nonsense", tuple: (0,), bool: 2}[type(field.default)]
+    wrong = {int: -1, float: -1.0, str: "nonsense", tuple: (0,), bool: 2}[type(field.default)]
     with pytest.raises(
         ValueError, match=f"^{field.name}: expected .* got .*{re.escape(str(wrong))}"
     ):
