@@ -323,7 +323,6 @@ REFUSED = {
         lambda: Config(source="none", batch_size=3),
         r"batch_size: expected a divisor of num_envs \(8\), with source none, got 3",
     ),
-    "gain": (lambda: Config(head_gain=-0.5), "head_gain: expected at least 0, got -0.5"),
     "memory": (
         lambda: qmix(matrix_game("qtran"), MonotoneConfig(capacity=8_000_000_000)),
         r"capacity: expected at most \d+, as .* GiB are left .*, got 8000000000, which take",

@@ -18,7 +18,8 @@ for name in {OPTIONAL}:
     sys.modules[name] = None  # importing it now fails
 import jaxmarl_core.envs, jaxmarl_core.envs.interop, jaxmarl_core.registry
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -354,9 +354,11 @@ def test_the_other_libraries_are_imported_when_needed():
         "import sys, jaxmarl_core.envs.interop\n"
         "assert not {'pettingzoo', 'gymnasium', 'jaxmarl', 'gymnax'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
-def test_a_battle_of_64_against_64():
+def test_a_battle_of_64_against_64(capsys):
     parallel_api_test(to_pettingzoo(battle(map_size=40, num_red=64, num_blue=64, max_steps=60)))
+    assert "Passed" in capsys.readouterr().out
