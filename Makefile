@@ -11,7 +11,7 @@ TEST_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_pa
 .PHONY: demo test test-slow lint bench clean
 
 demo: .venv/run  ## Sweep mean-field Q-learning on the battle; writes runs/demo*/report.html
-	$(BIN)/jaxmarl-core sweep experiments/battle_mfq.toml $(ARGS)
+	$(BIN)/jaxmarl-core sweep experiments/specs/battle_mfq.toml $(ARGS)
 
 test: .venv/dev  ## What takes seconds: everything but what is marked slow
 	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
@@ -20,7 +20,7 @@ test-slow: .venv/dev  ## What proves learning, with seeds
 	XLA_FLAGS="--xla_force_host_platform_device_count=8" $(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: .venv/dev  ## Throughput, beside the reference engine in the same run
-	$(BIN)/python -m jaxmarl_core.experiments.bench $(ARGS)
+	$(BIN)/python -m jaxmarl_core.experiments.benchmarks $(ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -1,6 +1,5 @@
 """Learners by name: ALGORITHMS maps a name to `builder(env, config) -> Algorithm`."""
 
-from jaxmarl_core.algos.linear.linear_q import linear_q
 from jaxmarl_core.algos.mean_field.il import il
 from jaxmarl_core.algos.mean_field.mfq import mfq
 from jaxmarl_core.algos.on_policy.coma import coma
@@ -32,6 +31,7 @@ from jaxmarl_core.algos.tabular.exorl import exorl
 from jaxmarl_core.algos.tabular.friend_or_foe_q import friend_or_foe_q
 from jaxmarl_core.algos.tabular.hysteretic_q import hysteretic_q
 from jaxmarl_core.algos.tabular.lenient_q import lenient_q
+from jaxmarl_core.algos.tabular.linear_q import linear_q
 from jaxmarl_core.algos.tabular.minimax_q import minimax_q
 from jaxmarl_core.algos.tabular.nash_q import nash_q
 from jaxmarl_core.algos.tabular.nscp import nscp

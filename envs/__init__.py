@@ -16,6 +16,7 @@ from jaxmarl_core.envs.gridworlds.soccer import soccer
 from jaxmarl_core.envs.gridworlds.soccer_4x2 import soccer_4x2
 from jaxmarl_core.envs.interop import gymnax, jaxmarl, smax
 from jaxmarl_core.envs.matrix_games import matrix_game
+from jaxmarl_core.envs.matrix_games.two_step_game import two_step_game
 from jaxmarl_core.envs.mean_field.battle import battle, battlefield
 from jaxmarl_core.envs.mean_field.gaussian_squeeze import gaussian_squeeze
 from jaxmarl_core.envs.mean_field.ising import ising
@@ -36,7 +37,6 @@ from jaxmarl_core.envs.particles import (
     simple_tag,
     simple_world_comm,
 )
-from jaxmarl_core.envs.two_step_game import two_step_game
 
 __all__ = [
     "ENVIRONMENTS",

@@ -1,6 +1,6 @@
 """The command line: `jaxmarl-core sweep | train | report | study | list`.
 
-jaxmarl-core sweep experiments/battle_mfq.toml
+jaxmarl-core sweep experiments/specs/battle_mfq.toml
 jaxmarl-core train mfq battle --seeds 8 --hparams.learning-rate 3e-4
 jaxmarl-core report runs/battle_mfq
 jaxmarl-core study climbing
@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxmarl_core import registry
-from jaxmarl_core import study as studies
-from jaxmarl_core.lookup import lookup
-from jaxmarl_core.publish import publish
-from jaxmarl_core.results import terminal_table
-from jaxmarl_core.runner import Stopped, run
-from jaxmarl_core.spec import Evaluation, Spec, load
+from jaxmarl_core.errors import lookup
+from jaxmarl_core.experiments import study as studies
+from jaxmarl_core.report.sweep_report import publish
+from jaxmarl_core.store.tables import terminal_table
+from jaxmarl_core.sweeps.spec import Evaluation, Spec, load
+from jaxmarl_core.sweeps.worker import Stopped, run
 
 CONSOLE = Console()
 
@@ -41,7 +41,7 @@ def sweep(
     """Run the sweep a TOML file describes and write its report.
 
     Args:
-      spec: the file; experiments/battle_mfq.toml is one to start from.
+      spec: the file; experiments/specs/battle_mfq.toml is one to start from.
       out: the folder to write, new; by default runs/<name of the spec>, numbered if taken.
       resume: go on with the sweep in that folder (by default the newest of that name).
       quiet: show no progress.

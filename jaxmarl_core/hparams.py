@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.lookup import require, unknown
+from jaxmarl_core.errors import require, unknown
 
 
 def hparam(default: float, low: float = -np.inf, high: float = np.inf, scale: str = "linear"):

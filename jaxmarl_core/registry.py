@@ -11,7 +11,7 @@ from typing import Any
 
 from jaxmarl_core.algos import ALGORITHMS
 from jaxmarl_core.envs import ENVIRONMENTS
-from jaxmarl_core.lookup import lookup, unknown
+from jaxmarl_core.errors import lookup, unknown
 from jaxmarl_core.types import Algorithm, Environment
 
 

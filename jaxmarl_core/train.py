@@ -9,9 +9,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.evaluate import evaluate, summary
-from jaxmarl_core.lookup import require, unknown
-from jaxmarl_core.policies import Player, joint
+from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.play.evaluate import evaluate, summary
+from jaxmarl_core.play.policies import Player, joint
 from jaxmarl_core.types import Algorithm, Environment, Hparams, Key, Metrics, Params, State
 
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from jaxmarl_core import tracking
 from jaxmarl_core.cli import main
+from jaxmarl_core.store import sweep_folder
 
 FEW = ["--updates", "2", "--segment", "1", "--quiet", "--config.rollout-length", "4"]
 
@@ -130,14 +130,14 @@ def test_too_little_said_shows_the_usage(capsys, arguments):
 
 
 def test_ctrl_c_says_how_to_go_on(capsys, toml, monkeypatch):
-    original = tracking.write_segment
+    original = sweep_folder.write_segment
 
     def interrupted(*args):
         signal.raise_signal(signal.SIGINT)
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tracking, "write_segment", interrupted)
+        patch.setattr(sweep_folder, "write_segment", interrupted)
         code, out, _ = called(capsys, "sweep", toml, "--quiet", "--out", "there")
     assert code == 130
     assert "all is saved" in out

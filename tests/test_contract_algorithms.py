@@ -17,7 +17,7 @@ from jaxmarl_core import hparams as hp
 from jaxmarl_core.algos import ALGORITHMS
 from jaxmarl_core.envs import battle, matrix_game, two_step_game
 from jaxmarl_core.registry import config_type, make_algorithm
-from jaxmarl_core.sweep import pad, pairs, run_mesh, sharded, sweep
+from jaxmarl_core.sweeps.batch import pad, pairs, run_mesh, sharded, sweep
 from jaxmarl_core.train import Schedule, make_train
 
 # Episodes of 3 steps take 4 rows, so that one ends in every rollout of 4: no metric is ever NaN.

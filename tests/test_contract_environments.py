@@ -13,9 +13,9 @@ import pytest
 from fitting import CASES, FITTING, fitting
 
 from jaxmarl_core.envs import ENVIRONMENTS
-from jaxmarl_core.policies import random_policy
+from jaxmarl_core.play.policies import random_policy
+from jaxmarl_core.play.wrappers import AutoReset
 from jaxmarl_core.spaces import Composite
-from jaxmarl_core.wrappers import AutoReset
 
 MAX_STEPS = 300
 

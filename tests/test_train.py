@@ -8,7 +8,7 @@ import pytest
 from jaxmarl_core.algos import ALGORITHMS
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.policies import Player
+from jaxmarl_core.play.policies import Player
 from jaxmarl_core.train import Schedule, all_finite, make_evaluation, make_train
 from jaxmarl_core.types import Algorithm, Policy
 

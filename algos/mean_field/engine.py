@@ -20,11 +20,9 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxmarl_core import buffers
-from jaxmarl_core.exploration import boltzmann, boltzmann_probs, exponential, greedy
-from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup, require, require_sizes
-from jaxmarl_core.losses import (
+from jaxmarl_core.errors import lookup, require, require_sizes
+from jaxmarl_core.functional.exploration import boltzmann, boltzmann_probs, exponential, greedy
+from jaxmarl_core.functional.losses import (
     chosen,
     double_q_value,
     masked_mean,
@@ -32,11 +30,13 @@ from jaxmarl_core.losses import (
     squared,
     td_target,
 )
-from jaxmarl_core.networks import MLP, Torso, head
-from jaxmarl_core.rollout import Play, begin
+from jaxmarl_core.hparams import hparam
+from jaxmarl_core.learners import replay as buffers
+from jaxmarl_core.learners.networks import MLP, Torso, head
+from jaxmarl_core.play.rollout import Play, begin
+from jaxmarl_core.play.wrappers import episode_metrics, episodic, select
 from jaxmarl_core.spaces import Discrete, Space, zeros
 from jaxmarl_core.types import Algorithm, Environment, Policy
-from jaxmarl_core.wrappers import episode_metrics, episodic, select
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxmarl_core.algos.on_policy.engine import actor_critic
 from jaxmarl_core.algos.on_policy.learning import ascent, importance_weighted
 from jaxmarl_core.algos.on_policy.options import Hparams, OnePassConfig
 from jaxmarl_core.algos.on_policy.order import at_once
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.types import Algorithm, Environment
 
 

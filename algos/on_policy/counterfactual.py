@@ -27,11 +27,11 @@ from jaxmarl_core.algos.on_policy.learning import (
 from jaxmarl_core.algos.on_policy.networks import Actor, Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed
 from jaxmarl_core.algos.on_policy.views import team_views
-from jaxmarl_core.losses import chosen, huber, masked_mean
-from jaxmarl_core.returns import counterfactual_advantage, lambda_returns
+from jaxmarl_core.functional.losses import chosen, huber, masked_mean
+from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
+from jaxmarl_core.learners.parameter_sharing import Unit, seen, state_space, together
 from jaxmarl_core.spaces import Box, Composite, Discrete, zeros
 from jaxmarl_core.types import Environment
-from jaxmarl_core.units import Unit, seen, state_space, together
 
 
 @struct.dataclass

@@ -10,18 +10,18 @@ import numpy as np
 import optax
 from flax import struct
 
-from jaxmarl_core import value_scale
 from jaxmarl_core.algos.on_policy.learning import minibatches, some_environments
 from jaxmarl_core.algos.on_policy.networks import Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed
 from jaxmarl_core.algos.on_policy.views import CENTRAL_VIEWS, View, own_views
-from jaxmarl_core.losses import clipped_value, huber, masked_mean
-from jaxmarl_core.networks import initial_memory
-from jaxmarl_core.returns import gae
+from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
+from jaxmarl_core.functional.returns import gae
+from jaxmarl_core.learners import value_normalisation
+from jaxmarl_core.learners.networks import initial_memory
+from jaxmarl_core.learners.parameter_sharing import Unit
+from jaxmarl_core.learners.value_normalisation import Scale
 from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import Environment, Key, Metrics, TimeStep
-from jaxmarl_core.units import Unit
-from jaxmarl_core.value_scale import Scale
 
 SCALE_RATE = 0.01  # of the running moments of returns, per update
 
@@ -99,8 +99,10 @@ def value_critics(
             keys = jax.random.split(view_key, view.size) if view.own else view_key
             params[view.name] = each(view, fresh, 0)(keys)
             opt_state[view.name] = each(view, optimiser(0.0, 1.0).init, 0)(params[view.name])
-            blank = jax.tree.map(lambda x, n=view.size: jnp.repeat(x, n), value_scale.unseen())
-            scale[view.name] = blank if view.own else value_scale.unseen()
+            blank = jax.tree.map(
+                lambda x, n=view.size: jnp.repeat(x, n), value_normalisation.unseen()
+            )
+            scale[view.name] = blank if view.own else value_normalisation.unseen()
             memory[view.name] = initial_memory(config.memory_size, (config.num_envs, view.size))
         return CriticState(params, opt_state, scale, memory)
 
@@ -117,14 +119,14 @@ def value_critics(
             after = jax.tree.map(lambda m, forgot=forgot: jnp.where(forgot, 0, m), after)
             now = jax.tree.map(lambda x: x[None], view.inputs(final, 1))
             bootstrap = along(params, after, now, jnp.zeros_like(reset[:1]))[1][0]
-            predicted = value_scale.denormalised(scale, value)
+            predicted = value_normalisation.denormalised(scale, value)
             valid = jnp.broadcast_to(~timestep.last[..., None], value.shape)
             over_rows = lambda f: jax.vmap(f, (1, 1, 1, 0, None, 1), 1)
             advantage = over_rows(over_rows(gae))(
                 arriving(view.reward, timestep, final),
                 hp.gamma * arriving(view.discount, timestep, final),
                 predicted,
-                value_scale.denormalised(scale, bootstrap),
+                value_normalisation.denormalised(scale, bootstrap),
                 hp.gae_lambda,
                 valid,
             )
@@ -146,17 +148,17 @@ def value_critics(
         """All epochs of one critic; returns (params, optimiser state, scale, figures)."""
         new = scale
         if config.normalise_value != "none":
-            new = value_scale.updated(scale, rows.target, rows.counts, SCALE_RATE)
+            new = value_normalisation.updated(scale, rows.target, rows.counts, SCALE_RATE)
         if config.normalise_value == "popart":
             layers = dict(params["params"])
-            layers["head"] = value_scale.rescaled(layers["head"], scale, new)
+            layers["head"] = value_normalisation.rescaled(layers["head"], scale, new)
             params = {"params": layers}
-        predicted = value_scale.denormalised(scale, rows.value)
+        predicted = value_normalisation.denormalised(scale, rows.value)
         rows = rows._replace(
-            value=value_scale.normalised(new, predicted)
+            value=value_normalisation.normalised(new, predicted)
             if config.normalise_value == "popart"
             else rows.value,
-            target=value_scale.normalised(new, rows.target),
+            target=value_normalisation.normalised(new, rows.target),
         )
         rule = optimiser(annealed(hp.critic_learning_rate, hp, index), hp.max_grad_norm)
 

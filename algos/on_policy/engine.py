@@ -24,13 +24,13 @@ from jaxmarl_core.algos.on_policy.learning import Batch, Improve
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.algos.on_policy.order import Order
-from jaxmarl_core.networks import initial_memory
-from jaxmarl_core.returns import standardise
-from jaxmarl_core.rollout import Play, begin, rollout
+from jaxmarl_core.functional.returns import standardise
+from jaxmarl_core.learners.networks import initial_memory
+from jaxmarl_core.learners.parameter_sharing import Unit, apart, legal, seen, together, units
+from jaxmarl_core.play.rollout import Play, begin, rollout
+from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import Algorithm, Environment, Policy
-from jaxmarl_core.units import Unit, apart, legal, seen, together, units
-from jaxmarl_core.wrappers import episode_metrics, episodic
 
 __all__ = ["Config", "actor_critic"]
 

@@ -14,8 +14,8 @@ import optax
 
 from jaxmarl_core.algos.on_policy.networks import Actor, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight
-from jaxmarl_core.losses import masked_mean, policy_gradient, ppo_clip
-from jaxmarl_core.trust_region import trust_region_step
+from jaxmarl_core.functional.losses import masked_mean, policy_gradient, ppo_clip
+from jaxmarl_core.functional.trust_region import trust_region_step
 from jaxmarl_core.types import Key, Metrics
 
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxmarl_core.algos.on_policy.options import Config
-from jaxmarl_core.distributions import Distribution, distribution, head_size, num_scales
-from jaxmarl_core.networks import ACTIVATIONS, Torso, head, rows
+from jaxmarl_core.functional.distributions import Distribution, distribution, head_size, num_scales
+from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, rows
 from jaxmarl_core.spaces import Space
 
 

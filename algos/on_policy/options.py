@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxmarl_core.errors import lookup, require, require_sizes
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup, require, require_sizes
-from jaxmarl_core.networks import ACTIVATIONS
-from jaxmarl_core.units import SHARING
+from jaxmarl_core.learners.networks import ACTIVATIONS
+from jaxmarl_core.learners.parameter_sharing import SHARING
 
 CHOICES = {
     "share": SHARING,

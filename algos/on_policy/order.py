@@ -18,8 +18,8 @@ import jax.numpy as jnp
 
 from jaxmarl_core.algos.on_policy.learning import OF_AGENTS, Batch, Improve, policy
 from jaxmarl_core.algos.on_policy.networks import Actor
+from jaxmarl_core.learners.parameter_sharing import Unit
 from jaxmarl_core.types import Metrics
-from jaxmarl_core.units import Unit
 
 Learn = Callable[..., tuple[dict[str, Any], dict[str, Any], Metrics]]
 # (key, index, params, optimisers, batches, hparams), by unit -> params, optimisers, figures

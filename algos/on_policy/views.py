@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmarl_core.learners.parameter_sharing import Unit, seen, state_space, together
 from jaxmarl_core.spaces import Composite, Discrete, Space
 from jaxmarl_core.types import Environment, TimeStep
-from jaxmarl_core.units import Unit, seen, state_space, together
 
 
 class View(NamedTuple):

@@ -25,9 +25,9 @@ from jaxmarl_core.algos.repeated.engine import repeated
 from jaxmarl_core.algos.repeated.equilibrium import SELECTIONS, agreed
 from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
 from jaxmarl_core.algos.tabular.engine import Rule, Seat
+from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup, require
-from jaxmarl_core.simplex import action_payoffs
 from jaxmarl_core.types import Algorithm, Environment
 
 

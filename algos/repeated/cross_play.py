@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.algos.tabular.engine import Row, Rule, RuleBuilder, Seat
-from jaxmarl_core.lookup import require
-from jaxmarl_core.simplex import action_payoffs
+from jaxmarl_core.errors import require
+from jaxmarl_core.functional.projections import action_payoffs
 
 
 def seated(*rules: RuleBuilder) -> RuleBuilder:

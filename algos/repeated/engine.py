@@ -18,8 +18,8 @@ from jaxmarl_core.algos.tabular.engine import (
     Transition,
     tabular,
 )
-from jaxmarl_core.lookup import require
-from jaxmarl_core.simplex import action_payoffs
+from jaxmarl_core.errors import require
+from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.types import Algorithm, Environment
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxmarl_core.lookup import lookup
+from jaxmarl_core.errors import lookup
 from jaxmarl_core.solvers.normal_form.bimatrix import MOST_SYSTEMS, bimatrix_nash, nash
 from jaxmarl_core.solvers.normal_form.lemke_howson import lemke_howson_equilibria
 from jaxmarl_core.solvers.normal_form.n_player import nash_n

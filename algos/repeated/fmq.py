@@ -14,7 +14,7 @@ from flax import struct
 
 from jaxmarl_core.algos.repeated.engine import repeated
 from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
-from jaxmarl_core.exploration import boltzmann_probs, epsilon_greedy_probs
+from jaxmarl_core.functional.exploration import boltzmann_probs, epsilon_greedy_probs
 from jaxmarl_core.hparams import hparam
 from jaxmarl_core.types import Algorithm, Environment
 

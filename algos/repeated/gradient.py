@@ -18,8 +18,8 @@ from flax import struct
 
 from jaxmarl_core.algos.repeated.engine import against_strategies, repeated
 from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.functional.projections import project
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.simplex import project
 from jaxmarl_core.types import Algorithm, Environment
 
 

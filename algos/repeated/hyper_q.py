@@ -27,8 +27,8 @@ from flax import struct
 from jaxmarl_core.algos.repeated.engine import repeated
 from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, Transition
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup, require
 from jaxmarl_core.types import Algorithm, Environment
 
 MAX_ENTRIES = 2**22  # of the table, 16 MiB a player and run

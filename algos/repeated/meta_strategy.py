@@ -19,9 +19,9 @@ from flax import struct
 
 from jaxmarl_core.algos.repeated.engine import repeated
 from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.errors import require
+from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import require
-from jaxmarl_core.simplex import action_payoffs
 from jaxmarl_core.solvers.normal_form.stackelberg import stackelberg
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
 from jaxmarl_core.types import Algorithm, Environment

@@ -20,8 +20,8 @@ from jaxmarl_core.algos.repeated.engine import against_strategies, repeated
 from jaxmarl_core.algos.repeated.equilibrium import SELECTIONS, agreed
 from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
 from jaxmarl_core.algos.tabular.engine import Rule, Seat
+from jaxmarl_core.errors import lookup
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup
 from jaxmarl_core.types import Algorithm, Environment
 
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.stage import Config as StageConfig
 from jaxmarl_core.algos.tabular.stage import Hparams, Stage, legal_joint, stage_rule
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.types import Algorithm, Environment
 
 

@@ -18,7 +18,7 @@ import jax
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.stage import Config as StageConfig
 from jaxmarl_core.algos.tabular.stage import Hparams, Stage, stage_rule
-from jaxmarl_core.lookup import lookup
+from jaxmarl_core.errors import lookup
 from jaxmarl_core.solvers.normal_form.correlated import correlated
 from jaxmarl_core.types import Algorithm, Environment
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
+from jaxmarl_core.functional.losses import max_value, q_target
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.losses import max_value, q_target
 from jaxmarl_core.types import Algorithm, Environment
 
 

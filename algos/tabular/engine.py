@@ -22,14 +22,14 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.algos.tabular.rates import RATES
-from jaxmarl_core.exploration import linear, pick
+from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.functional.exploration import linear, pick
+from jaxmarl_core.functional.losses import masked_mean
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup, require
-from jaxmarl_core.losses import masked_mean
-from jaxmarl_core.rollout import Play, begin
+from jaxmarl_core.play.rollout import Play, begin
+from jaxmarl_core.play.wrappers import episode_metrics, episodic, select
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Algorithm, Environment, Group, Key, Metrics, Policy, TimeStep
-from jaxmarl_core.wrappers import episode_metrics, episodic, select
 
 Row = Any  # a pytree of arrays: what an agent knows about one state
 

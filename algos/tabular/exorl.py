@@ -23,8 +23,8 @@ from jaxmarl_core.algos.tabular.rates import Values, blank, towards
 from jaxmarl_core.algos.tabular.stage import Config, Stage
 from jaxmarl_core.algos.tabular.stage import Hparams as Common
 from jaxmarl_core.algos.tabular.wolf_phc import played
+from jaxmarl_core.errors import require
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import require
 from jaxmarl_core.solvers.normal_form.mixtures import best_mixture
 from jaxmarl_core.solvers.normal_form.tableau import OPTIMAL
 from jaxmarl_core.types import Algorithm, Environment

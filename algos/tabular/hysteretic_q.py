@@ -15,8 +15,8 @@ from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.engine import Hparams as Common
 from jaxmarl_core.algos.tabular.q_learning import rule as q_rule
 from jaxmarl_core.algos.tabular.rates import towards
+from jaxmarl_core.functional.losses import q_target
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.losses import q_target
 from jaxmarl_core.types import Algorithm, Environment
 
 

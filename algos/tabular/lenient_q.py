@@ -17,9 +17,9 @@ from flax import struct
 from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.engine import Hparams as Common
 from jaxmarl_core.algos.tabular.rates import Values, blank, towards
-from jaxmarl_core.exploration import epsilon_greedy_probs
+from jaxmarl_core.functional.exploration import epsilon_greedy_probs
+from jaxmarl_core.functional.losses import masked_mean, q_target
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.losses import masked_mean, q_target
 from jaxmarl_core.types import Algorithm, Environment
 
 

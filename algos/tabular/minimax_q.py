@@ -18,8 +18,8 @@ from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.stage import Config as StageConfig
 from jaxmarl_core.algos.tabular.stage import Hparams as Common
 from jaxmarl_core.algos.tabular.stage import Stage, stage_rule
+from jaxmarl_core.errors import require
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import require
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
 from jaxmarl_core.types import Algorithm, Environment
 

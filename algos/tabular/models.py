@@ -18,9 +18,9 @@ from flax import struct
 from jaxmarl_core.algos.tabular.engine import Rule, Seat
 from jaxmarl_core.algos.tabular.rates import Values, blank, towards
 from jaxmarl_core.algos.tabular.wolf_phc import played
-from jaxmarl_core.exploration import epsilon_greedy_probs
-from jaxmarl_core.losses import q_target
-from jaxmarl_core.simplex import action_payoffs
+from jaxmarl_core.functional.exploration import epsilon_greedy_probs
+from jaxmarl_core.functional.losses import q_target
+from jaxmarl_core.functional.projections import action_payoffs
 
 Watch = Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
 # (belief [A_j], what was done [A_j] one-hot, visits to the state [], hparams) -> new belief [A_j]

@@ -19,7 +19,7 @@ import jax
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.stage import Config as StageConfig
 from jaxmarl_core.algos.tabular.stage import Hparams, Stage, stage_rule
-from jaxmarl_core.lookup import lookup
+from jaxmarl_core.errors import lookup
 from jaxmarl_core.solvers.normal_form import selection
 from jaxmarl_core.solvers.normal_form.bimatrix import bimatrix_nash, nash
 from jaxmarl_core.solvers.normal_form.lemke_howson import lemke_howson_equilibria

@@ -25,9 +25,9 @@ from flax import struct
 from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.stage import legal_joint
+from jaxmarl_core.errors import require
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import require
-from jaxmarl_core.markov_game import MAX_ENTRIES
+from jaxmarl_core.solvers.markov_games import MAX_ENTRIES
 from jaxmarl_core.types import Algorithm, Environment
 
 

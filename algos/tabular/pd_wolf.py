@@ -20,7 +20,7 @@ from flax import struct
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.rates import RATES, Values, blank, towards
 from jaxmarl_core.algos.tabular.wolf_phc import STARTS, Config, Hparams, climbed, played
-from jaxmarl_core.losses import q_target
+from jaxmarl_core.functional.losses import q_target
 from jaxmarl_core.types import Algorithm, Environment
 
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.rates import Values, blank, towards
-from jaxmarl_core.exploration import epsilon_greedy_probs
-from jaxmarl_core.losses import q_target
+from jaxmarl_core.functional.exploration import epsilon_greedy_probs
+from jaxmarl_core.functional.losses import q_target
 from jaxmarl_core.types import Algorithm, Environment
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.q_learning import rule as q_rule
 from jaxmarl_core.algos.tabular.rates import towards
-from jaxmarl_core.losses import td_target
+from jaxmarl_core.functional.losses import td_target
 from jaxmarl_core.types import Algorithm, Environment
 
 

@@ -18,10 +18,10 @@ from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
 from jaxmarl_core.algos.tabular.engine import Hparams as Common
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.rates import RATES, Values, blank, towards
-from jaxmarl_core.exploration import greedy
+from jaxmarl_core.errors import lookup
+from jaxmarl_core.functional.exploration import greedy
+from jaxmarl_core.functional.losses import q_target
 from jaxmarl_core.hparams import hparam
-from jaxmarl_core.lookup import lookup
-from jaxmarl_core.losses import q_target
 from jaxmarl_core.types import Algorithm, Environment
 
 STARTS = {

@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxmarl_core import buffers
 from jaxmarl_core.algos.value_factorisation.factorisation import Factorise, best, rows
 from jaxmarl_core.algos.value_factorisation.networks import agent, optimiser
 from jaxmarl_core.algos.value_factorisation.networks import init as init_network
@@ -37,14 +36,15 @@ from jaxmarl_core.algos.value_factorisation.sequences import (
     sight,
 )
 from jaxmarl_core.algos.value_factorisation.sources import SOURCES
-from jaxmarl_core.exploration import epsilon_greedy_probs, greedy, linear, pick
-from jaxmarl_core.losses import masked_mean
-from jaxmarl_core.returns import lambda_returns, n_step
-from jaxmarl_core.rollout import Play, begin, rollout
+from jaxmarl_core.functional.exploration import epsilon_greedy_probs, greedy, linear, pick
+from jaxmarl_core.functional.losses import masked_mean
+from jaxmarl_core.functional.returns import lambda_returns, n_step
+from jaxmarl_core.learners import replay as buffers
+from jaxmarl_core.learners.parameter_sharing import apart, legal, units
+from jaxmarl_core.play.rollout import Play, begin, rollout
+from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Algorithm, Environment, Policy
-from jaxmarl_core.units import apart, legal, units
-from jaxmarl_core.wrappers import episode_metrics, episodic
 
 
 @struct.dataclass

@@ -19,11 +19,11 @@ from jaxmarl_core.algos.value_factorisation.payoffs import (
     require_one_team,
     team_payoffs,
 )
-from jaxmarl_core.exploration import greedy
-from jaxmarl_core.losses import squared
+from jaxmarl_core.functional.exploration import greedy
+from jaxmarl_core.functional.losses import squared
+from jaxmarl_core.learners.parameter_sharing import Unit, state_space
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.types import Environment, Key, Metrics
-from jaxmarl_core.units import Unit, state_space
 
 Choice = tuple[jax.Array, ...]  # by unit: [T, B, n, A] f32, one-hot, an action of every agent
 

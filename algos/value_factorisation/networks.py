@@ -7,9 +7,9 @@ import jax
 import optax
 
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, annealed
-from jaxmarl_core.networks import ACTIVATIONS, Torso, head, initial_memory
+from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, initial_memory
+from jaxmarl_core.learners.parameter_sharing import Unit
 from jaxmarl_core.spaces import Composite, Discrete, Space, zeros
-from jaxmarl_core.units import Unit
 
 
 class Agent(nn.Module):

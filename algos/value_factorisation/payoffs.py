@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
+from jaxmarl_core.learners.parameter_sharing import Unit, together
 from jaxmarl_core.types import Environment, TimeStep
-from jaxmarl_core.units import Unit, together
 
 
 class Payoff(NamedTuple):

@@ -12,7 +12,7 @@ Rashid et al., 2018, ICML, arXiv:1803.11485.
 from jaxmarl_core.algos.value_factorisation.engine import value_factorisation
 from jaxmarl_core.algos.value_factorisation.factorisation import Mixer, examples, mixed, taken
 from jaxmarl_core.algos.value_factorisation.options import Hparams, MonotoneConfig
-from jaxmarl_core.mixers import Monotone
+from jaxmarl_core.learners.mixers import Monotone
 from jaxmarl_core.types import Algorithm, Environment
 
 

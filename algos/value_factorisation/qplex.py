@@ -19,7 +19,7 @@ from jaxmarl_core.algos.value_factorisation.factorisation import (
     taken,
 )
 from jaxmarl_core.algos.value_factorisation.options import DuplexConfig, Hparams
-from jaxmarl_core.mixers import Duplex
+from jaxmarl_core.learners.mixers import Duplex
 from jaxmarl_core.types import Algorithm, Environment
 
 

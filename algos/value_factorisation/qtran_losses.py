@@ -33,8 +33,8 @@ from jaxmarl_core.algos.value_factorisation.factorisation import (
     taken,
 )
 from jaxmarl_core.algos.value_factorisation.payoffs import require_one_team, team_payoffs
-from jaxmarl_core.losses import squared
-from jaxmarl_core.mixers import CounterfactualValues, JointValue, additive
+from jaxmarl_core.functional.losses import squared
+from jaxmarl_core.learners.mixers import CounterfactualValues, JointValue, additive
 
 constant = jax.lax.stop_gradient
 

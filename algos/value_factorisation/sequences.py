@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxmarl_core.algos.value_factorisation.factorisation import Choice, Outlook, Sight
 from jaxmarl_core.algos.value_factorisation.networks import Agent
 from jaxmarl_core.algos.value_factorisation.options import Config
-from jaxmarl_core.networks import initial_memory
+from jaxmarl_core.learners.networks import initial_memory
+from jaxmarl_core.learners.parameter_sharing import Unit, legal, seen, together
 from jaxmarl_core.types import TimeStep
-from jaxmarl_core.units import Unit, legal, seen, together
 
 
 class Recall(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core import buffers
 from jaxmarl_core.algos.value_factorisation.options import Config
+from jaxmarl_core.learners import replay as buffers
 from jaxmarl_core.types import Key
 
 

@@ -15,8 +15,8 @@ from jaxmarl_core.algos.value_factorisation.sequences import (
     outlook,
     sight,
 )
+from jaxmarl_core.learners.parameter_sharing import units
 from jaxmarl_core.types import Environment, TimeStep
-from jaxmarl_core.units import units
 
 
 def joint_tables(

@@ -11,7 +11,7 @@ Sunehag et al., 2018, AAMAS, arXiv:1706.05296.
 from jaxmarl_core.algos.value_factorisation.engine import value_factorisation
 from jaxmarl_core.algos.value_factorisation.factorisation import Mixer, mixed, taken
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
-from jaxmarl_core.mixers import additive
+from jaxmarl_core.learners.mixers import additive
 from jaxmarl_core.types import Algorithm, Environment
 
 

@@ -31,8 +31,8 @@ from jaxmarl_core.algos.value_factorisation.factorisation import (
 from jaxmarl_core.algos.value_factorisation.options import WeightedConfig, WeightedHparams
 from jaxmarl_core.algos.value_factorisation.payoffs import require_one_team, team_payoffs
 from jaxmarl_core.algos.value_factorisation.qmix import monotone
-from jaxmarl_core.losses import squared
-from jaxmarl_core.mixers import JointValue
+from jaxmarl_core.functional.losses import squared
+from jaxmarl_core.learners.mixers import JointValue
 from jaxmarl_core.types import Algorithm, Environment
 
 Promising = Callable[..., jax.Array]  # (target, q, star_best, is_best), all [...] -> [...] bool

@@ -19,7 +19,7 @@ from jaxmarl_core.envs.continuous.brax_render import Shape, render, shapes_of
 from jaxmarl_core.envs.interop.extras import need, undisturbed
 from jaxmarl_core.envs.interop.foreign_spaces import like
 from jaxmarl_core.envs.interop.settings import checked, parameters, parsed
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
 

@@ -11,7 +11,7 @@ from flax import struct
 
 from jaxmarl_core.envs.differential.integration import integrate
 from jaxmarl_core.envs.differential.render import render
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
 

@@ -8,7 +8,7 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs.differential.environment import DifferentialGame, differential_game
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 
 Matrix = tuple[tuple[float, ...], ...]
 

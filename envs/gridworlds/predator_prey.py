@@ -9,7 +9,7 @@ from flax import struct
 
 from jaxmarl_core.envs import drawing
 from jaxmarl_core.envs.gridworlds import board
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Box, Discrete
 from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
 

@@ -9,8 +9,8 @@ from flax import struct
 
 from jaxmarl_core.envs import drawing
 from jaxmarl_core.envs.gridworlds import board
-from jaxmarl_core.lookup import lookup, require
-from jaxmarl_core.markov_game import TabularEnvironment, require_common
+from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.solvers.markov_games import TabularEnvironment, require_common
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Group, Key
 

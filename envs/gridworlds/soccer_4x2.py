@@ -25,8 +25,8 @@ from jaxmarl_core.envs.gridworlds.soccer import (
     draw_match,
     try_move,
 )
-from jaxmarl_core.lookup import lookup, require
-from jaxmarl_core.markov_game import TabularEnvironment, require_common
+from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.solvers.markov_games import TabularEnvironment, require_common
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Group, Key
 

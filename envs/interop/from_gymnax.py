@@ -21,7 +21,7 @@ from jaxmarl_core.envs.interop.foreign_spaces import (
     observed,
 )
 from jaxmarl_core.envs.interop.settings import checked, parameters, parsed
-from jaxmarl_core.lookup import lookup
+from jaxmarl_core.errors import lookup
 from jaxmarl_core.spaces import Discrete, Space, flat_size
 from jaxmarl_core.types import Actions, Group, Key, TimeStep
 

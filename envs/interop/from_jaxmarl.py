@@ -16,7 +16,7 @@ from jaxmarl_core.envs.interop.foreign_spaces import like
 from jaxmarl_core.envs.interop.jaxmarl_agents import Seats, by_agent, kind_of, seats
 from jaxmarl_core.envs.interop.jaxmarl_endings import Transition, truly_ended
 from jaxmarl_core.envs.interop.settings import checked, parameters, parsed
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Actions, Group, Key, TimeStep
 

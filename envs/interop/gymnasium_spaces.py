@@ -3,7 +3,7 @@
 import gymnasium.spaces as gym
 import numpy as np
 
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space
 
 

@@ -13,7 +13,7 @@ from jaxmarl_core.envs.interop.foreign_spaces import (
     observation_space,
     observed,
 )
-from jaxmarl_core.lookup import require, unknown
+from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.types import Actions, Group
 
 Agent = Any  # a name; an integer in some worlds

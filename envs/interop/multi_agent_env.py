@@ -11,11 +11,11 @@ from jaxmarl.environments import multi_agent_env
 from jaxmarl.environments import spaces as theirs
 
 from jaxmarl_core.envs.interop.agent_names import agent_names
-from jaxmarl_core.lookup import require
-from jaxmarl_core.networks import flatten
+from jaxmarl_core.errors import require
+from jaxmarl_core.learners.networks import flatten
+from jaxmarl_core.play.wrappers import select
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space, flat_size
 from jaxmarl_core.types import Actions, Environment, EnvState, Key, StateEnvironment, TimeStep
-from jaxmarl_core.wrappers import select
 
 ByAgent = dict[str, Any]
 

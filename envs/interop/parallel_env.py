@@ -10,7 +10,7 @@ from pettingzoo import ParallelEnv
 
 from jaxmarl_core.envs.interop.agent_names import agent_names
 from jaxmarl_core.envs.interop.gymnasium_spaces import gymnasium_space, seed, with_mask
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Composite, Discrete, Space
 from jaxmarl_core.types import Environment, EnvState, Key, TimeStep
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jaxmarl_core.lookup import require, unknown
+from jaxmarl_core.errors import require, unknown
 
 
 def parsed(field: str, value: str | Mapping[str, Any]) -> dict[str, Any]:

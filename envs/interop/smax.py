@@ -22,7 +22,7 @@ from jaxmarl_core.envs.interop.extras import need, undisturbed
 from jaxmarl_core.envs.interop.from_jaxmarl import EXTRA, AdaptedState, FromJaxMARL, adapted
 from jaxmarl_core.envs.interop.jaxmarl_endings import wiped_out
 from jaxmarl_core.envs.interop.smax_render import render
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.types import Actions, Group, Key, TimeStep
 
 

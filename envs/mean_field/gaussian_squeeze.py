@@ -9,7 +9,7 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs import drawing
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.envs.mean_field.torus import neighbour_sum, require_torus
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.types import Key
 
 # A flip that costs nothing is sure to be accepted. Were all flips proposed, spins with as many

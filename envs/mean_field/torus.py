@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 
 
 def neighbour_sum(x: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ from flax import struct
 
 from jaxmarl_core.envs import drawing
 from jaxmarl_core.envs.mean_field.torus import neighbour_mean_action, neighbour_sum, require_torus
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
 

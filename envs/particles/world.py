@@ -21,7 +21,7 @@ from flax import struct
 from jaxmarl_core.envs.particles.actions import action_space, decode
 from jaxmarl_core.envs.particles.physics import Bodies, move
 from jaxmarl_core.envs.particles.render import Picture, draw, picture
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.types import Actions, Group, Key, Pytree, StateEnvironment, TimeStep
 

@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.tabular.asymmetric_q import Config, asymmetric_q
 from jaxmarl_core.algos.tabular.stage import Hparams
 from jaxmarl_core.envs import grid_game, guarding_territory
 from jaxmarl_core.envs.matrix_games import from_payoffs
-from jaxmarl_core.markov_game import MarkovGame, backup, markov_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
-from jaxmarl_core.sweep import pad, run_mesh, sharded
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.report import svg
+from jaxmarl_core.solvers.markov_games import MarkovGame, backup, markov_game
+from jaxmarl_core.sweeps.batch import pad, run_mesh, sharded
 from jaxmarl_core.train import Schedule, make_train
 
 SIZE, STEPS, MATRIX_STEPS = 3, 10_000, 300  # 9 joint actions: 300 draws leave none out

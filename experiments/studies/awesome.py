@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated.awesome import Config, Hparams, awesome, rule
 from jaxmarl_core.algos.repeated.cross_play import seated, stationary
 from jaxmarl_core.algos.repeated.engine import repeated, rows
 from jaxmarl_core.algos.repeated.equilibrium import agreed
 from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.simplex import action_payoffs
-from jaxmarl_core.study import Claim, Findings, Study, over_time, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_time, share
+from jaxmarl_core.functional.projections import action_payoffs
+from jaxmarl_core.report import svg
 
 NUM_ROUNDS, SELF_ROUNDS, UPDATE = 150_000, 40_000, 1_000
 SELF_PLAY = ("matching_pennies", "battle_of_the_sexes", "chicken", "shapley")

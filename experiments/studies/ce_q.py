@@ -17,16 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.tabular import ce_q, friend_or_foe_q, q_learning
 from jaxmarl_core.algos.tabular.engine import Config, Params, tabular
 from jaxmarl_core.algos.tabular.fixed import fixed
 from jaxmarl_core.algos.tabular.stage import Hparams
 from jaxmarl_core.envs import grid_game
-from jaxmarl_core.study import Claim, Findings, Study, share
-from jaxmarl_core.sweep import pad, run_mesh, sharded
+from jaxmarl_core.experiments.study import Claim, Findings, Study, share
+from jaxmarl_core.play.wrappers import select
+from jaxmarl_core.report import svg
+from jaxmarl_core.sweeps.batch import pad, run_mesh, sharded
 from jaxmarl_core.train import Schedule, make_train
-from jaxmarl_core.wrappers import select
 
 MOVES = 10_000
 STEPS = {1: 6_000, 2: 30_000, 3: 6_000}

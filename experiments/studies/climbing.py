@@ -12,12 +12,12 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated import fmq, jal
 from jaxmarl_core.algos.tabular.distributed_q import distributed_q
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.report import svg
 
 NUM_ROUNDS = 1000
 LEARNERS = {

@@ -16,14 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated.cross_play import seated, stationary
 from jaxmarl_core.algos.tabular import exorl, opponent_modelling_q
 from jaxmarl_core.algos.tabular.engine import tabular
 from jaxmarl_core.algos.tabular.stage import Config
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.simplex import action_payoffs
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.functional.projections import action_payoffs
+from jaxmarl_core.report import svg
 
 NUM_ROUNDS = 5_000
 GAMES = ("matching_pennies", "tricky", "rock_paper_scissors")

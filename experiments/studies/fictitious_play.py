@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated.engine import rows
 from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play
 from jaxmarl_core.algos.repeated.no_regret import multiplicative_weights, regret_matching
 from jaxmarl_core.algos.repeated.replicator import replicator
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, over_time, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, over_time, share
+from jaxmarl_core.report import svg
 
 NUM_ROUNDS, SAMPLE = 20_000, 100
 CONVERGING = ("matching_pennies", "rock_paper_scissors", "tricky")  # each at uniform play only

@@ -17,12 +17,12 @@ import numpy as np
 from flax import struct
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
-from jaxmarl_core.algos.linear.linear_q import Config, linear_q
+from jaxmarl_core.algos.tabular.linear_q import Config, linear_q
 from jaxmarl_core.envs import field_coverage
+from jaxmarl_core.experiments.study import Claim, Findings, Study, spread
+from jaxmarl_core.report import svg
 from jaxmarl_core.spaces import Box
-from jaxmarl_core.study import Claim, Findings, Study, spread
-from jaxmarl_core.sweep import run_mesh, sharded
+from jaxmarl_core.sweeps.batch import run_mesh, sharded
 from jaxmarl_core.types import Actions, Environment, EnvState, Key, StateEnvironment, TimeStep
 
 BLOCK, NUM_BLOCKS, LATE = 1000, 60, 10  # steps, blocks, and of them the last that count as the end

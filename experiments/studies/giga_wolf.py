@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated import gradient
 from jaxmarl_core.algos.repeated.cross_play import seated, with_hparams
 from jaxmarl_core.algos.repeated.engine import repeated, rows
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.study import Claim, Findings, Study, over_time
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_time
+from jaxmarl_core.report import svg
 
 NUM_ROUNDS, SAMPLE = 20_000, 100  # a point of a path every so many rounds
 LONGER = {"GIGA": 5}

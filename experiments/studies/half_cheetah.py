@@ -11,13 +11,13 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos import happo, hatrpo, mappo
 from jaxmarl_core.algos.on_policy.options import CentralConfig, SequentialConfig
 from jaxmarl_core.envs import multi_agent_brax
-from jaxmarl_core.evaluate import evaluate
-from jaxmarl_core.policies import opponent
-from jaxmarl_core.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.play.evaluate import evaluate
+from jaxmarl_core.play.policies import opponent
+from jaxmarl_core.report import svg
 
 NUM_STEPS, NUM_LOOKS = 1_000_000, 10
 EPISODES = (8, 1000)

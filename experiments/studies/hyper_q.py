@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated import gradient, hyper_q
 from jaxmarl_core.algos.repeated.cross_play import restarting, seated, with_hparams
 from jaxmarl_core.algos.repeated.engine import repeated
 from jaxmarl_core.algos.tabular import wolf_phc
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.report import svg
 
 NUM_ROUNDS, UPDATE, GRID = 30_000, 1_000, 9
 LAST = 10  # updates that count as the end

@@ -18,20 +18,20 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.tabular import minimax_q, q_learning
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.fixed import fixed
 from jaxmarl_core.algos.tabular.minimax_q import Config, Hparams
 from jaxmarl_core.algos.tabular.rates import Values
 from jaxmarl_core.envs import soccer
-from jaxmarl_core.exploration import greedy, pick
-from jaxmarl_core.markov_game import backup, markov_game
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.functional.exploration import greedy, pick
+from jaxmarl_core.play.wrappers import select
+from jaxmarl_core.report import svg
+from jaxmarl_core.solvers.markov_games import backup, markov_game
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, spread
-from jaxmarl_core.sweep import pad, run_mesh, sharded
+from jaxmarl_core.sweeps.batch import pad, run_mesh, sharded
 from jaxmarl_core.train import Schedule, make_train
-from jaxmarl_core.wrappers import select
 
 TRAINING, CHALLENGE, TEST = 1_000_000, 250_000, 100_000  # steps
 DRAW, GAMMA = 0.1, 0.9

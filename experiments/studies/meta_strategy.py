@@ -14,16 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated.cross_play import outguess, seated, stationary
 from jaxmarl_core.algos.repeated.engine import repeated, rows
 from jaxmarl_core.algos.repeated.meta_strategy import Hparams, rule
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.simplex import action_payoffs
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.functional.projections import action_payoffs
+from jaxmarl_core.report import svg
 from jaxmarl_core.solvers.normal_form.bimatrix import bimatrix_nash
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
 
 NUM_ROUNDS, UPDATE = 40_000, 500
 # epsilon, as a share of the payoffs' range: the rule's own .02; the 1,250 rounds before it settles,

@@ -19,14 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.tabular import nash_q, q_learning
 from jaxmarl_core.algos.tabular.engine import Config, Seat, tabular
 from jaxmarl_core.algos.tabular.stage import Hparams
 from jaxmarl_core.envs import grid_game
-from jaxmarl_core.exploration import greedy
-from jaxmarl_core.markov_game import MarkovGame, backup, markov_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.functional.exploration import greedy
+from jaxmarl_core.report import svg
+from jaxmarl_core.solvers.markov_games import MarkovGame, backup, markov_game
 
 NUM_STEPS, GAMMA = 40_000, 0.99
 NASH = {"first": "one_path", "second": "lemke_howson", "best": "lemke_howson"}  # and the finder

@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated.cross_play import seated
 from jaxmarl_core.algos.tabular import nscp, opponent_modelling_q, q_learning
 from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
 from jaxmarl_core.algos.tabular.stage import Config, Hparams
 from jaxmarl_core.envs.matrix_games import from_payoffs
-from jaxmarl_core.study import Claim, Findings, Study, share, spread
-from jaxmarl_core.sweep import run_mesh, sharded
+from jaxmarl_core.experiments.study import Claim, Findings, Study, share, spread
+from jaxmarl_core.report import svg
+from jaxmarl_core.sweeps.batch import run_mesh, sharded
 
 SIZE, BLOCK, NUM_BLOCKS, PERIOD = 3, 200, 50, 1000.0
 LEARNERS = {

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.tabular.distributed_q import distributed_q
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.algos.tabular.oal import Config as OalConfig
@@ -28,8 +27,9 @@ from jaxmarl_core.algos.tabular.q_learning import q_learning
 from jaxmarl_core.algos.tabular.stage import Config as StageConfig
 from jaxmarl_core.algos.tabular.team_q import team_q
 from jaxmarl_core.envs import matrix_game, rendezvous, two_step_game
-from jaxmarl_core.markov_game import backup, expected_reward, markov_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.report import svg
+from jaxmarl_core.solvers.markov_games import backup, expected_reward, markov_game
 
 NUM_STEPS, GAMMA, MAX_STEPS = 20_000, 0.9, 20
 EXPLORING = {"gamma": GAMMA, "epsilon": 1.0, "anneal_steps": 16_000.0}

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos import haa2c, happo, hatrpo, mappo
 from jaxmarl_core.algos.on_policy.options import (
     CentralConfig,
@@ -23,7 +22,8 @@ from jaxmarl_core.algos.on_policy.options import (
     SequentialOnePassConfig,
 )
 from jaxmarl_core.envs import simple_reference, simple_speaker_listener, simple_spread
-from jaxmarl_core.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.report import svg
 
 NUM_STEPS, EPISODE, NUM_LOOKS, READING = 1_000_000, 25, 10, 0.05
 SHAPE = {

@@ -13,14 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated.gradient import iga, pd_wolf_iga
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.algos.tabular.pd_wolf import pd_wolf
 from jaxmarl_core.algos.tabular.wolf_phc import Config as PolicyConfig
 from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.report import svg
 
 NUM_GRADIENTS, NUM_PLAYS = 20_000, 100_000  # the replication's climbers played a million
 GRADIENTS = {"pd_wolf_iga": pd_wolf_iga, "iga": iga}

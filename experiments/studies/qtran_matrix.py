@@ -21,7 +21,6 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.value_factorisation import qtran_losses
 from jaxmarl_core.algos.value_factorisation.factorisation import mixed
 from jaxmarl_core.algos.value_factorisation.options import (
@@ -35,7 +34,8 @@ from jaxmarl_core.algos.value_factorisation.qtran_alt import qtran_alt
 from jaxmarl_core.algos.value_factorisation.tables import joint_tables
 from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer, vdn
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.report import svg
 
 # One state and gamma 0: a step is an episode. The paper's programs took 10,000 to 20,000 gradient
 # steps on 32 episodes each, with Adam at 5e-4; VDN and QMIX from weights of deviation 0.01.

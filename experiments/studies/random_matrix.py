@@ -13,14 +13,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core import hparams as hp
-from jaxmarl_core import svg
 from jaxmarl_core.algos.value_factorisation import qtran_losses
 from jaxmarl_core.algos.value_factorisation.options import JointConfig
 from jaxmarl_core.algos.value_factorisation.qtran import qtran
 from jaxmarl_core.algos.value_factorisation.tables import joint_tables
 from jaxmarl_core.envs.matrix_games import from_payoffs
-from jaxmarl_core.study import Claim, Findings, Study, share
-from jaxmarl_core.sweep import sweep
+from jaxmarl_core.experiments.study import Claim, Findings, Study, share
+from jaxmarl_core.report import svg
+from jaxmarl_core.sweeps.batch import sweep
 from jaxmarl_core.train import Schedule, make_train
 
 GAMES = {2: 5, 3: 3, 4: 2, 5: 2}  # players -> actions of each: 25, 27, 16 and 32 joint actions

@@ -10,13 +10,13 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos import qmix, vdn
 from jaxmarl_core.algos.value_factorisation.options import Config, MonotoneConfig
 from jaxmarl_core.envs import smax
-from jaxmarl_core.evaluate import evaluate, summary
-from jaxmarl_core.policies import opponent
-from jaxmarl_core.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.play.evaluate import evaluate, summary
+from jaxmarl_core.play.policies import opponent
+from jaxmarl_core.report import svg
 
 NUM_STEPS, NUM_LOOKS, EPISODES = 500_000, 10, (256, 100)
 SHAPE = {"num_envs": 16, "rollout_length": 32, "num_gradient_steps": 8, "capacity": 2048}

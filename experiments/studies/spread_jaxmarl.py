@@ -8,11 +8,11 @@ default options, two seeds, measured on another machine; ours are not tuned beyo
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos import ippo, mappo
 from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
 from jaxmarl_core.envs import simple_spread
-from jaxmarl_core.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.report import svg
 
 NUM_STEPS, EPISODE, NUM_LOOKS = 1_000_000, 26, 10
 SHAPE = {

@@ -19,7 +19,6 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos import iql, qmix, vdn
 from jaxmarl_core.algos.value_factorisation.options import (
     Config,
@@ -27,9 +26,10 @@ from jaxmarl_core.algos.value_factorisation.options import (
     MonotoneConfig,
 )
 from jaxmarl_core.envs import predator_prey, simple_speaker_listener, simple_spread
-from jaxmarl_core.evaluate import evaluate
-from jaxmarl_core.policies import opponent
-from jaxmarl_core.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.play.evaluate import evaluate
+from jaxmarl_core.play.policies import opponent
+from jaxmarl_core.report import svg
 
 NUM_LOOKS, NUM_EPISODES = 10, 256
 LEARNERS = {

@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.value_factorisation.factorisation import mixed
 from jaxmarl_core.algos.value_factorisation.options import Config, MonotoneConfig
 from jaxmarl_core.algos.value_factorisation.qmix import monotone, qmix
 from jaxmarl_core.algos.value_factorisation.tables import joint_tables
 from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer, vdn
 from jaxmarl_core.envs import two_step_game
-from jaxmarl_core.envs.two_step_game import FIRST, RISKY, SAFE
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.envs.matrix_games.two_step_game import FIRST, RISKY, SAFE
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.report import svg
 
 NUM_UPDATES, GAMMA = 3000, 0.99  # 24,000 episodes
 SHAPE = {

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.repeated.engine import rows
 from jaxmarl_core.algos.repeated.gradient import iga
 from jaxmarl_core.algos.repeated.wolf_iga import Config, wolf_iga
 from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.study import Claim, Findings, Study, over_time
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_time
+from jaxmarl_core.report import svg
 
 NUM_ROUNDS, SAMPLE = 20_000, 100
 STEP = 2e-3  # of the gradient's projection, half the paper's unit with two actions

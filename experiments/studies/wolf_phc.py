@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core import svg
 from jaxmarl_core.algos.tabular.wolf_phc import Config, phc, wolf_phc
 from jaxmarl_core.envs import matrix_game, soccer_4x2
-from jaxmarl_core.markov_game import MarkovGame, backup, markov_game
-from jaxmarl_core.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
+from jaxmarl_core.report import svg
+from jaxmarl_core.solvers.markov_games import MarkovGame, backup, markov_game
 
 NUM_PLAYS, NUM_STEPS = 100_000, 40_000
 LEARNERS = {"wolf_phc": wolf_phc, "phc": phc}

@@ -3,7 +3,7 @@
 from jaxmarl_core.envs.mean_field.battle.build import battle
 from jaxmarl_core.envs.mean_field.battle.environment import Battle
 from jaxmarl_core.envs.mean_field.battle.grid import Cells
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 
 SIDE = 8  # of a starting square, with every second cell filled
 

@@ -2,7 +2,7 @@
 
 from jaxmarl_core.envs.mean_field.battle.environment import Battle
 from jaxmarl_core.envs.mean_field.battle.grid import Cells, starting_blocks
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 
 PRESETS = {
     "mfrl": {  # the code of Yang et al., 2018

@@ -25,7 +25,7 @@ from jaxmarl_core.envs.mean_field.magent.moves import resolve_moves
 from jaxmarl_core.envs.mean_field.magent.placement import random_places
 from jaxmarl_core.envs.mean_field.magent.render import Figure, render
 from jaxmarl_core.envs.mean_field.magent.units import Kind, group_index, mean_one_hot, split
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.spaces import Box, Composite, Discrete
 from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
 

@@ -30,7 +30,7 @@ from jaxmarl_core.envs.mean_field.magent.units import (
     queue_order,
     random_orders,
 )
-from jaxmarl_core.lookup import lookup, require
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Box, Composite, Discrete
 from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
 

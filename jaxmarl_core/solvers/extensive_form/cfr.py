@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.extensive_form.best_responses import exploitability
 from jaxmarl_core.solvers.extensive_form.card_game import (
     CardGame,

@@ -9,7 +9,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.extensive_form.card_game import CardGame, Decisions
 
 FOLD, CALL, RAISE = 0, 1, 2

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.lookup import require, unknown
+from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.solvers.normal_form import tableau as simplex
 from jaxmarl_core.solvers.normal_form.mixtures import best_mixture
 from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful

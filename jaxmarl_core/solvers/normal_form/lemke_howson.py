@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.normal_form.equilibria import (
     Equilibria,
     Game,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.lookup import require, unknown
+from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.solvers.normal_form.responses import Masks, best_response, legal_payoffs
 
 REGRETS = ("external", "internal", "swap")

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.lookup import require
-from jaxmarl_core.simplex import action_payoffs
+from jaxmarl_core.errors import require
+from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.solvers.normal_form.equilibria import default_tolerance
 
 

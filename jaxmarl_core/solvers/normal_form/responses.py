@@ -13,8 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.lookup import require, unknown
-from jaxmarl_core.simplex import action_payoffs
+from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.solvers.normal_form.zero_sum import (
     as_floating,
     legal_actions,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.lookup import require
+from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.normal_form.equilibria import Equilibria, default_tolerance
 
 Select = Callable[[Equilibria, jax.Array], jax.Array]  # (equilibria, payoffs [2, A, B]) -> [] int32

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.lookup import require, unknown
+from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.solvers.normal_form import tableau as simplex
 from jaxmarl_core.solvers.normal_form.lanes import over_lanes
 from jaxmarl_core.solvers.normal_form.zero_sum import as_floating, full_mask, precision, zero_sum

@@ -11,10 +11,10 @@ from jaxmarl_core.algos import ippo, mappo
 from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
 from jaxmarl_core.algos.on_policy.views import agent_views, own_views, team_views
 from jaxmarl_core.envs import matrix_game, simple_tag
+from jaxmarl_core.learners.parameter_sharing import units
 from jaxmarl_core.spaces import Box, Composite, Discrete
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Group, StateEnvironment, TimeStep
-from jaxmarl_core.units import units
 
 SMALL = {"num_envs": 32, "rollout_length": 4, "num_minibatches": 1, "hidden": (16,)}
 

@@ -12,8 +12,8 @@ from jaxmarl_core.algos.on_policy.critics import Rows, value_loss
 from jaxmarl_core.algos.on_policy.learning import Batch, Ratio, policy, surrogate_loss
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.algos.on_policy.options import Config, PPOHparams, TrustHparams
+from jaxmarl_core.functional.trust_region import conjugate_gradient, fisher_vector_product
 from jaxmarl_core.spaces import Box, Discrete
-from jaxmarl_core.trust_region import conjugate_gradient, fisher_vector_product
 
 T, B, F, A = 5, 4, 3, 4
 CONFIG = Config(num_envs=B, num_epochs=1, num_minibatches=1, hidden=())  # linear: NumPy can follow

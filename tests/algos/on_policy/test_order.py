@@ -27,8 +27,8 @@ from jaxmarl_core.algos.on_policy.options import (
 from jaxmarl_core.algos.on_policy.order import drawn_order, one_by_one
 from jaxmarl_core.envs import matrix_game, simple_spread
 from jaxmarl_core.envs.matrix_games import from_payoffs
+from jaxmarl_core.learners.parameter_sharing import units
 from jaxmarl_core.train import Schedule, make_train
-from jaxmarl_core.units import units
 
 SMALL = {"num_envs": 8, "rollout_length": 6, "hidden": (8,)}
 

@@ -11,7 +11,7 @@ from jaxmarl_core.algos.tabular.engine import Seat, Transition
 from jaxmarl_core.algos.tabular.rates import Values
 from jaxmarl_core.algos.tabular.stage import Config
 from jaxmarl_core.envs import guarding_territory, matrix_game
-from jaxmarl_core.markov_game import backup, markov_game
+from jaxmarl_core.solvers.markov_games import backup, markov_game
 from jaxmarl_core.train import Schedule, make_train
 
 SEAT = Seat(0, 2, (2, 2), (0, 1), None)

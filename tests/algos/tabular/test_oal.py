@@ -7,7 +7,7 @@ import pytest
 
 from jaxmarl_core.algos.tabular.oal import Config, biased_adaptive_play, oal
 from jaxmarl_core.envs import field_coverage, matrix_game, rendezvous, two_step_game
-from jaxmarl_core.markov_game import backup, markov_game
+from jaxmarl_core.solvers.markov_games import backup, markov_game
 from jaxmarl_core.train import Schedule, make_train
 
 EVERY = jnp.ones(3, bool)

@@ -9,7 +9,7 @@ from jaxmarl_core.algos.tabular.engine import Seat, Transition
 from jaxmarl_core.algos.tabular.stage import Hparams, Stage, legal_joint, stage_rule
 from jaxmarl_core.algos.tabular.team_q import Config, team_q
 from jaxmarl_core.envs import matrix_game, rendezvous, two_step_game
-from jaxmarl_core.markov_game import backup, markov_game
+from jaxmarl_core.solvers.markov_games import backup, markov_game
 from jaxmarl_core.train import Schedule, make_train
 
 

@@ -7,7 +7,7 @@ import pytest
 from flax import struct
 from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
 
-from jaxmarl_core import buffers, hparams
+from jaxmarl_core import hparams
 from jaxmarl_core.algos import cw_qmix, iql, ow_qmix, qmix, qplex, qtran, qtran_alt, vdn
 from jaxmarl_core.algos.value_factorisation import engine
 from jaxmarl_core.algos.value_factorisation.networks import agent
@@ -29,10 +29,11 @@ from jaxmarl_core.algos.value_factorisation.payoffs import (
 )
 from jaxmarl_core.algos.value_factorisation.sequences import done_before, looked, outlook, resets
 from jaxmarl_core.envs import battle, matrix_game
+from jaxmarl_core.learners import replay as buffers
+from jaxmarl_core.learners.parameter_sharing import units
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Group
-from jaxmarl_core.units import units
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 

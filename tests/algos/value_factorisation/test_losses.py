@@ -22,7 +22,7 @@ from jaxmarl_core.algos.value_factorisation.options import (
 from jaxmarl_core.algos.value_factorisation.qmix import monotone
 from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer
 from jaxmarl_core.envs import simple_speaker_listener
-from jaxmarl_core.units import state_space, units
+from jaxmarl_core.learners.parameter_sharing import state_space, units
 
 T, B, F, E = 4, 3, 5, 6
 ENV = simple_speaker_listener()  # a team of two kinds, with 3 and 5 actions

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.envs.gridworlds.field_coverage import FIELD, field_coverage
-from jaxmarl_core.markov_game import backup, markov_game
+from jaxmarl_core.solvers.markov_games import backup, markov_game
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from game_oracles import oracle
 from scipy.optimize import linprog
 
 from jaxmarl_core.envs.gridworlds.grid_game import DOWN, LEFT, RIGHT, UP, grid_game
-from jaxmarl_core.markov_game import backup, markov_game
+from jaxmarl_core.solvers.markov_games import backup, markov_game
 
 KEY = jax.random.key(0)
 GOALS = {1: (8, 6), 2: (7, 7), 3: (7, 7)}

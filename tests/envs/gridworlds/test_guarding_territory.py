@@ -7,7 +7,7 @@ import pytest
 from game_oracles import minimax
 
 from jaxmarl_core.envs.gridworlds.guarding_territory import guarding_territory
-from jaxmarl_core.markov_game import backup, markov_game
+from jaxmarl_core.solvers.markov_games import backup, markov_game
 
 KEY = jax.random.key(0)
 

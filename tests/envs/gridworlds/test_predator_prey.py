@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.envs.gridworlds.predator_prey import PredatorPreyState, distinct, predator_prey
-from jaxmarl_core.evaluate import evaluate
-from jaxmarl_core.policies import Player, random_policy
+from jaxmarl_core.play.evaluate import evaluate
+from jaxmarl_core.play.policies import Player, random_policy
 
 STEPS = [(-1, 0), (1, 0), (0, 1), (0, -1)]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.envs.gridworlds.rendezvous import WALLS, rendezvous
-from jaxmarl_core.markov_game import backup, markov_game
+from jaxmarl_core.solvers.markov_games import backup, markov_game
 
 KEY = jax.random.key(0)
 MOVES = [(-1, 0), (1, 0), (0, 1), (0, -1), (0, 0)]

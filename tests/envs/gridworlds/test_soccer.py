@@ -9,7 +9,7 @@ import pytest
 from game_oracles import minimax, solve_zero_sum
 
 from jaxmarl_core.envs.gridworlds.soccer import soccer
-from jaxmarl_core.markov_game import backup, expected_reward, markov_game
+from jaxmarl_core.solvers.markov_games import backup, expected_reward, markov_game
 
 KEY = jax.random.key(0)
 MOVES = [(-1, 0), (1, 0), (0, 1), (0, -1), (0, 0)]  # north, south, east, west, stand

@@ -7,7 +7,12 @@ import pytest
 from game_oracles import minimax, oracle
 
 from jaxmarl_core.envs.gridworlds.soccer_4x2 import soccer_4x2
-from jaxmarl_core.markov_game import backup, expected_reward, markov_game, transition_tensor
+from jaxmarl_core.solvers.markov_games import (
+    backup,
+    expected_reward,
+    markov_game,
+    transition_tensor,
+)
 
 KEY = jax.random.key(0)
 N, S, E, W, STAND = range(5)

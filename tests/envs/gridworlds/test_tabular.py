@@ -14,8 +14,8 @@ from jaxmarl_core.envs.gridworlds.guarding_territory import guarding_territory
 from jaxmarl_core.envs.gridworlds.rendezvous import rendezvous
 from jaxmarl_core.envs.gridworlds.soccer import soccer
 from jaxmarl_core.envs.gridworlds.soccer_4x2 import soccer_4x2
-from jaxmarl_core.envs.two_step_game import two_step_game
-from jaxmarl_core.markov_game import MarkovGame, markov_game
+from jaxmarl_core.envs.matrix_games.two_step_game import two_step_game
+from jaxmarl_core.solvers.markov_games import MarkovGame, markov_game
 from jaxmarl_core.spaces import Discrete
 
 CASES = {

@@ -8,7 +8,7 @@ import pytest
 from jaxmarl_core.envs import smax
 from jaxmarl_core.envs.interop.from_jaxmarl import AdaptedState
 from jaxmarl_core.envs.interop.smax import units
-from jaxmarl_core.wrappers import EpisodeStatistics
+from jaxmarl_core.play.wrappers import EpisodeStatistics
 
 pytest.importorskip("jaxmarl")
 

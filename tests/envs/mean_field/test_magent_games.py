@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from jaxmarl_core.envs import adversarial_pursuit, combined_arms, gather
-from jaxmarl_core.policies import random_policy
+from jaxmarl_core.play.policies import random_policy
 
 observe = jax.jit(lambda env, state: env.observe(state))
 play = jax.jit(lambda env, *rest: env.step(jax.random.key(0), *rest))

@@ -1,0 +1,63 @@
+"""Writes docs/studies.md: every study that was run, its table and its picture.
+
+    python docs/studies_page.py FOLDER
+
+takes what `jaxmarl-core study NAME --out FOLDER/NAME` has left there, puts the pictures into
+docs/studies/ and the tables on one page, in the order of the studies' names. A study that was not
+run keeps what the page said of it before.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from jaxmarl_core.experiments import study
+from jaxmarl_core.store import atomic
+
+DOCS = Path(__file__).resolve().parent
+INTRODUCTION = """\
+# Studies
+
+Published experiments of the literature, done again over many seeds. A line of a table holds what
+was published, where that figure is from (*standing*), and what came out here: "met" compares the
+two as the study's file says, **no** is a miss. Standings: *paper*, read in it; *second-hand*, read
+about it; *replicated*, measured by an independent program; *memory*, remembered, so not to be leant
+on; *exact*, computed; *claim*, the paper says so without a figure. Figures are of two CPU cores
+that had other work, so that times are generous.
+"""
+
+
+def sections(page: str) -> dict[str, str]:
+    """Returns name -> section of the page, as it stands."""
+    found = re.split(r"^<a id=\"(\w+)\"></a>\n", page, flags=re.MULTILINE)[1:]
+    return dict(zip(found[::2], found[1::2]))
+
+
+def section(name: str, folder: Path) -> str:
+    """Returns what a study has to show: its table, and its picture if it drew one."""
+    text = (folder / "study.md").read_text().strip()
+    drawn = (DOCS / "studies" / f"{name}.svg").exists()
+    return f"\n{text}\n" + (f"\n![{name}](studies/{name}.svg)\n" if drawn else "") + "\n"
+
+
+def main() -> None:
+    """Writes the page and the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="holds a folder for each study that was run")
+    folder = parser.parse_args().folder
+    path = DOCS / "studies.md"
+    known = sections(path.read_text()) if path.exists() else {}
+    (DOCS / "studies").mkdir(exist_ok=True)
+    for name in study.studies():
+        if not (folder / name / "study.md").exists():
+            continue
+        picture = folder / name / "picture.svg"
+        if picture.exists():
+            atomic.write(DOCS / "studies" / f"{name}.svg", picture.read_bytes())
+        known[name] = section(name, folder / name)
+    body = "".join(f'<a id="{name}"></a>\n{known[name]}' for name in sorted(known))
+    atomic.write(path, f"{INTRODUCTION}\n{body}".rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()

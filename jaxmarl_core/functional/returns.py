@@ -1,0 +1,168 @@
+"""Returns and advantages of one trajectory.
+
+A trajectory has T transitions, t = 0 ... T - 1, and may hold several episodes. Transition t leads
+from s_t to s_{t+1}; `reward[t]` and `discount[t]` belong to it. Where an episode ended at s_t, the
+next row starts a new episode: the transition across is no transition of the world, and is told by
+`valid[t] = False`. Its advantage is 0, its return is V(s_t), and nothing flows through it. So an
+episode that was cut off by a time limit bootstraps from the value of its final observation,
+V(s_t), and one that truly ended (discount 0) from nothing.
+
+`trajectory_terms` derives these arguments from the time steps of a rollout.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxmarl_core.functional.losses import chosen, masked_mean
+
+
+def trajectory_terms(
+    reward: jax.Array, discount: jax.Array, last: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns (reward, discount, valid), each [T], of the transitions between T + 1 time steps.
+
+    A time step tells of the transition that led to it, the functions of this file of the one that
+    leaves: the two differ by one row.
+
+    Args:
+      reward, discount: [T + 1] f32, on arriving at s_0 ... s_T.
+      last: [T + 1] bool, whether s_t ended its episode.
+    """
+    return reward[1:], discount[1:], ~last[:-1]
+
+
+def _next(value: jax.Array, bootstrap: jax.Array) -> jax.Array:
+    """Returns V(s_{t+1}) for t = 0 ... T - 1."""
+    return jnp.append(value[1:], bootstrap)
+
+
+def gae(
+    reward: jax.Array,
+    discount: jax.Array,
+    value: jax.Array,
+    bootstrap: jax.Array,
+    lam: jax.Array,
+    valid: jax.Array | None = None,
+) -> jax.Array:
+    """Returns generalised advantage estimates for one environment.
+
+        A_t = d_t + discount_t lam A_{t+1},   d_t = r_t + discount_t V_{t+1} - V_t
+
+    Schulman et al., 2016, arXiv:1506.02438, eq. 16. Episodes may end inside the sequence.
+
+    Args:
+      reward: [T] f32, for the step from t to t+1.
+      discount: [T] f32 in [0, 1]; gamma, or 0 where the episode terminated.
+      value: [T] f32, V(s_t).
+      bootstrap: [] f32, V(s_T).
+      lam: [] f32 in [0, 1]; 0 is one-step TD, 1 is Monte Carlo.
+      valid: [T] bool, false where s_t ended an episode; None: all true.
+
+    Returns:
+      [T] f32; 0 where not valid.
+    """
+    valid = jnp.ones(reward.shape, bool) if valid is None else valid
+    chex.assert_rank([reward, discount, value, valid], 1)
+    chex.assert_equal_shape([reward, discount, value, valid])
+    delta = reward + discount * _next(value, bootstrap) - value
+
+    def backward(advantage, row):
+        delta, discount, valid = row
+        advantage = jnp.where(valid, delta + discount * lam * advantage, 0.0)
+        return advantage, advantage
+
+    rows = (delta, discount, valid)
+    return jax.lax.scan(backward, jnp.zeros((), delta.dtype), rows, reverse=True)[1]
+
+
+def lambda_returns(
+    reward: jax.Array,
+    discount: jax.Array,
+    value: jax.Array,
+    bootstrap: jax.Array,
+    lam: jax.Array,
+    valid: jax.Array | None = None,
+) -> jax.Array:
+    """Returns the lambda-returns of one environment, the targets of TD(lambda).
+
+        G_t = r_t + discount_t ((1 - lam) V_{t+1} + lam G_{t+1}),   G_T = V(s_T)
+
+    Sutton & Barto, 2018, eq. 12.18 and 12.20. Equal to `gae(...) + value`, which is how it is
+    computed: where not valid, G_t = V(s_t).
+
+    Args:
+      as in `gae`.
+
+    Returns:
+      [T] f32.
+    """
+    return gae(reward, discount, value, bootstrap, lam, valid) + value
+
+
+def n_step(
+    reward: jax.Array,
+    discount: jax.Array,
+    value: jax.Array,
+    bootstrap: jax.Array,
+    n: int,
+    valid: jax.Array | None = None,
+) -> jax.Array:
+    """Returns the n-step returns of one environment.
+
+        G_t = r_t + discount_t r_{t+1} + ... + (discount_t ... discount_{t+n-1}) V(s_{t+n})
+
+    Sutton & Barto, 2018, eq. 7.1. Shorter where the sequence or an episode ends first: those
+    bootstrap from s_T, or from the episode's final state.
+
+    Args:
+      reward, discount, value, bootstrap, valid: as in `gae`.
+      n: at least 1; 1 is TD(0), T or more is Monte Carlo.
+
+    Returns:
+      [T] f32; V(s_t) where not valid.
+
+    Raises:
+      ValueError: if n is below 1.
+    """
+    if n < 1:
+        raise ValueError(f"n: expected at least 1, got {n}")
+    valid = jnp.ones(reward.shape, bool) if valid is None else valid
+    chex.assert_equal_shape([reward, discount, value, valid])
+
+    def longer(_, returns):  # the k-step returns of t from the (k-1)-step returns of t+1
+        return jnp.where(valid, reward + discount * _next(returns, bootstrap), value)
+
+    return jax.lax.fori_loop(0, min(n, len(reward)), longer, value)
+
+
+def counterfactual_advantage(q: jax.Array, pi: jax.Array, action: jax.Array) -> jax.Array:
+    """Returns how much better an agent's action was than its policy's average, all else equal.
+
+        A(s, u) = Q(s, u) - sum_a pi(a) Q(s, (u_-i, a))
+
+    COMA; Foerster et al., 2018, arXiv:1705.08926, eq. 4.
+
+    Args:
+      q: [..., A] f32, the joint-action value for each own action, the others' actions held.
+      pi: [..., A] f32, the own policy's probabilities.
+      action: [...] int32, the own action.
+
+    Returns:
+      [...] f32. Its mean under `pi` is 0.
+    """
+    return chosen(q, action) - jnp.sum(pi * q, axis=-1)
+
+
+def standardise(x: jax.Array, mask: jax.Array | None = None, eps: float = 1e-5) -> jax.Array:
+    """Returns `(x - mean) / (std + eps)` over the entries that count, 0 elsewhere.
+
+    Args:
+      x: [...] f32.
+      mask: [...] bool, or None for all true.
+      eps: [] f32 > 0, in units of x: keeps a constant x at 0.
+    """
+    mean = masked_mean(x, mask)
+    std = jnp.sqrt(masked_mean((x - mean) ** 2, mask))
+    scaled = (x - mean) / (std + eps)
+    return scaled if mask is None else jnp.where(mask, scaled, 0.0)

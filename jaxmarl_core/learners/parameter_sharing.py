@@ -1,0 +1,125 @@
+"""Who learns with whose parameters: units of agents that share one network, or have one each.
+
+    share="none"     a unit for each group, its agents each with parameters of their own
+    share="group"    a unit for each group, one set of parameters for all of it
+    share="all"      one unit of all agents; their spaces must be the same
+
+What belongs to a unit's agents is stacked on the axis that agents have in a group.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space
+from jaxmarl_core.types import Environment, TimeStep
+
+SHARING = ("group", "none", "all")
+
+
+class Unit(NamedTuple):
+    name: str
+    sizes: dict[str, int]  # its groups, and how many agents each has
+    own: bool  # whether each agent has its own parameters: leaves have a leading axis n
+    first: int  # the number of its first agent among all
+    teams: tuple[int, ...]  # of its agents
+    observation: Space  # of one agent, its number included where asked for
+    action: Space
+    numbered: bool
+
+    @property
+    def size(self) -> int:
+        """Returns n, how many agents."""
+        return sum(self.sizes.values())
+
+
+def units(env: Environment, share: str, numbered: bool) -> list[Unit]:
+    """Returns the environment's agents as units.
+
+    Args:
+      env: the environment.
+      share: one of SHARING.
+      numbered: whether agents see their number in the unit beside their observation.
+
+    Raises:
+      ValueError: unknown `share`, or "all" where spaces differ.
+    """
+    lookup(dict.fromkeys(SHARING), share, "share")
+    groups = dict(env.groups)
+    whole = [list(groups)] if share == "all" else [[name] for name in groups]
+    found, first = [], 0
+    for names in whole:
+        one = groups[names[0]]
+        for name in names[1:]:
+            same = groups[name].observation == one.observation and groups[name].action == one.action
+            expected = f'spaces of "{name}" as of "{names[0]}", to share "all"'
+            require(same, "share", expected, f"{groups[name]} and {one}")
+        sizes = {name: groups[name].size for name in names}
+        size = sum(sizes.values())
+        observation = one.observation
+        if numbered:
+            observation = Composite({"observation": observation, "agent": Discrete(size)})
+        teams = tuple(groups[name].team for name in names for _ in range(sizes[name]))
+        label = names[0] if len(names) == 1 else "all"
+        own = share == "none"
+        found.append(Unit(label, sizes, own, first, teams, observation, one.action, numbered))
+        first += size
+    return found
+
+
+def together(unit: Unit, by_group: Mapping[str, Any], axis: int) -> Any:
+    """Returns what belongs to the unit's agents, stacked on `axis`."""
+    parts = [by_group[name] for name in unit.sizes]
+    if len(parts) == 1:
+        return parts[0]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
+
+
+def apart(unit: Unit, stacked: Any, axis: int) -> dict[str, Any]:
+    """Returns group -> what belongs to its agents."""
+    found, at = {}, 0
+    for name, size in unit.sizes.items():
+        cut = lambda leaf, at=at, size=size: jax.lax.slice_in_dim(leaf, at, at + size, axis=axis)
+        found[name] = jax.tree.map(cut, stacked)
+        at += size
+    return found
+
+
+def seen(unit: Unit, timestep: TimeStep, axis: int) -> Any:
+    """Returns what the unit's agents see, leaves [..., n, *space]; `axis` is that of the agents."""
+    observation = together(unit, timestep.observation, axis)
+    if not unit.numbered:
+        return observation
+    leading = jax.tree.leaves(observation)[0].shape[:axis]
+    number = jnp.broadcast_to(jnp.arange(unit.size, dtype=jnp.int32), (*leading, unit.size))
+    return {"observation": observation, "agent": number}
+
+
+def legal(unit: Unit, timestep: TimeStep, axis: int) -> Any:
+    """Returns the unit's action masks, leaves [..., n, A]; None if no group of it has one."""
+    masks = timestep.action_mask
+    if not any(name in masks for name in unit.sizes):
+        return None
+    if all(name in masks for name in unit.sizes):
+        return together(unit, masks, axis)
+    leading = timestep.reward[next(iter(unit.sizes))].shape[:axis]
+    every = {
+        name: jnp.ones((*leading, size, unit.action.num_values), bool)
+        for name, size in unit.sizes.items()
+    }
+    return together(unit, every | masks, axis)
+
+
+def state_space(env: Environment) -> Box:
+    """Returns the space of the environment's state, as a central critic or a mixer may see it.
+
+    Raises:
+      ValueError: the environment has none.
+    """
+    shape = jax.eval_shape(env.reset, jax.random.key(0))[1].state.shape
+    if 0 in shape:
+        raise ValueError(f"env: expected a state for the critic to see, got shape {shape}")
+    return Box(shape)

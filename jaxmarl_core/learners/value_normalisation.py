@@ -1,0 +1,85 @@
+"""Returns in units of their own mean and deviation, so that one learning rate fits all worlds.
+
+The mean and the mean square are exponential averages over batches, corrected for their start at 0.
+PopArt also moves a critic's last layer with the units, so that what it predicts stays the same:
+van Hasselt et al., 2016, arXiv:1602.07714; Hessel et al., 2019, arXiv:1809.04474.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxmarl_core.functional.losses import masked_mean
+
+SMALLEST = 1e-2  # of a variance
+
+
+@struct.dataclass
+class Scale:
+    """Running moments of returns; nothing seen: mean 0, deviation 1."""
+
+    mean: jax.Array  # [] f32, of the average, before correction
+    square: jax.Array  # [] f32
+    weight: jax.Array  # [] f32 in [0, 1), how much of an average it is
+
+
+def unseen() -> Scale:
+    """Returns the scale before any return was seen."""
+    zero = jnp.zeros(())
+    return Scale(zero, zero, zero)
+
+
+def moments(scale: Scale) -> tuple[jax.Array, jax.Array]:
+    """Returns the mean and the deviation of returns, [] each."""
+    seen = scale.weight > 0
+    weight = jnp.where(seen, scale.weight, 1.0)
+    mean = scale.mean / weight
+    variance = jnp.maximum(scale.square / weight - mean**2, SMALLEST)
+    return mean, jnp.where(seen, jnp.sqrt(variance), 1.0)
+
+
+def updated(scale: Scale, returns: jax.Array, counts: jax.Array, rate: float) -> Scale:
+    """Returns the scale after a batch; where nothing counts, as it was.
+
+    Args:
+      scale: before.
+      returns: [...] f32.
+      counts: [...] bool.
+      rate: of the average, in (0, 1]; 1: this batch alone.
+    """
+    rate = jnp.where(counts.any(), rate, 0.0)
+    towards = lambda old, x: old + rate * (masked_mean(x, counts) - old)
+    return Scale(
+        towards(scale.mean, returns),
+        towards(scale.square, returns**2),
+        scale.weight + rate * (1 - scale.weight),
+    )
+
+
+def normalised(scale: Scale, returns: jax.Array) -> jax.Array:
+    """Returns `(returns - mean) / deviation`."""
+    mean, deviation = moments(scale)
+    return (returns - mean) / deviation
+
+
+def denormalised(scale: Scale, values: jax.Array) -> jax.Array:
+    """Returns `mean + deviation * values`."""
+    mean, deviation = moments(scale)
+    return mean + deviation * values
+
+
+def rescaled(layer: dict[str, Any], old: Scale, new: Scale) -> dict[str, Any]:
+    """Returns a linear layer that predicts in the new units what it predicted in the old ones.
+
+    Args:
+      layer: "kernel" [F, K] and "bias" [K].
+      old, new: the units.
+    """
+    mean, deviation = moments(old)
+    new_mean, new_deviation = moments(new)
+    return {
+        "kernel": layer["kernel"] * deviation / new_deviation,
+        "bias": (deviation * layer["bias"] + mean - new_mean) / new_deviation,
+    }

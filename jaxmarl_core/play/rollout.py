@@ -1,0 +1,75 @@
+"""Playing: an environment and a policy, scanned over time."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from flax import struct
+
+from jaxmarl_core.play.wrappers import select
+from jaxmarl_core.types import Actions, Environment, EnvState, Key, Memory, Params, Policy, TimeStep
+
+
+@struct.dataclass
+class Play:
+    """Where playing stands: what the next step needs."""
+
+    env_state: EnvState
+    timestep: TimeStep
+    memory: Memory
+
+
+class Step(NamedTuple):
+    """One row of a trajectory: what was seen, what was done, and what `act` said beside it."""
+
+    timestep: TimeStep
+    actions: Actions
+    extras: Any
+
+
+Act = Callable[[Key, TimeStep, Memory], tuple[Actions, Memory, Any]]
+
+
+def begin(key: Key, env: Environment, memory: Memory) -> Play:
+    """Returns the start of play in one environment."""
+    env_state, timestep = env.reset(key)
+    return Play(env_state, timestep, memory)
+
+
+def rollout(
+    key: Key, env: Environment, act: Act, play: Play, length: int, memory: Memory = ()
+) -> tuple[Play, Step]:
+    """Plays one environment on for `length` steps; `vmap` it for many.
+
+    Args:
+      key: randomness for acting and for the environment.
+      env: one that resets itself (wrappers.AutoReset). Row t holds time step t; where it is last,
+        its action is ignored and row t+1 begins an episode. Reward and discount of the transition
+        from t to t+1 are in row t+1; after the last row, in the returned play's time step.
+      act: maps (key, time step, memory) to (actions, memory, extras).
+      play: where to go on from.
+      length: how many steps, static.
+      memory: what memory begins an episode with.
+
+    Returns:
+      Where play stands afterwards, and the rows with leaves [length, ...].
+    """
+
+    def step(play: Play, key: Key):
+        key_act, key_env = jax.random.split(key)
+        actions, carried, extras = act(key_act, play.timestep, play.memory)
+        env_state, timestep = env.step(key_env, play.env_state, actions)
+        carried = select(play.timestep.last, memory, carried)
+        return Play(env_state, timestep, carried), Step(play.timestep, actions, extras)
+
+    return jax.lax.scan(step, play, jax.random.split(key, length))
+
+
+def acting(policy: Policy, params: Params, greedy: bool = False) -> Act:
+    """Returns `act` for `rollout` from a policy and its parameters, with no extras."""
+    choose = policy.greedy if greedy else policy.act
+
+    def act(key: Key, timestep: TimeStep, memory: Memory):
+        return *choose(params, key, timestep, memory), ()
+
+    return act

@@ -1,0 +1,271 @@
+"""The pictures of a sweep: learning curves, and what each hyper-parameter does to the result."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from jaxmarl_core.functional import statistics
+from jaxmarl_core.report import svg
+from jaxmarl_core.store import number_formats
+from jaxmarl_core.store.tables import Objective, Results, final, options, swept
+
+NUM_HIGHLIGHTED = len(svg.PALETTE)
+_WIDTH = 1080.0  # CSS pixels
+_MOST_LEVELS = 12  # values of an option up to which it counts as a grid
+
+Rows = Sequence[Mapping[str, Any]]  # of results.table
+
+
+class Curve(NamedTuple):
+    """The interquartile mean of some runs over time, and its 95 % bootstrap interval."""
+
+    x: np.ndarray  # [P] updates, or environment steps where the runs know them
+    line: np.ndarray  # [P]
+    low: np.ndarray  # [P]
+    high: np.ndarray  # [P]
+
+
+def curve(results: Results, name: str, runs: np.ndarray, num_points: int = 160) -> Curve:
+    """Returns the curve of metric `name` over the given runs.
+
+    Long curves are averaged in bins; straight lines bridge what was not measured.
+
+    Args:
+      results: [R] runs.
+      name: of a metric.
+      runs: [S] int, positions of the runs to summarise.
+      num_points: P, at most.
+    """
+    values, updates = statistics.bin_means(results.metrics[name][runs], num_points)
+    done = results.num_updates_done[runs]
+    values = np.where(updates <= done[:, None], statistics.bridge_gaps(values), np.nan)
+    low, high = statistics.bootstrap_interval(values, num_resamples=300)
+    return Curve(updates * _steps(results, runs), statistics.iqm(values), low, high)
+
+
+def knows_steps(results: Results) -> bool:
+    """Returns whether every run says how many environment steps an update makes."""
+    return all(run.get("env_steps_per_update") for run in results.runs)
+
+
+def _steps(results: Results, runs: np.ndarray) -> int:
+    return results.runs[runs[0]]["env_steps_per_update"] if knows_steps(results) else 1
+
+
+def sound_runs(results: Results, row: Mapping[str, Any]) -> np.ndarray:
+    """Returns the positions of a configuration's runs that did not diverge."""
+    return row["runs"][results.diverged_at[row["runs"]] < 0]
+
+
+def learning_curves(results: Results, objective: Objective, rows: Rows) -> str:
+    """Returns the objective over time as SVG: the best rows in colour, the others in grey."""
+    with svg.style("learning curves"):
+        (axes,) = svg.grid(1, 1, _WIDTH, 420)
+        for row in rows[NUM_HIGHLIGHTED:]:
+            if len(runs := sound_runs(results, row)):
+                line = curve(results, objective.metric, runs, 80)
+                axes.plot(line.x, line.line, color=svg.MUTED, alpha=0.25, linewidth=0.8)
+        if len(rows) == 1:
+            _draw_seeds(axes, results, objective.metric, rows[0]["runs"])
+        limits = _draw_curves(axes, results, objective.metric, rows)
+        _mark_divergence(axes, results, objective.metric, rows)
+        _limit(axes, limits)
+        axes.set_ylabel(objective.metric)
+        axes.set_xlabel("environment steps" if knows_steps(results) else "updates")
+        return svg.inline(axes.figure, f"Learning curves of {objective.metric}")
+
+
+def other_metrics(results: Results, objective: Objective, rows: Rows) -> str:
+    """Returns small multiples of every other metric as SVG; "" where there is none."""
+    names = [name for name in results.metrics if name not in (objective.metric, "finite")]
+    names = [name for name in names if np.isfinite(results.metrics[name]).any()]
+    if not names:
+        return ""
+    with svg.style("other metrics"):
+        panels = svg.grid(len(names), _columns(len(names)), _WIDTH, 230)
+        for axes, name in zip(panels, names):
+            _limit(axes, _draw_curves(axes, results, name, rows, num_points=80))
+            axes.set_title(name)
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        return svg.inline(panels[0].figure, f"Learning curves of {', '.join(names)}")
+
+
+def _columns(num_panels: int) -> int:
+    return min(3, max(2, num_panels))
+
+
+def _draw_curves(
+    axes: Axes, results: Results, name: str, rows: Rows, num_points: int = 160
+) -> np.ndarray:
+    """Draws the best rows and returns the values that ought to be seen."""
+    seen = []
+    for row, colour in reversed(list(zip(rows, svg.PALETTE))):
+        if len(runs := sound_runs(results, row)):
+            line = curve(results, name, runs, num_points)
+            axes.fill_between(
+                line.x, line.low, line.high, color=colour, alpha=0.11, linewidth=0, zorder=2
+            )
+            axes.plot(line.x, line.line, color=colour, linewidth=1.8, zorder=3)
+            seen += [line.line, line.low, line.high]
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_formats.number(value)))
+    axes.margins(x=0.01)
+    return np.concatenate(seen) if seen else np.zeros(0)
+
+
+def _draw_seeds(axes: Axes, results: Results, name: str, runs: np.ndarray) -> None:
+    for run in runs:
+        line = curve(results, name, np.array([run]))
+        axes.plot(line.x, line.line, color=svg.BLUE, alpha=0.35, linewidth=0.8)
+
+
+def _mark_divergence(axes: Axes, results: Results, name: str, rows: Rows) -> None:
+    """Draws the runs that diverged as broken lines that end in a cross."""
+    for row, colour in zip(rows, svg.PALETTE):
+        for run in row["runs"][results.diverged_at[row["runs"]] >= 0]:
+            last = int(results.diverged_at[run])
+            values = results.metrics[name][run, :last].astype(np.float64)[None]
+            if np.isfinite(values).any():
+                values = statistics.bridge_gaps(values)[0]
+                x = np.arange(1, last + 1) * _steps(results, np.array([run]))
+                axes.plot(x, values, color=colour, linewidth=0.9, linestyle=(0, (3, 2)))
+                axes.plot(x[-1:], values[-1:], color=colour, marker="x", markersize=8, zorder=4)
+
+
+def _limit(axes: Axes, values: np.ndarray) -> None:
+    """Sets the y axis to nearly all of the values: one spike shall not flatten the rest."""
+    values = values[np.isfinite(values)]
+    if len(values):
+        low, high = np.quantile(values, [0.005, 0.995])
+        margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
+        axes.set_ylim(low - margin, high + margin)
+
+
+def _short(value: float) -> str:
+    """Returns a tick of a time axis: 500, 20k, 1.5M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def effects(results: Results, objective: Objective, scales: Mapping[str, str]) -> str:
+    """Returns, as SVG, the objective against each swept option; "" where none is swept.
+
+    Dots are runs, dashes the interquartile mean of all runs at a value, crosses at the foot
+    are runs that diverged. With exactly two swept options a heat map of both follows.
+
+    Args:
+      results: [R] runs.
+      objective: what the dots show.
+      scales: hparam -> "log" or "linear", as declared; linear where absent.
+    """
+    varying = swept(results)
+    if not varying:
+        return ""
+    figures = final(results, objective)
+    crossed = _crossed(results, varying)
+    num_panels = len(varying) + crossed
+    with svg.style("effects"):
+        panels = svg.grid(num_panels, _columns(num_panels), _WIDTH, 330)
+        for axes, (name, values) in zip(panels, varying.items()):
+            is_log = scales.get(name) == "log"
+            _draw_effect(axes, results, figures, name, values, is_log)
+            axes.set_title(name)
+        panels[0].set_ylabel(objective.metric)
+        if crossed:
+            _draw_heat_map(panels[-1], results, figures, varying, objective.higher_is_better)
+        return svg.inline(panels[0].figure, f"{objective.metric} against {', '.join(varying)}")
+
+
+def _draw_effect(
+    axes: Axes, results: Results, figures: np.ndarray, name: str, values: list, is_log: bool
+) -> None:
+    owners = [run for run, row in enumerate(results.runs) if name in options(row)]
+    own = [options(results.runs[run])[name] for run in owners]
+    figures, diverged = figures[owners], results.diverged_at[owners] >= 0
+    is_number = any(name in row["hparams"] for row in results.runs)
+    x = np.array(own, float) if is_number else np.array([values.index(value) for value in own])
+    if is_number and is_log and x.min() > 0:
+        axes.set_xscale("log")
+    axes.plot(x, figures, "o", color=svg.BLUE, alpha=0.55, markersize=6, markeredgewidth=0)
+    centres, middles = _marginal(x, figures)
+    dash = {"marker": "_", "markersize": 16, "markeredgewidth": 2.0}
+    line = "-" if is_number else "none"  # between words there is nothing
+    axes.plot(centres, middles, color=svg.INK, linewidth=1.6, linestyle=line, **dash)
+    foot = np.full(int(diverged.sum()), 0.03)
+    cross = {"color": svg.VERMILLION, "markersize": 8, "markeredgewidth": 1.8}
+    axes.plot(x[diverged], foot, "x", **cross, transform=axes.get_xaxis_transform())
+    axes.margins(x=0.12, y=0.12)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_formats.number(value)))
+    labels = values if is_number else [number_formats.option(value) for value in values]
+    _set_ticks(axes, x, labels, is_number)
+
+
+def _set_ticks(axes: Axes, x: np.ndarray, labels: list, is_number: bool) -> None:
+    """Puts the ticks at the values themselves where these are few and stand apart."""
+    places = np.unique(x)
+    unit = np.log(places) if axes.get_xscale() == "log" else places
+    apart = len(unit) == 1 or np.diff(unit).min() > 0.13 * np.ptp(unit)
+    if not is_number:
+        axes.set_xticks(np.arange(len(labels)), labels)
+    elif len(places) <= 6 and apart:
+        axes.xaxis.set_major_locator(FixedLocator(places))
+    elif axes.get_xscale() == "log":
+        is_wide = np.ptp(np.log10(places)) > 2
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if is_wide else (1.0, 2.0, 5.0)))
+    if is_number:
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_formats.number(value)))
+
+
+def _marginal(x: np.ndarray, figures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the places on the axis and the interquartile mean at each; eighths of a cloud."""
+    places = np.unique(x)
+    if len(places) <= _MOST_LEVELS:
+        groups = [x == place for place in places]
+        return places, np.array([statistics.iqm(figures[group]) for group in groups])
+    groups = np.array_split(np.argsort(x, kind="stable"), 8)
+    centres = np.array([np.median(x[group]) for group in groups])
+    return centres, np.array([statistics.iqm(figures[group]) for group in groups])
+
+
+def _crossed(results: Results, varying: Mapping[str, list]) -> bool:
+    """Returns whether exactly two options vary and every pair of their values was run."""
+    if len(varying) != 2 or max(map(len, varying.values())) > _MOST_LEVELS:
+        return False
+    (first, left), (second, right) = varying.items()
+    rows = [options(run) for run in results.runs]
+    pairs = {(str(row.get(first)), str(row.get(second))) for row in rows}
+    return len(pairs) == len(left) * len(right)
+
+
+def _draw_heat_map(
+    axes: Axes, results: Results, figures: np.ndarray, varying: Mapping[str, list], higher: bool
+) -> None:
+    (x_name, x_values), (y_name, y_values) = varying.items()
+    cells = np.full((len(y_values), len(x_values)), np.nan)
+    rows = [options(run) for run in results.runs]
+    for i, y in enumerate(y_values):
+        for j, x in enumerate(x_values):
+            here = [row.get(x_name) == x and row.get(y_name) == y for row in rows]
+            cells[i, j] = statistics.iqm(figures[here])
+    colours = matplotlib.colormaps["cividis" if higher else "cividis_r"]
+    mesh = axes.pcolormesh(cells, cmap=colours, edgecolors=svg.GRID, linewidth=1.0)
+    for (i, j), value in np.ndenumerate(cells):
+        is_dark = not np.isnan(value) and sum(colours(mesh.norm(value))[:3]) < 1.5
+        text = "diverged" if np.isnan(value) else number_formats.number(value, 3)
+        colour = svg.MUTED if np.isnan(value) else "#ffffff" if is_dark else "#111111"
+        axes.text(j + 0.5, i + 0.5, text, color=colour, ha="center", va="center", fontsize=11)
+    axes.grid(False)
+    axes.tick_params(length=0)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xticks(np.arange(len(x_values)) + 0.5, map(number_formats.option, x_values))
+    axes.set_yticks(np.arange(len(y_values)) + 0.5, map(number_formats.option, y_values))
+    axes.set_xlabel(x_name)
+    axes.set_ylabel(y_name)
+    axes.set_title("together")

@@ -1,0 +1,236 @@
+"""What a sweep found: the runs, their metrics, and the configurations in order of merit.
+
+A *configuration* is one choice of static options and hyper-parameters; its runs differ by their
+seed alone. A run's figure is the mean over the end of its objective's curve; a configuration's is
+the interquartile mean of its runs' figures. A run that diverged has no figure: it is left out of
+the statistics and counted beside them.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.functional import statistics
+from jaxmarl_core.store import atomic
+from jaxmarl_core.store.number_formats import count, number, option
+
+MAY_BE_EMPTY = ("episode_", "eval_")  # NaN under these names means: no episode ended here
+
+
+class Objective(NamedTuple):
+    """What the runs are ranked by."""
+
+    metric: str
+    higher_is_better: bool = True
+    last: float = 0.1  # in (0, 1]; the share of a run's values that its final figure averages
+
+
+@dataclass(frozen=True)
+class Results:
+    """The runs [R] of a sweep and their metrics over the updates [U]."""
+
+    runs: Sequence[Mapping[str, Any]]
+    # [R]: {"run": int, "seed": int, "hparams": {name: float}, "static": {name: value}}, and
+    # "env_steps_per_update": int where it is known
+    metrics: Mapping[str, np.ndarray]  # name -> [R, U] f32, NaN after the last update done
+    num_updates_done: np.ndarray  # [R] int
+    diverged_at: np.ndarray  # [R] int, the first update that is not finite; -1 for none
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0  # of computing, over all segments
+
+
+class Configuration(NamedTuple):
+    """One choice of options, and the runs that share it."""
+
+    label: str  # the options that vary over the sweep, "clip 0.1, learning_rate 3e-4"
+    options: dict[str, Any]  # static options and hparams, all of them
+    runs: np.ndarray  # [S] int, positions in Results.runs
+
+
+def first_divergence(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns [R] int: the first update at which a run was not finite, -1 where there is none.
+
+    That is where the metric "finite" is 0, or any metric is NaN or infinite; NaN is allowed under
+    names that start with `episode_` or `eval_`, where it says that nothing was measured.
+
+    Args:
+      metrics: name -> [R, k] f32, as one program reports them.
+    """
+    bad = None
+    for name, values in metrics.items():
+        wrong = np.isinf(values) if name.startswith(MAY_BE_EMPTY) else ~np.isfinite(values)
+        if name == "finite":
+            wrong = wrong | (values == 0)
+        bad = wrong if bad is None else bad | wrong
+    require(bad is not None, "metrics", "at least one", "none")
+    return np.where(bad.any(axis=1), bad.argmax(axis=1), -1) if bad.size else np.full(len(bad), -1)
+
+
+def final(results: Results, objective: Objective) -> np.ndarray:
+    """Returns [R] f64, each run's figure; NaN where it diverged or never had a value.
+
+    It is the mean of the last `objective.last` of the values that are not NaN, at least one.
+    """
+    require(bool(results.metrics), "results", "the metrics of at least one segment", "none yet")
+    if objective.metric not in results.metrics:
+        raise ValueError(unknown("objective", objective.metric, results.metrics))
+    require(0 < objective.last <= 1, "last", "in (0, 1]", objective.last)
+    figures = np.full(len(results.runs), np.nan)
+    for run, values in enumerate(np.asarray(results.metrics[objective.metric], np.float64)):
+        values = values[~np.isnan(values)]
+        if len(values) and results.diverged_at[run] < 0:
+            figures[run] = values[-max(1, round(objective.last * len(values))) :].mean()
+    return figures
+
+
+def options(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the static options and hyper-parameters of a run in one dict."""
+    return {**run.get("static", {}), **run.get("hparams", {})}
+
+
+def swept(results: Results) -> dict[str, list[Any]]:
+    """Returns the options that vary over the runs, with their values in order."""
+    values: dict[str, dict[str, Any]] = {}
+    for run in results.runs:
+        for name, value in options(run).items():
+            values.setdefault(name, {})[_key(value)] = value
+    return {name: _sorted(list(seen.values())) for name, seen in values.items() if len(seen) > 1}
+
+
+def _sorted(values: list[Any]) -> list[Any]:
+    """Returns numbers in order; words and mixtures as they came."""
+    return sorted(values) if all(isinstance(value, int | float) for value in values) else values
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def configurations(results: Results) -> list[Configuration]:
+    """Returns the configurations, in the order in which their first run stands."""
+    groups: dict[str, list[int]] = {}
+    for position, run in enumerate(results.runs):
+        groups.setdefault(_key(options(run)), []).append(position)
+    varying = swept(results)
+    found = []
+    for positions in groups.values():
+        own = options(results.runs[positions[0]])
+        label = ", ".join(f"{name} {option(own[name])}" for name in varying if name in own)
+        found.append(Configuration(label or "the configuration", own, np.asarray(positions)))
+    return found
+
+
+def table(results: Results, objective: Objective) -> list[dict[str, Any]]:
+    """Returns one row per configuration, the best first; those that all diverged come last.
+
+    Each row holds `rank` (None without a figure), `configuration` (its label), `options`, `runs`
+    (positions), `iqm` with its 95 % bootstrap interval `low` and `high`, `mean`,
+    `standard_error`, `num_seeds`, `num_diverged`, `num_updates` (of its slowest run) and `status`:
+    "ok", "1 of 4 diverged", "diverged" (all of them) or "no value".
+    """
+    figures = final(results, objective)
+    rows = [_row(results, config, figures[config.runs]) for config in configurations(results)]
+    sign = -1 if objective.higher_is_better else 1
+    rows.sort(key=lambda row: (np.isnan(row["iqm"]), sign * np.nan_to_num(row["iqm"])))
+    for rank, row in enumerate(rows, 1):
+        row["rank"] = None if np.isnan(row["iqm"]) else rank
+    return rows
+
+
+def _row(results: Results, config: Configuration, figures: np.ndarray) -> dict[str, Any]:
+    num_diverged = int(np.sum(results.diverged_at[config.runs] >= 0))
+    figures = figures[~np.isnan(figures)]
+    low, high = statistics.bootstrap_interval(figures)
+    return {
+        "rank": None,
+        "configuration": config.label,
+        "options": config.options,
+        "runs": config.runs,
+        "iqm": float(statistics.iqm(figures)),
+        "low": float(low),
+        "high": float(high),
+        "mean": float(statistics.mean(figures)),
+        "standard_error": statistics.standard_error(figures),
+        "num_seeds": len(config.runs),
+        "num_diverged": num_diverged,
+        "num_updates": int(results.num_updates_done[config.runs].min()),
+        "status": _status(len(config.runs), num_diverged, len(figures)),
+    }
+
+
+def _status(num_seeds: int, num_diverged: int, num_figures: int) -> str:
+    if num_diverged == num_seeds:
+        return "diverged"
+    if num_diverged:
+        return f"{num_diverged} of {num_seeds} diverged"
+    return "ok" if num_figures else "no value"
+
+
+COLUMNS = (
+    "iqm",
+    "low",
+    "high",
+    "mean",
+    "standard_error",
+    "num_seeds",
+    "num_diverged",
+    "num_updates",
+    "status",
+)
+
+
+def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the rows of `table` as CSV: rank, every option, then the statistics.
+
+    Numbers are written so that reading them gives the same float; no value is an empty cell.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row["options"]))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["rank", *names, *COLUMNS])
+    for row in rows:
+        cells = [row["rank"], *map(row["options"].get, names), *(row[name] for name in COLUMNS)]
+        writer.writerow(["" if cell is None or cell != cell else cell for cell in cells])
+    atomic.write(path, text.getvalue())
+
+
+def terminal_table(
+    rows: Sequence[Mapping[str, Any]], objective: Objective, limit: int = 20
+) -> Table:
+    """Returns the first `limit` rows of `table` for a terminal; diverged runs stand out."""
+    names = list(dict.fromkeys(name for row in rows for name in row["options"]))
+    values = {name: {_key(row["options"].get(name)) for row in rows} for name in names}
+    names = [name for name in names if len(values[name]) > 1]
+    shown = Table(title=f"final {objective.metric}", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("", *names, "IQM", "95 % interval", "seeds"):
+        shown.add_column(name, justify="right", overflow="fold")
+    for row in rows[:limit]:
+        own = [row["options"].get(name, "–") for name in names]
+        seeds = str(row["num_seeds"])
+        shown.add_row(
+            option(row["rank"] or "–"),
+            *map(option, own),
+            number(row["iqm"], 3),
+            interval(row, 3),
+            seeds if row["status"] == "ok" else f"[bold red]{row['status']}[/]",
+        )
+    if len(rows) > limit:
+        shown.caption = f"and {count(len(rows) - limit)} more"
+    return shown
+
+
+def interval(row: Mapping[str, Any], digits: int = 4) -> str:
+    """Returns a row's interval in words, "11.8 to 12.9"; an en dash where there is none."""
+    if np.isnan(row["low"]):
+        return "–"
+    return f"{number(row['low'], digits)} to {number(row['high'], digits)}"

@@ -1,0 +1,236 @@
+"""What a sweep is: one small file, checked before anything is compiled.
+
+    algorithm = "mfq"
+    environment = "battle"
+    seeds = 4
+    updates = 300
+
+    [environment_options]
+    map_size = 40
+
+    [config]                       # static: shapes the program
+    num_envs = 2
+
+    [hparams]                      # traced: fixed for all runs
+    gamma = 0.95
+
+    [grid.hparams]                 # each value with each other
+    learning_rate = [1e-3, 3e-4]
+
+    [grid.config]                  # likewise, but each value compiles a program of its own
+    batch_size = [128, 256]
+
+    [evaluation]
+    every = 50
+    episodes = 16
+    opponents = { blue = "random" }
+
+Instead of `[grid.hparams]`, `[random]` draws `num` rows: `learning_rate = [1e-4, 1e-2]` is a range.
+"""
+
+import dataclasses
+import itertools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxmarl_core import hparams as hp
+from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.play.policies import opponent
+from jaxmarl_core.registry import make_algorithm, make_environment
+from jaxmarl_core.train import Schedule, make_train
+from jaxmarl_core.types import Algorithm, Environment
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """When and how runs are evaluated, inside the program."""
+
+    every: int = 0  # updates between evaluations; 0: never
+    episodes: int = 16
+    length: int = 0  # steps at most; 0: the environment's own time limit, or 1000
+    opponents: Mapping[str, str] = field(default_factory=dict)  # group -> "random"
+    greedy: bool = True
+
+    def __post_init__(self):
+        for name, low in (("every", 0), ("episodes", 1), ("length", 0)):
+            value = getattr(self, name)
+            require(value >= low, f"evaluation.{name}", f"at least {low}", value)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A sweep, as plain values. Fields as in the file; see the module."""
+
+    algorithm: str
+    environment: str
+    name: str = ""  # of the run folder; by default algorithm-environment
+    title: str = ""  # of the report
+    seeds: int = 1
+    first_seed: int = 0
+    updates: int = 100
+    segment: int = 0  # updates between looks from the host; 0: about fifty looks a run
+    checkpoint_seconds: float = 60.0  # at most one checkpoint in this time, and one at the end
+    memory_gb: float = 0.0  # for the state of the runs of one part; 0: half of what is free
+    objective: str = ""  # the metric runs are ranked by; by default the first group's return
+    higher_is_better: bool = True
+    environment_options: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    hparams: Mapping[str, float] = field(default_factory=dict)
+    grid: Mapping[str, Mapping[str, list]] = field(default_factory=dict)
+    random: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+    def __post_init__(self):
+        for name in ("seeds", "updates"):
+            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        divides = self.segment == 0 or (self.segment > 0 and self.updates % self.segment == 0)
+        require(divides, "segment", f"a divisor of updates ({self.updates})", self.segment)
+        for name in self.grid:
+            if name not in GRIDS:
+                raise ValueError(unknown("grid", name, GRIDS))
+        for kind, axes in self.grid.items():
+            require(isinstance(axes, Mapping), f"grid.{kind}", "a table of lists", axes)
+            for name, axis in axes.items():
+                ok = isinstance(axis, list | tuple) and len(axis) > 0
+                require(ok, f"grid.{kind}.{name}", "a list of values", axis)
+        both = bool(self.random) and bool(self.grid.get("hparams"))
+        require(not both, "random", "either [random] or [grid.hparams]", "both")
+
+    @property
+    def folder_name(self) -> str:
+        return self.name or f"{self.algorithm}-{self.environment}"
+
+    @property
+    def segment_length(self) -> int:
+        """Updates in one call of the program: a divisor of `updates`."""
+        if self.segment:
+            return self.segment
+        wanted = max(1, self.updates // 50)
+        return max(k for k in range(1, wanted + 1) if self.updates % k == 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the spec as nested plain values; `from_dict` is its inverse."""
+        return dataclasses.asdict(self)
+
+
+GRIDS = ("hparams", "config", "environment_options")
+
+
+def from_dict(values: Mapping[str, Any]) -> Spec:
+    """Returns the spec; raises ValueError for an unknown field, with the nearest."""
+    values = dict(values)
+    _known("spec", values, Spec)
+    for name in ("algorithm", "environment"):
+        require(name in values, name, "a name", "nothing")
+    evaluation = values.pop("evaluation", {})
+    _known("evaluation", evaluation, Evaluation)
+    return Spec(**values, evaluation=Evaluation(**evaluation))
+
+
+def load(path: str | Path) -> Spec:
+    """Returns the spec in a TOML file; raises ValueError naming the file and what is wrong."""
+    path = Path(path)
+    require(path.is_file(), "spec", "a TOML file", path)
+    try:
+        spec = from_dict(tomllib.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError) as error:  # a TOML error is a ValueError too
+        raise ValueError(f"{path}: {error}") from error
+    return spec if spec.name else dataclasses.replace(spec, name=path.stem)
+
+
+def _known(kind: str, values: Mapping[str, Any], record: type) -> None:
+    types = {f.name: f.type for f in dataclasses.fields(record)}
+    for name, value in values.items():
+        if name not in types:
+            raise ValueError(unknown(kind, name, types))
+        wanted = types[name] if isinstance(types[name], type) else Mapping
+        if wanted is Evaluation:
+            wanted = Mapping
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            continue
+        exact = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        if not exact:
+            name = f"{kind}.{name}" if kind != "spec" else name
+            raise TypeError(f"{name}: expected {wanted.__name__}, got {value!r}")
+
+
+class Variant(NamedTuple):
+    """One choice of static options: one program, and the rows of hparams it runs with."""
+
+    static: dict[str, Any]  # the swept static options alone
+    env: Environment
+    algorithm: Algorithm
+    schedule: Schedule
+    hparams: Any  # leaves [H] f32
+
+
+def variants(spec: Spec) -> list[Variant]:
+    """Returns every choice of static options, built and checked.
+
+    Raises:
+      ValueError, TypeError: whatever is wrong with the spec, named.
+    """
+    grids = [(kind, name) for kind in GRIDS[1:] for name in spec.grid.get(kind, {})]
+    axes = [spec.grid[kind][name] for kind, name in grids]
+    return [_variant(spec, dict(zip(grids, point))) for point in itertools.product(*axes)]
+
+
+def _variant(spec: Spec, point: Mapping[tuple[str, str], Any]) -> Variant:
+    chosen = {kind: {n: v for (k, n), v in point.items() if k == kind} for kind in GRIDS}
+    options = {**spec.environment_options, **chosen["environment_options"]}
+    env = make_environment(spec.environment, **options)
+    algorithm = make_algorithm(spec.algorithm, env, **{**spec.config, **chosen["config"]})
+
+    evaluation = spec.evaluation
+    for group in evaluation.opponents:
+        if group not in env.groups:
+            raise ValueError(unknown("evaluation.opponents", group, env.groups))
+    for name in evaluation.opponents.values():
+        require(isinstance(name, str), "evaluation.opponents", "names", repr(name))
+    players = {group: opponent(name, env) for group, name in evaluation.opponents.items()}
+    schedule = Schedule(
+        spec.updates,
+        evaluation.every,
+        evaluation.episodes,
+        evaluation.length or getattr(env, "max_steps", None) or 1000,
+        players,
+        evaluation.greedy,
+    )
+    make_train(algorithm, env, schedule)  # refuses an impossible schedule
+    static = {name: value for (_, name), value in point.items()}
+    return Variant(static, env, algorithm, schedule, _hparam_rows(spec, algorithm.hparams))
+
+
+def _hparam_rows(spec: Spec, defaults: Any) -> Any:
+    """Returns the table of hparams of a spec, leaves [H]."""
+    for name in spec.hparams:
+        if name not in hp.names(defaults):
+            raise ValueError(unknown("hparams", name, hp.names(defaults)))
+    fixed = {name: _number(f"hparams.{name}", value) for name, value in spec.hparams.items()}
+    fixed = defaults.replace(**fixed)
+    hp.check(fixed)
+    if not spec.random:
+        axes = spec.grid.get("hparams", {})
+        axes = {n: [_number(f"grid.hparams.{n}", x) for x in axis] for n, axis in axes.items()}
+        return hp.grid(fixed, **axes)
+    ranges = dict(spec.random)
+    num, seed = ranges.pop("num", None), ranges.pop("seed", 0)
+    counts = isinstance(num, int) and not isinstance(num, bool) and num >= 1
+    require(counts, "random.num", "at least 1", num)
+    for name, ends in ranges.items():
+        pair = isinstance(ends, list | tuple) and len(ends) == 2
+        require(pair, f"random.{name}", "a range [low, high]", ends)
+        ranges[name] = tuple(_number(f"random.{name}", end) for end in ends)
+    return hp.sample(jax.random.key(seed), fixed, num, **ranges)
+
+
+def _number(name: str, value: Any) -> float:
+    """Returns the value as a float; raises TypeError if it is none."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    return float(value)

@@ -1,0 +1,174 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmarl_core.functional.returns import (
+    counterfactual_advantage,
+    gae,
+    lambda_returns,
+    n_step,
+    standardise,
+    trajectory_terms,
+)
+
+# Three transitions, gamma 1/2, lambda 1/2, V(s_0..s_3) = 2, 4, 8, 16, rewards 1, 2, 3:
+#   d_2 = 3 + 8 - 8 = 3        A_2 = 3
+#   d_1 = 2 + 4 - 4 = 2        A_1 = 2 + 3/4 = 2.75
+#   d_0 = 1 + 2 - 2 = 1        A_0 = 1 + 2.75/4 = 1.6875
+REWARD = np.array([1, 2, 3], np.float32)
+DISCOUNT = np.full(3, 0.5, np.float32)
+VALUE = np.array([2, 4, 8], np.float32)
+BOOTSTRAP = np.float32(16)
+HALF = np.float32(0.5)
+
+
+def random_trajectory(seed, length=12):
+    rng = np.random.default_rng(seed)
+    reward, value = rng.normal(size=(2, length))
+    terminated = rng.random(length) < 0.2
+    discount = np.where(terminated, 0.0, 0.9)
+    # after a termination, or a time limit, the next transition is the one across the reset
+    ended = terminated | (rng.random(length) < 0.2)
+    valid = np.append(True, ~ended[:-1])
+    return reward, discount, value, rng.normal(), valid
+
+
+def lambda_return_loop(reward, discount, value, bootstrap, lam, valid):
+    """G_t by its recursion, in float64."""
+    values, returns = np.append(value, bootstrap), np.append(np.zeros(len(reward)), bootstrap)
+    for t in reversed(range(len(reward))):
+        ahead = (1 - lam) * values[t + 1] + lam * returns[t + 1]
+        returns[t] = reward[t] + discount[t] * ahead if valid[t] else value[t]
+    return returns[:-1]
+
+
+def n_step_loop(reward, discount, value, bootstrap, n, valid):
+    """G_t by its sum, in float64."""
+    values, length = np.append(value, bootstrap), len(reward)
+    returns = np.zeros(length)
+    for t in range(length):
+        k, weight = t, 1.0
+        while k < min(t + n, length) and valid[k]:
+            returns[t] += weight * reward[k]
+            weight *= discount[k]
+            k += 1
+        returns[t] += weight * values[k]
+    return returns
+
+
+def test_gae_golden(variant):
+    advantage = variant(gae)(REWARD, DISCOUNT, VALUE, BOOTSTRAP, HALF)
+    np.testing.assert_allclose(advantage, [1.6875, 2.75, 3.0], rtol=1e-6)
+
+
+def test_gae_nothing_flows_through_an_invalid_transition(variant):
+    # s_1 ended its episode by a time limit: transition 1 is the reset. Transition 0 bootstraps
+    # from V(s_1) = 4, the value of the final observation: A_0 = d_0 = 1, A_1 = 0, A_2 = 3.
+    valid = np.array([True, False, True])
+    advantage = variant(gae)(REWARD, DISCOUNT, VALUE, BOOTSTRAP, HALF, valid)
+    np.testing.assert_allclose(advantage, [1.0, 0.0, 3.0], rtol=1e-6)
+
+
+def test_gae_termination_ignores_the_value_behind_it(variant):
+    # discount 0 at transition 0: A_0 = 1 - 2 = -1, whatever s_1 is worth
+    discount = np.array([0, 0.5, 0.5], np.float32)
+    valid = np.array([True, False, True])
+    advantage = variant(gae)(REWARD, discount, VALUE, BOOTSTRAP, HALF, valid)
+    np.testing.assert_allclose(advantage, [-1.0, 0.0, 3.0], rtol=1e-6)
+
+
+def test_gae_is_blind_to_what_an_invalid_row_holds():
+    reward = REWARD.copy()
+    reward[1] = np.nan
+    valid = np.array([True, False, True])
+    advantage = gae(reward, DISCOUNT, VALUE, BOOTSTRAP, HALF, valid)
+    np.testing.assert_allclose(advantage, [1.0, 0.0, 3.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("lam", [0.0, 0.7, 1.0])
+def test_lambda_returns_against_a_loop(seed, lam):
+    reward, discount, value, bootstrap, valid = random_trajectory(seed)
+    expected = lambda_return_loop(reward, discount, value, bootstrap, lam, valid)
+    arrays = [jnp.asarray(x, jnp.float32) for x in (reward, discount, value, bootstrap, lam)]
+    np.testing.assert_allclose(lambda_returns(*arrays, valid), expected, atol=1e-5)
+    np.testing.assert_allclose(gae(*arrays, valid) + arrays[2], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n", [1, 3, 12, 50])
+def test_n_step_against_a_loop(seed, n):
+    reward, discount, value, bootstrap, valid = random_trajectory(seed)
+    expected = n_step_loop(reward, discount, value, bootstrap, n, valid)
+    arrays = [jnp.asarray(x, jnp.float32) for x in (reward, discount, value, bootstrap)]
+    np.testing.assert_allclose(n_step(*arrays, n, valid), expected, atol=1e-5)
+
+
+def test_n_step_golden(variant):
+    # n = 2: G_0 = 1 + 2/2 + 8/4 = 4, G_1 = 2 + 3/2 + 16/4 = 7.5, G_2 = 3 + 16/2 = 11
+    returns = variant(lambda *args: n_step(*args, 2))(REWARD, DISCOUNT, VALUE, BOOTSTRAP)
+    np.testing.assert_allclose(returns, [4.0, 7.5, 11.0], rtol=1e-6)
+
+
+def test_limits_meet():
+    reward, discount, value, bootstrap, valid = random_trajectory(7)
+    args = [jnp.asarray(x, jnp.float32) for x in (reward, discount, value, bootstrap)]
+    np.testing.assert_allclose(
+        lambda_returns(*args, 0.0, valid), n_step(*args, 1, valid), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        lambda_returns(*args, 1.0, valid), n_step(*args, 12, valid), atol=1e-5
+    )
+
+
+def test_n_step_says_what_is_wrong():
+    with pytest.raises(ValueError, match="n: expected at least 1, got 0"):
+        n_step(REWARD, DISCOUNT, VALUE, BOOTSTRAP, 0)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(AssertionError):
+        gae(REWARD, DISCOUNT[:2], VALUE, BOOTSTRAP, HALF)
+
+
+def test_trajectory_terms_of_an_endless_constant_reward():
+    # Time steps of a world that pays 1 for ever and is cut off after two steps: the rows are
+    # first, middle, last, first, middle, last. With V = 1 / (1 - gamma) everywhere no transition
+    # has an advantage, the time limit included.
+    last = np.array([False, False, True, False, False, True])
+    reward = np.array([0, 1, 1, 0, 1, 1], np.float32)
+    reward, discount, valid = trajectory_terms(reward, np.full(6, 0.9, np.float32), last)
+    np.testing.assert_array_equal(valid, [True, True, False, True, True])
+    advantage = gae(reward, discount, jnp.full(5, 10.0), jnp.float32(10), 0.95, valid)
+    np.testing.assert_allclose(advantage, np.zeros(5), atol=1e-5)
+
+
+def test_counterfactual_advantage_golden(variant):
+    # baseline 0.25 * 4 + 0.75 * 8 = 7
+    q, pi = np.array([4.0, 8.0], np.float32), np.array([0.25, 0.75], np.float32)
+    advantage = variant(counterfactual_advantage)
+    np.testing.assert_allclose(advantage(q, pi, np.int32(0)), -3.0)
+    np.testing.assert_allclose(advantage(q, pi, np.int32(1)), 1.0)
+
+
+def test_counterfactual_advantage_has_mean_zero_under_the_policy():
+    q = jax.random.normal(jax.random.key(0), (5, 3, 4))
+    pi = jax.nn.softmax(jax.random.normal(jax.random.key(1), (5, 3, 4)))
+    each = jnp.stack(
+        [counterfactual_advantage(q, pi, jnp.full((5, 3), a)) for a in range(4)], axis=-1
+    )
+    np.testing.assert_allclose((pi * each).sum(-1), np.zeros((5, 3)), atol=1e-6)
+
+
+def test_standardise_golden(variant):
+    # of 1, 3, (5 masked out), mean 2, deviation 1
+    x, mask = np.array([1, 3, 5], np.float32), np.array([True, True, False])
+    np.testing.assert_allclose(variant(standardise)(x, mask), [-1, 1, 0], atol=1e-4)
+
+
+def test_standardise_limits():
+    x = np.random.default_rng(0).normal(3, 7, size=(4, 50)).astype(np.float32)
+    np.testing.assert_allclose(standardise(x), (x - x.mean()) / x.std(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(standardise(jnp.full(4, 3.0)), np.zeros(4))
+    np.testing.assert_array_equal(standardise(jnp.array([np.nan, 2.0]), jnp.zeros(2, bool)), [0, 0])

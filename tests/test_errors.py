@@ -1,0 +1,28 @@
+import pytest
+
+from jaxmarl_core.errors import lookup, require, unknown
+
+
+@pytest.mark.parametrize("name", ["mapo", "MAPPO", "map-po"])
+def test_the_nearest_name_is_offered(name):
+    with pytest.raises(ValueError, match=r"algorithm: expected one of ippo, mappo; .*'mappo'"):
+        lookup({"mappo": 1, "ippo": 2}, name, "algorithm")
+
+
+def test_hyphens_stand_for_underscores():
+    assert unknown("game", "stag-hunt", ["stag_hunt", "chicken"]).endswith("mean 'stag_hunt'?")
+
+
+def test_no_name_is_offered_where_none_is_near():
+    message = unknown("algorithm", "zzz", ["mappo", "ippo"])
+    assert message == "algorithm: expected one of ippo, mappo; got 'zzz'"
+
+
+def test_lookup_finds():
+    assert lookup({"mappo": 1}, "mappo", "algorithm") == 1
+
+
+def test_require_reads_field_expected_got():
+    require(True, "num_envs", "at least 1", 0)
+    with pytest.raises(ValueError, match=r"^num_envs: expected at least 1, got 0$"):
+        require(False, "num_envs", "at least 1", 0)
