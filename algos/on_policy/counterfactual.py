@@ -29,14 +29,14 @@ from jaxmarl_core.algos.on_policy.options import Config, annealed
 from jaxmarl_core.algos.on_policy.views import team_views
 from jaxmarl_core.functional.losses import chosen, huber, masked_mean
 from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
-from jaxmarl_core.learners.parameter_sharing import Unit, seen, state_space, together
+from jaxmarl_core.learners.parameter_sharing import AgentStack, observe, stack_groups, state_space
 from jaxmarl_core.spaces import Box, Composite, Discrete, zeros
 from jaxmarl_core.types import Environment
 
 
 @struct.dataclass
 class State:
-    params: dict[str, Any]  # unit -> parameters, shared by its agents
+    params: dict[str, Any]  # stack -> parameters, shared by its agents
     target: dict[str, Any]
     optimiser: dict[str, Any]
 
@@ -53,69 +53,71 @@ class Rows(NamedTuple):
 
 def counterfactual_critics(
     env: Environment,
-    units: list[Unit],
+    stacks: list[AgentStack],
     config: Config,
     actors: dict[str, Actor],
     target_period: int,
 ) -> Critics:
-    """Returns the critics: one network for each unit, whose agents tell theirs by their number.
+    """Returns the critics: one network for each stack, whose agents tell theirs by their number.
 
     Args:
       env: with a state, and Discrete actions.
-      units: the agents.
+      stacks: the agents.
       config: what shapes the program; the critic is feed-forward.
-      actors: of the units.
+      actors: of the stacks.
       target_period: updates between two copies to the target network.
 
     Raises:
       ValueError: a group's actions are not Discrete.
     """
-    for unit in units:
-        if not isinstance(unit.action, Discrete):
-            raise ValueError(f'coma: needs discrete actions, group "{unit.name}" has {unit.action}')
-    counts = [unit.action.num_values for unit in units for _ in range(unit.size)]
-    state, (teams,) = state_space(env), team_views(env, units)
+    for stack in stacks:
+        if not isinstance(stack.action, Discrete):
+            raise ValueError(
+                f'coma: needs discrete actions, group "{stack.name}" has {stack.action}'
+            )
+    counts = [stack.action.num_values for stack in stacks for _ in range(stack.size)]
+    state, (teams,) = state_space(env), team_views(env, stacks)
     feed_forward = dataclasses.replace(config, memory_size=0)
     spaces = {
-        unit.name: Composite(
+        stack.name: Composite(
             {
                 "state": state,
-                "observation": unit.observation,
+                "observation": stack.observation,
                 "others": Box((sum(counts),)),
-                "number": Discrete(unit.size),
+                "number": Discrete(stack.size),
             }
         )
-        for unit in units
+        for stack in stacks
     }
-    nets = {u.name: Critic(spaces[u.name], feed_forward, u.action.num_values) for u in units}
+    nets = {u.name: Critic(spaces[u.name], feed_forward, u.action.num_values) for u in stacks}
 
-    def inputs(unit, timestep, actions, axis):
-        """What the unit's critic sees, leaves [..., n, *space]."""
+    def inputs(stack, timestep, actions, axis):
+        """What the stack's critic sees, leaves [..., n, *space]."""
         done = [
-            jax.nn.one_hot(together(other, actions, axis), other.action.num_values)
-            for other in units
+            jax.nn.one_hot(stack_groups(other, actions, axis), other.action.num_values)
+            for other in stacks
         ]
-        done = [x.reshape(*x.shape[:axis], -1) for x in done]  # [..., agents * A] per unit
+        done = [x.reshape(*x.shape[:axis], -1) for x in done]  # [..., agents * A] per stack
         done = jnp.concatenate(done, -1)
         owner = np.repeat(np.arange(len(counts)), counts)
-        others = owner[None] != unit.first + np.arange(unit.size)[:, None]  # [n, sum A]
-        leading = (*done.shape[:axis], unit.size)
+        others = owner[None] != stack.first + np.arange(stack.size)[:, None]  # [n, sum A]
+        leading = (*done.shape[:axis], stack.size)
         rows = jnp.expand_dims(timestep.state, axis)
         return {
             "state": jnp.broadcast_to(rows, (*leading, *state.shape)),
-            "observation": seen(unit, timestep, axis),
+            "observation": observe(stack, timestep, axis),
             "others": jnp.where(others, done[..., None, :], 0.0),
-            "number": jnp.broadcast_to(jnp.arange(unit.size, dtype=jnp.int32), leading),
+            "number": jnp.broadcast_to(jnp.arange(stack.size, dtype=jnp.int32), leading),
         }
 
-    def values(unit, params, seen_by_critic):
+    def values(stack, params, seen_by_critic):
         """Returns Q(s, (u_-i, .)) [..., n, A]."""
-        return nets[unit.name].apply(params, (), seen_by_critic)[1]
+        return nets[stack.name].apply(params, (), seen_by_critic)[1]
 
     def init(key, hp):
         params = {
             u.name: nets[u.name].init(jax.random.fold_in(key, i), (), zeros(spaces[u.name]))
-            for i, u in enumerate(units)
+            for i, u in enumerate(stacks)
         }
         start = optimiser(0.0, 1.0).init
         return State(params, params, {name: start(p) for name, p in params.items()})
@@ -125,31 +127,31 @@ def counterfactual_critics(
         paid = arriving(teams.reward, timestep, final)
         going = hp.gamma * arriving(teams.discount, timestep, final)
         advantages, rows = {}, {}
-        for unit in units:
-            name, batch = unit.name, batches[unit.name]
+        for stack in stacks:
+            name, batch = stack.name, batches[stack.name]
             row = np.array(teams.row_of[name])
-            now = inputs(unit, timestep, steps.actions, 2)
-            value = chosen(values(unit, state.target[name], now), batch.action)
-            last = values(unit, state.target[name], inputs(unit, final, following, 1))
-            bootstrap = chosen(last, together(unit, following, 1))
+            now = inputs(stack, timestep, steps.actions, 2)
+            value = chosen(values(stack, state.target[name], now), batch.action)
+            last = values(stack, state.target[name], inputs(stack, final, following, 1))
+            bootstrap = chosen(last, stack_groups(stack, following, 1))
             valid = jnp.broadcast_to(~timestep.last[..., None], value.shape)
             over = lambda f: jax.vmap(f, (1, 1, 1, 0, None, 1), 1)
             target = over(over(lambda_returns))(
                 paid[..., row], going[..., row], value, bootstrap, hp.gae_lambda, valid
             )
-            q = values(unit, state.params[name], now)
+            q = values(stack, state.params[name], now)
             probs = lambda params, batch, name=name: policy(actors[name], params, batch).probs
-            probs = jax.vmap(probs, (0, OF_AGENTS), 2) if unit.own else probs
+            probs = jax.vmap(probs, (0, OF_AGENTS), 2) if stack.separate else probs
             pi = probs(actor_params[name], batch)
             advantages[name] = counterfactual_advantage(q, pi, batch.action)
             rows[name] = Rows(now, batch.action, target, batch.counts)
         return advantages, rows, state
 
-    def learn_one(unit, key, params, opt_state, rows, hp, index):
+    def learn_one(stack, key, params, opt_state, rows, hp, index):
         rule = optimiser(annealed(hp.critic_learning_rate, hp, index), hp.max_grad_norm)
 
         def loss(params, some):
-            error = chosen(values(unit, params, some.inputs), some.action) - some.target
+            error = chosen(values(stack, params, some.inputs), some.action) - some.target
             return masked_mean(huber(error, hp.huber), some.counts)
 
         def step(carry, which):
@@ -168,10 +170,10 @@ def counterfactual_critics(
 
     def learn(key, state, rows, hp, index):
         params, opt_state, figures = {}, {}, {}
-        for i, unit in enumerate(units):
-            name = unit.name
+        for i, stack in enumerate(stacks):
+            name = stack.name
             params[name], opt_state[name], loss = learn_one(
-                unit,
+                stack,
                 jax.random.fold_in(key, i),
                 state.params[name],
                 state.optimiser[name],
@@ -179,7 +181,7 @@ def counterfactual_critics(
                 hp,
                 index,
             )
-            figures["value_loss" + (f"_{name}" if len(units) > 1 else "")] = loss
+            figures["value_loss" + (f"_{name}" if len(stacks) > 1 else "")] = loss
         due = (index + 1) % target_period == 0
         target = jax.tree.map(lambda new, old: jnp.where(due, new, old), params, state.target)
         return State(params, target, opt_state), figures

@@ -18,7 +18,7 @@ from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
 from jaxmarl_core.functional.returns import gae
 from jaxmarl_core.learners import value_normalisation
 from jaxmarl_core.learners.networks import initial_memory
-from jaxmarl_core.learners.parameter_sharing import Unit
+from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.learners.value_normalisation import Scale
 from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import Environment, Key, Metrics, TimeStep
@@ -40,7 +40,7 @@ class Critics(NamedTuple):
     init: Callable[[Key, Any], CriticState]
     estimate: Callable[..., tuple[dict[str, jax.Array], Any, CriticState]]
     # (state, steps, final time step, hparams, batches, actors' params, final actions) ->
-    # advantages by unit, what there is to learn from, state
+    # advantages by stack, what there is to learn from, state
     learn: Callable[..., tuple[CriticState, Metrics]]
     # (key, state, what there is to learn from, hparams, index) -> state, figures
 
@@ -77,7 +77,7 @@ def arriving(field: Callable, timestep: TimeStep, final: TimeStep) -> jax.Array:
 
 
 def value_critics(
-    env: Environment, units: list[Unit], config: Config, views: list[View]
+    env: Environment, stacks: list[AgentStack], config: Config, views: list[View]
 ) -> Critics:
     """Returns critics that predict lambda-returns, and generalised advantages from them."""
     nets = {view.name: Critic(view.space, config) for view in views}
@@ -196,11 +196,13 @@ def value_critics(
     return Critics(init, estimate, learn)
 
 
-def own_critics(env: Environment, units: list[Unit], config: Config, actors: Any) -> Critics:
+def own_critics(env: Environment, stacks: list[AgentStack], config: Config, actors: Any) -> Critics:
     """Returns critics that see what their agents see."""
-    return value_critics(env, units, config, own_views(env, units))
+    return value_critics(env, stacks, config, own_views(env, stacks))
 
 
-def central_critics(env: Environment, units: list[Unit], config: Config, actors: Any) -> Critics:
+def central_critics(
+    env: Environment, stacks: list[AgentStack], config: Config, actors: Any
+) -> Critics:
     """Returns critics that see the state, as `config.critic` asks."""
-    return value_critics(env, units, config, CENTRAL_VIEWS[config.critic](env, units))
+    return value_critics(env, stacks, config, CENTRAL_VIEWS[config.critic](env, stacks))

@@ -26,7 +26,14 @@ from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.algos.on_policy.order import Order
 from jaxmarl_core.functional.returns import standardise
 from jaxmarl_core.learners.networks import initial_memory
-from jaxmarl_core.learners.parameter_sharing import Unit, apart, legal, seen, together, units
+from jaxmarl_core.learners.parameter_sharing import (
+    AgentStack,
+    agent_stacks,
+    legal_actions,
+    observe,
+    split_groups,
+    stack_groups,
+)
 from jaxmarl_core.play.rollout import Play, begin, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.spaces import zeros
@@ -34,7 +41,7 @@ from jaxmarl_core.types import Algorithm, Environment, Policy
 
 __all__ = ["Config", "actor_critic"]
 
-BuildCritics = Callable[[Environment, list[Unit], Config, dict[str, Actor]], Critics]
+BuildCritics = Callable[[Environment, list[AgentStack], Config, dict[str, Actor]], Critics]
 Sampling = Callable[[jax.Array, Any], jax.Array]  # (step of the episode, hparams) -> weight
 
 
@@ -42,14 +49,14 @@ Sampling = Callable[[jax.Array, Any], jax.Array]  # (step of the episode, hparam
 class Params:
     """What is learnt; the policy reads the actors."""
 
-    actors: dict[str, Any]  # unit -> parameters, with a leading axis n if not shared
+    actors: dict[str, Any]  # stack -> parameters, with a leading axis n if not shared
     critics: dict[str, Any]  # view -> parameters
 
 
 @struct.dataclass
 class State:
     params: Params
-    optimiser: dict[str, Any]  # unit -> of its actors
+    optimiser: dict[str, Any]  # stack -> of its actors
     play: Play  # leaves [B, ...]
     critics: CriticState  # its parameters stand in `params`
 
@@ -70,7 +77,7 @@ def actor_critic(
       env: any number of groups, any actions, action masks, deaths.
       config: what shapes the program.
       hparams: the defaults.
-      critics: builds the critics for (env, units, config, actors).
+      critics: builds the critics for (env, stacks, config, actors).
       improve: how an actor climbs.
       order: `at_once` or `one_by_one`.
       sampling: how much a state counts, from the steps since its episode began [T, B] int32; None:
@@ -80,17 +87,17 @@ def actor_critic(
       ValueError: an option the environment's spaces or groups do not fit.
     """
     world = episodic(env)
-    whole = units(env, config.share, config.agent_ids)
-    actors = {unit.name: Actor(unit.observation, unit.action, config) for unit in whole}
-    judge = critics(env, whole, config, actors)
-    learn_actors = order(whole, actors, improve)
+    stacks = agent_stacks(env, config.share, config.agent_ids)
+    actors = {stack.name: Actor(stack.observation, stack.action, config) for stack in stacks}
+    judge = critics(env, stacks, config, actors)
+    learn_actors = order(stacks, actors, improve)
 
-    def each(unit, function, in_axes, out_axes=0):
+    def each(stack, function, in_axes, out_axes=0):
         """Maps a function of one agent over the agents that do not share, at the given axes."""
-        return jax.vmap(function, in_axes, out_axes) if unit.own else function
+        return jax.vmap(function, in_axes, out_axes) if stack.separate else function
 
     def memory_of(batch=()):
-        return {u.name: initial_memory(config.memory_size, (*batch, u.size)) for u in whole}
+        return {u.name: initial_memory(config.memory_size, (*batch, u.size)) for u in stacks}
 
     # ---- acting
 
@@ -103,19 +110,19 @@ def actor_critic(
     def play_by(greedy):
         def act(params, key, timestep, memory):
             actions, log_probs, carried = {}, {}, {}
-            for i, unit in enumerate(whole):
-                name = unit.name
+            for i, stack in enumerate(stacks):
+                name = stack.name
                 keys = jax.random.fold_in(key, i)
-                keys = jax.random.split(keys, unit.size) if unit.own else keys
-                one = each(unit, partial(choose, name, greedy=greedy), 0)
+                keys = jax.random.split(keys, stack.size) if stack.separate else keys
+                one = each(stack, partial(choose, name, greedy=greedy), 0)
                 action, log_probs[name], carried[name] = one(
                     params.actors[name],
                     keys,
                     memory[name],
-                    seen(unit, timestep, 0),
-                    legal(unit, timestep, 0),
+                    observe(stack, timestep, 0),
+                    legal_actions(stack, timestep, 0),
                 )
-                actions |= apart(unit, action, 0)
+                actions |= split_groups(stack, action, 0)
             return actions, carried, log_probs
 
         return act
@@ -127,31 +134,31 @@ def actor_critic(
 
     # ---- what the actors learn from
 
-    def batch_of(unit, steps, memory, weight):
-        """Returns a unit's Batch, its advantages still to come."""
+    def batch_of(stack, steps, memory, weight):
+        """Returns a stack's Batch, its advantages still to come."""
         timestep = steps.timestep
-        counts = together(unit, timestep.alive, 2) & ~timestep.last[..., None]
+        counts = stack_groups(stack, timestep.alive, 2) & ~timestep.last[..., None]
         return Batch(
-            observation=seen(unit, timestep, 2),
-            mask=legal(unit, timestep, 2),
-            action=together(unit, steps.actions, 2),
-            log_prob=steps.extras[unit.name],
+            observation=observe(stack, timestep, 2),
+            mask=legal_actions(stack, timestep, 2),
+            action=stack_groups(stack, steps.actions, 2),
+            log_prob=steps.extras[stack.name],
             advantage=jnp.zeros(counts.shape),
             weight=jnp.broadcast_to(weight[..., None], counts.shape),
             counts=counts,
             reset=resets(timestep.last),
-            memory=memory[unit.name],
+            memory=memory[stack.name],
         )
 
     def normalised(advantages, batches):
-        """Returns advantages by unit, with mean 0 and deviation 1 as the config asks."""
+        """Returns advantages by stack, with mean 0 and deviation 1 as the config asks."""
         if config.normalise_advantage == "none":
             return advantages
         alone = config.normalise_advantage == "agent"
-        owner = [i if alone else team for i, team in enumerate(t for u in whole for t in u.teams)]
-        stack = lambda by_unit: jnp.concatenate([by_unit[u.name] for u in whole], -1)
-        every = stack(advantages)
-        counts = stack({name: batch.counts for name, batch in batches.items()})
+        owner = [i if alone else team for i, team in enumerate(t for u in stacks for t in u.teams)]
+        join = lambda by_stack: jnp.concatenate([by_stack[u.name] for u in stacks], -1)
+        every = join(advantages)
+        counts = join({name: batch.counts for name, batch in batches.items()})
         columns = [None] * len(owner)
         for who in dict.fromkeys(owner):
             own = [i for i, other in enumerate(owner) if other == who]
@@ -160,20 +167,20 @@ def actor_critic(
             for at, i in enumerate(own):
                 columns[i] = scaled[..., at]
         every = jnp.stack(columns, -1)
-        return {u.name: every[..., u.first : u.first + u.size] for u in whole}
+        return {u.name: every[..., u.first : u.first + u.size] for u in stacks}
 
     # ---- the learner
 
     def init(key, hp):
         key_actors, key_critics, key_play = jax.random.split(key, 3)
         params, opt_state = {}, {}
-        for i, unit in enumerate(whole):
-            example = initial_memory(config.memory_size), zeros(unit.observation)
-            fresh = lambda key, unit=unit, example=example: actors[unit.name].init(key, *example)
-            unit_key = jax.random.fold_in(key_actors, i)
-            keys = jax.random.split(unit_key, unit.size) if unit.own else unit_key
-            params[unit.name] = each(unit, fresh, 0)(keys)
-            opt_state[unit.name] = each(unit, improve.start, 0)(params[unit.name])
+        for i, stack in enumerate(stacks):
+            example = initial_memory(config.memory_size), zeros(stack.observation)
+            fresh = lambda key, stack=stack, example=example: actors[stack.name].init(key, *example)
+            stack_key = jax.random.fold_in(key_actors, i)
+            keys = jax.random.split(stack_key, stack.size) if stack.separate else stack_key
+            params[stack.name] = each(stack, fresh, 0)(keys)
+            opt_state[stack.name] = each(stack, improve.start, 0)(params[stack.name])
         start = jax.vmap(lambda key: begin(key, world, policy.memory()))
         play = start(jax.random.split(key_play, config.num_envs))
         judged = judge.init(key_critics, hp)
@@ -191,7 +198,7 @@ def actor_critic(
         weight = jnp.ones(steps.timestep.last.shape)
         if sampling is not None:
             weight = sampling(steps.timestep.extras["episode"].length, hp)
-        batches = {u.name: batch_of(u, steps, state.play.memory, weight) for u in whole}
+        batches = {u.name: batch_of(u, steps, state.play.memory, weight) for u in stacks}
 
         def final_actions():
             """What the actors would do next, [B, n, ...] by group."""

@@ -18,31 +18,31 @@ import jax.numpy as jnp
 
 from jaxmarl_core.algos.on_policy.learning import OF_AGENTS, Batch, Improve, policy
 from jaxmarl_core.algos.on_policy.networks import Actor
-from jaxmarl_core.learners.parameter_sharing import Unit
+from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.types import Metrics
 
 Learn = Callable[..., tuple[dict[str, Any], dict[str, Any], Metrics]]
-# (key, index, params, optimisers, batches, hparams), by unit -> params, optimisers, figures
-Order = Callable[[list[Unit], Mapping[str, Actor], Improve], Learn]
+# (key, index, params, optimisers, batches, hparams), by stack -> params, optimisers, figures
+Order = Callable[[list[AgentStack], Mapping[str, Actor], Improve], Learn]
 
 _ORDER = 2109  # the seed of the order in which actors learn
 
 
-def at_once(units: list[Unit], actors: Mapping[str, Actor], improve: Improve) -> Learn:
+def at_once(stacks: list[AgentStack], actors: Mapping[str, Actor], improve: Improve) -> Learn:
     """Returns the learning of all actors from the same batch, not minding each other."""
 
     def learn(key, index, params, optimisers, batches, hp):
         params, optimisers, figures = dict(params), dict(optimisers), {}
-        for i, unit in enumerate(units):
-            one = partial(improve.step, actors[unit.name], hp=hp, index=index)
-            unit_key = jax.random.fold_in(key, i)
-            if unit.own:
-                unit_key = jax.random.split(unit_key, unit.size)
+        for i, stack in enumerate(stacks):
+            one = partial(improve.step, actors[stack.name], hp=hp, index=index)
+            stack_key = jax.random.fold_in(key, i)
+            if stack.separate:
+                stack_key = jax.random.split(stack_key, stack.size)
                 one = jax.vmap(one, (0, 0, 0, OF_AGENTS))
-            params[unit.name], optimisers[unit.name], found = one(
-                unit_key, params[unit.name], optimisers[unit.name], batches[unit.name]
+            params[stack.name], optimisers[stack.name], found = one(
+                stack_key, params[stack.name], optimisers[stack.name], batches[stack.name]
             )
-            suffix = f"_{unit.name}" if len(units) > 1 else ""
+            suffix = f"_{stack.name}" if len(stacks) > 1 else ""
             figures |= {f"{name}{suffix}": x.mean() for name, x in found.items()}
         return params, optimisers, figures
 
@@ -59,22 +59,22 @@ def drawn_order(index: jax.Array, num_agents: int) -> jax.Array:
     return jax.random.permutation(key, num_agents)
 
 
-def one_by_one(units: list[Unit], actors: Mapping[str, Actor], improve: Improve) -> Learn:
-    """Returns the sequential learning of all agents of all units, anew in a drawn order."""
-    num_agents = sum(unit.size for unit in units)
-    unit_of = jnp.array([k for k, unit in enumerate(units) for _ in range(unit.size)])
-    team_of = jnp.array([team for unit in units for team in unit.teams])
-    num_teams = 1 + max(team for unit in units for team in unit.teams)
+def one_by_one(stacks: list[AgentStack], actors: Mapping[str, Actor], improve: Improve) -> Learn:
+    """Returns the sequential learning of all agents of all stacks, anew in a drawn order."""
+    num_agents = sum(stack.size for stack in stacks)
+    stack_of = jnp.array([k for k, stack in enumerate(stacks) for _ in range(stack.size)])
+    team_of = jnp.array([team for stack in stacks for team in stack.teams])
+    num_teams = 1 + max(team for stack in stacks for team in stack.teams)
 
     def learn(key, index, params, optimisers, batches, hp):
         shape = next(iter(batches.values())).advantage.shape[:2]
         log_m = jnp.zeros((num_teams, *shape))  # a team's; other teams' changes are the world's
 
-        def of_unit(unit, agent, carry):
+        def of_stack(stack, agent, carry):
             params, optimisers, log_m = carry
-            i, name, actor = agent - unit.first, unit.name, actors[unit.name]
+            i, name, actor = agent - stack.first, stack.name, actors[stack.name]
             batch = _one_agent(batches[name], i)
-            own = partial(_pick, i) if unit.own else lambda tree: tree
+            own = partial(_pick, i) if stack.separate else lambda tree: tree
             before, opt_state = own(params[name]), own(optimisers[name])
             team = team_of[agent]
             weighted = batch._replace(advantage=batch.advantage * jnp.exp(log_m[team]))
@@ -85,19 +85,21 @@ def one_by_one(units: list[Unit], actors: Mapping[str, Actor], improve: Improve)
             change = policy(actor, after, batch).log_prob(batch.action)
             # parameters that are shared have already moved since the batch was played
             was = (
-                batch.log_prob if unit.own else policy(actor, before, batch).log_prob(batch.action)
+                batch.log_prob
+                if stack.separate
+                else policy(actor, before, batch).log_prob(batch.action)
             )
             log_m = log_m.at[team].add(jnp.where(batch.counts, change - was, 0.0))
-            put = partial(_put, i) if unit.own else lambda _, new: new
+            put = partial(_put, i) if stack.separate else lambda _, new: new
             params = params | {name: put(params[name], after)}
             optimisers = optimisers | {name: put(optimisers[name], opt_state)}
             return (params, optimisers, log_m), figures
 
         def one(carry, agent):
-            branches = [partial(of_unit, unit, agent) for unit in units]
+            branches = [partial(of_stack, stack, agent) for stack in stacks]
             if len(branches) == 1:
                 return branches[0](carry)
-            return jax.lax.switch(unit_of[agent], branches, carry)
+            return jax.lax.switch(stack_of[agent], branches, carry)
 
         order = drawn_order(index, num_agents)
         (params, optimisers, log_m), figures = jax.lax.scan(one, (params, optimisers, log_m), order)

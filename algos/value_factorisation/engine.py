@@ -40,7 +40,7 @@ from jaxmarl_core.functional.exploration import epsilon_greedy_probs, greedy, li
 from jaxmarl_core.functional.losses import masked_mean
 from jaxmarl_core.functional.returns import lambda_returns, n_step
 from jaxmarl_core.learners import replay as buffers
-from jaxmarl_core.learners.parameter_sharing import apart, legal, units
+from jaxmarl_core.learners.parameter_sharing import agent_stacks, legal_actions, split_groups
 from jaxmarl_core.play.rollout import Play, begin, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.spaces import Discrete
@@ -51,7 +51,7 @@ from jaxmarl_core.types import Algorithm, Environment, Policy
 class Params:
     """What is learnt; the policy reads the agents and epsilon."""
 
-    agents: dict[str, Any]  # unit -> parameters, with a leading axis n if not shared
+    agents: dict[str, Any]  # stack -> parameters, with a leading axis n if not shared
     joint: Any  # of what the factorisation adds
     epsilon: jax.Array  # [] f32
 
@@ -120,29 +120,29 @@ def value_factorisation(
     """
     require_discrete(name, env)
     world = episodic(env)
-    whole = units(env, config.share, config.agent_ids)
-    num_agents = sum(unit.size for unit in whole)
-    nets = {unit.name: agent(unit, config) for unit in whole}
-    factors = factorise(name, env, whole, config)
+    stacks = agent_stacks(env, config.share, config.agent_ids)
+    num_agents = sum(stack.size for stack in stacks)
+    nets = {stack.name: agent(stack, config) for stack in stacks}
+    factors = factorise(name, env, stacks, config)
     source = SOURCES[config.source](config)
-    nothing = partial(memory_of, whole, config)
+    nothing = partial(memory_of, stacks, config)
 
     # ---- acting
 
     def play_by(choose):
         def act(params, key, timestep, memory):
-            # one draw for all agents: a key a unit would cost as much as the unit's network
+            # one draw for all agents: a key a stack would cost as much as the stack's network
             share = jax.random.uniform(key, (num_agents,))
             actions, carried = {}, {}
-            for unit in whole:
-                hidden, before = memory[unit.name]
-                apply = each(unit, nets[unit.name].apply, 0)
-                observation = looked(unit, timestep, before, 0)
-                hidden, (q, _) = apply(params.agents[unit.name], hidden, observation)
-                some = share[unit.first : unit.first + unit.size]
-                action = choose(some, q, legal(unit, timestep, 0), params.epsilon)
-                carried[unit.name] = Recall(hidden, action if config.last_action else ())
-                actions |= apart(unit, action, 0)
+            for stack in stacks:
+                hidden, before = memory[stack.name]
+                apply = each(stack, nets[stack.name].apply, 0)
+                observation = looked(stack, timestep, before, 0)
+                hidden, (q, _) = apply(params.agents[stack.name], hidden, observation)
+                some = share[stack.first : stack.first + stack.size]
+                action = choose(some, q, legal_actions(stack, timestep, 0), params.epsilon)
+                carried[stack.name] = Recall(hidden, action if config.last_action else ())
+                actions |= split_groups(stack, action, 0)
             return actions, carried
 
         return act
@@ -175,13 +175,13 @@ def value_factorisation(
         sequences = sequences._replace(
             timestep=forward(sequences.timestep), actions=forward(sequences.actions)
         )
-        view, payoff = sight(whole, sequences.timestep), factors.payoffs(sequences.timestep)
-        actions = done(whole, sequences.actions)
-        aim = outlook(whole, nets, target[0], sequences)
+        view, payoff = sight(stacks, sequences.timestep), factors.payoffs(sequences.timestep)
+        actions = done(stacks, sequences.actions)
+        aim = outlook(stacks, nets, target[0], sequences)
 
         def loss(learnt):
             agents, joint = learnt
-            live = outlook(whole, nets, agents, sequences)
+            live = outlook(stacks, nets, agents, sequences)
             chooser = live if config.double_q else aim
             value = factors.value(target[1], aim, best(chooser.q, view.mask), view)
             goal = targets(payoff, value, hp, config)
@@ -211,11 +211,11 @@ def value_factorisation(
     def init(key, hp):
         key_agents, key_joint, key_play = jax.random.split(key, 3)
         agents = {}
-        for i, unit in enumerate(whole):
-            fresh = partial(init_network, nets[unit.name])
-            unit_key = jax.random.fold_in(key_agents, i)
-            keys = jax.random.split(unit_key, unit.size) if unit.own else unit_key
-            agents[unit.name] = each(unit, fresh, 0)(keys)
+        for i, stack in enumerate(stacks):
+            fresh = partial(init_network, nets[stack.name])
+            stack_key = jax.random.fold_in(key_agents, i)
+            keys = jax.random.split(stack_key, stack.size) if stack.separate else stack_key
+            agents[stack.name] = each(stack, fresh, 0)(keys)
         learnt = agents, factors.init(key_joint)
         params = Params(*learnt, jnp.asarray(hp.epsilon, jnp.float32))
         start = jax.vmap(lambda key: begin(key, world, nothing()))

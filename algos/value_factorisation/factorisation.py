@@ -21,15 +21,15 @@ from jaxmarl_core.algos.value_factorisation.payoffs import (
 )
 from jaxmarl_core.functional.exploration import greedy
 from jaxmarl_core.functional.losses import squared
-from jaxmarl_core.learners.parameter_sharing import Unit, state_space
+from jaxmarl_core.learners.parameter_sharing import AgentStack, state_space
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.types import Environment, Key, Metrics
 
-Choice = tuple[jax.Array, ...]  # by unit: [T, B, n, A] f32, one-hot, an action of every agent
+Choice = tuple[jax.Array, ...]  # by stack: [T, B, n, A] f32, one-hot, an action of every agent
 
 
 class Outlook(NamedTuple):
-    """What the agents' networks say along sequences, by unit, in the order of the units."""
+    """What the agents' networks say along sequences, by stack, in the order of the stacks."""
 
     q: tuple[jax.Array, ...]  # [T, B, n, A] f32
     features: tuple[jax.Array, ...]  # [T, B, n, F] f32
@@ -40,7 +40,7 @@ class Sight(NamedTuple):
 
     state: Any  # [T, B, S] f32; () if it is not used
     alive: jax.Array  # [T, B, N] bool
-    mask: tuple[Any, ...]  # by unit: [T, B, n, A] bool, legal actions; None: all are
+    mask: tuple[Any, ...]  # by stack: [T, B, n, A] bool, legal actions; None: all are
 
 
 class Verdict(NamedTuple):
@@ -64,7 +64,7 @@ class Factorisation(NamedTuple):
     uses_state: bool
 
 
-Factorise = Callable[[str, Environment, list[Unit], Config], Factorisation]
+Factorise = Callable[[str, Environment, list[AgentStack], Config], Factorisation]
 
 
 class Mixer(NamedTuple):
@@ -75,7 +75,7 @@ class Mixer(NamedTuple):
     uses_state: bool = True
 
 
-BuildMixer = Callable[[Environment, list[Unit], Config], Mixer]
+BuildMixer = Callable[[Environment, list[AgentStack], Config], Mixer]
 
 
 def best(q: tuple[jax.Array, ...], mask: tuple[Any, ...]) -> Choice:
@@ -85,7 +85,7 @@ def best(q: tuple[jax.Array, ...], mask: tuple[Any, ...]) -> Choice:
 
 
 def taken(q: tuple[jax.Array, ...], choice: Choice) -> jax.Array:
-    """Returns the utilities of a choice, [T, B, N], agents in the order of their units."""
+    """Returns the utilities of a choice, [T, B, N], agents in the order of their stacks."""
     # a product with one-hot actions: the derivative of a gather is a scatter
     return jnp.concatenate([(x * u).sum(-1) for x, u in zip(q, choice)], -1)
 
@@ -111,20 +111,20 @@ def one_network(payoffs: Payoffs, mixer: Mixer) -> Factorisation:
 def mixed(build: BuildMixer) -> Factorise:
     """Returns the factorisation of a team whose joint value a mixer makes of its agents'."""
 
-    def factorise(name, env, units, config):
+    def factorise(name, env, stacks, config):
         require_one_team(name, env)
-        return one_network(team_payoffs(units), build(env, units, config))
+        return one_network(team_payoffs(stacks), build(env, stacks, config))
 
     return factorise
 
 
 def examples(
-    env: Environment, units: list[Unit], config: Config
+    env: Environment, stacks: list[AgentStack], config: Config
 ) -> tuple[list[jax.Array], list[jax.Array], jax.Array, jax.Array]:
-    """Returns (features, actions, alive, state) of zeros, to build networks with; lists by unit."""
-    features = [jnp.zeros((unit.size, num_features(agent(unit, config)))) for unit in units]
-    actions = [jnp.zeros((unit.size, unit.action.num_values)) for unit in units]
-    alive = jnp.ones(sum(unit.size for unit in units), bool)
+    """Returns (features, actions, alive, state) of zeros, for building networks; lists by stack."""
+    features = [jnp.zeros((stack.size, num_features(agent(stack, config)))) for stack in stacks]
+    actions = [jnp.zeros((stack.size, stack.action.num_values)) for stack in stacks]
+    alive = jnp.ones(sum(stack.size for stack in stacks), bool)
     return features, actions, alive, jnp.zeros(flat_state(env).shape)
 
 

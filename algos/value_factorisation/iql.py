@@ -19,13 +19,13 @@ from jaxmarl_core.algos.value_factorisation.payoffs import mates_payoffs, own_pa
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def apart(name, env, units, config) -> Factorisation:
+def independent(name, env, stacks, config) -> Factorisation:
     """Returns no mixture: there are N payees, the agents."""
-    payoffs = (own_payoffs if config.reward == "own" else mates_payoffs)(units)
+    payoffs = (own_payoffs if config.reward == "own" else mates_payoffs)(stacks)
     mix = lambda params, outlook, choice, sight: taken(outlook.q, choice)
     return one_network(payoffs, Mixer(lambda key: (), mix, uses_state=False))
 
 
 def iql(env: Environment, config: IndependentConfig = IndependentConfig()) -> Algorithm:
     """Returns independent Q-learning, in any environment with discrete actions."""
-    return value_factorisation("iql", env, config, Hparams(), apart)
+    return value_factorisation("iql", env, config, Hparams(), independent)

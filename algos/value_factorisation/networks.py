@@ -8,7 +8,7 @@ import optax
 
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, annealed
 from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, initial_memory
-from jaxmarl_core.learners.parameter_sharing import Unit
+from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.spaces import Composite, Discrete, Space, zeros
 
 
@@ -39,16 +39,16 @@ class Agent(nn.Module):
         return memory, (utilities.reshape(*features.shape[:-1], self.num_actions), features)
 
 
-def agent(unit: Unit, config: Config) -> Agent:
-    """Returns the network of one of the unit's agents.
+def agent(stack: AgentStack, config: Config) -> Agent:
+    """Returns the network of one of the stack's agents.
 
     What it did before is part of what it sees: a Discrete, -1 where an episode begins, which is
     zeros as one-hot.
     """
-    space = unit.observation
+    space = stack.observation
     if config.last_action:
-        space = Composite({"observation": space, "last_action": Discrete(unit.action.num_values)})
-    return Agent(space, unit.action.num_values, config)
+        space = Composite({"observation": space, "last_action": Discrete(stack.action.num_values)})
+    return Agent(space, stack.action.num_values, config)
 
 
 def init(net: Agent, key: jax.Array) -> Any:

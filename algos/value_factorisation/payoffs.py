@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.errors import require
-from jaxmarl_core.learners.parameter_sharing import Unit, together
+from jaxmarl_core.learners.parameter_sharing import AgentStack, stack_groups
 from jaxmarl_core.types import Environment, TimeStep
 
 
@@ -29,43 +29,43 @@ class Payoff(NamedTuple):
 Payoffs = Callable[[TimeStep], Payoff]
 
 
-def _everybody(units: list[Unit], timestep: TimeStep) -> tuple[jax.Array, ...]:
+def _everybody(stacks: list[AgentStack], timestep: TimeStep) -> tuple[jax.Array, ...]:
     """Returns (reward of the living [T, B, N], discount, alive before, valid)."""
-    all_of = lambda by_group: jnp.concatenate([together(u, by_group, 2) for u in units], 2)
+    all_of = lambda by_group: jnp.concatenate([stack_groups(u, by_group, 2) for u in stacks], 2)
     alive = all_of(timestep.alive)
     reward = jnp.where(alive[:-1], all_of(timestep.reward)[1:], 0)
     discount = all_of(timestep.discount) * alive
     return reward, discount[1:], alive[:-1], ~timestep.last[:-1]
 
 
-def own_payoffs(units: list[Unit]) -> Payoffs:
+def own_payoffs(stacks: list[AgentStack]) -> Payoffs:
     """Returns what each agent is paid."""
 
     def payoffs(timestep):
-        reward, discount, alive, valid = _everybody(units, timestep)
+        reward, discount, alive, valid = _everybody(stacks, timestep)
         return Payoff(reward, discount, alive & valid[..., None], valid)
 
     return payoffs
 
 
-def mates_payoffs(units: list[Unit]) -> Payoffs:
+def mates_payoffs(stacks: list[AgentStack]) -> Payoffs:
     """Returns the mean of what an agent's team is paid, to each of its agents."""
-    teams = np.array([team for unit in units for team in unit.teams])
+    teams = np.array([team for stack in stacks for team in stack.teams])
     mates = (teams[:, None] == teams).astype(np.float32)
     share = mates / mates.sum(0)
 
     def payoffs(timestep):
-        reward, discount, alive, valid = _everybody(units, timestep)
+        reward, discount, alive, valid = _everybody(stacks, timestep)
         return Payoff(reward @ share, discount, alive & valid[..., None], valid)
 
     return payoffs
 
 
-def team_payoffs(units: list[Unit]) -> Payoffs:
+def team_payoffs(stacks: list[AgentStack]) -> Payoffs:
     """Returns the mean of what all agents are paid; their episode lasts while one of them lives."""
 
     def payoffs(timestep):
-        reward, discount, alive, valid = _everybody(units, timestep)
+        reward, discount, alive, valid = _everybody(stacks, timestep)
         counts = alive.any(-1, keepdims=True) & valid[..., None]
         return Payoff(
             reward.mean(-1, keepdims=True), discount.max(-1, keepdims=True), counts, valid

@@ -16,10 +16,10 @@ from jaxmarl_core.learners.mixers import Monotone
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def monotone(env, units, config) -> Mixer:
+def monotone(env, stacks, config) -> Mixer:
     """Returns the monotone mixer that `config` asks for."""
     net = Monotone(config.embed, config.hypernet)
-    *_, alive, state = examples(env, units, config)
+    *_, alive, state = examples(env, stacks, config)
 
     def mix(params, outlook, choice, sight):
         return net.apply(params, taken(outlook.q, choice), sight.alive, sight.state)[..., None]

@@ -23,10 +23,10 @@ from jaxmarl_core.learners.mixers import Duplex
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def duplex(env, units, config) -> Mixer:
+def duplex(env, stacks, config) -> Mixer:
     """Returns the duplex dueling mixer that `config` asks for."""
     net = Duplex(config.num_heads, config.embed)
-    _, actions, alive, state = examples(env, units, config)
+    _, actions, alive, state = examples(env, stacks, config)
     flat = lambda parts: jnp.concatenate([x.reshape(*x.shape[:-2], -1) for x in parts], -1)
 
     def mix(params, outlook, choice, sight):

@@ -74,11 +74,11 @@ def _parts(outlook: Outlook, choice: Choice | None, sight: Sight) -> tuple:
     return outlook.features, choice, sight.alive, sight.state
 
 
-def base(name: str, env: Any, units: list, config: Any) -> Factorisation:
+def base(name: str, env: Any, stacks: list, config: Any) -> Factorisation:
     """Returns QTRAN-base."""
     require_one_team(name, env)
     joint, bias = JointValue(config.embed), JointValue(config.embed)
-    features, actions, alive, state = examples(env, units, config)
+    features, actions, alive, state = examples(env, stacks, config)
 
     def init(key):
         key_joint, key_bias = jax.random.split(key)
@@ -99,10 +99,10 @@ def base(name: str, env: Any, units: list, config: Any) -> Factorisation:
         opt, nopt = gaps(sum_of(u_star), q_best, sum_of(actions), q, v)
         return _verdict(q, target, opt, nopt, hp)
 
-    return Factorisation(team_payoffs(units), init, value, loss, uses_state=True)
+    return Factorisation(team_payoffs(stacks), init, value, loss, uses_state=True)
 
 
-def alternative(name: str, env: Any, units: list, config: Any) -> Factorisation:
+def alternative(name: str, env: Any, stacks: list, config: Any) -> Factorisation:
     """Returns QTRAN-alt. Its joint value is read off the head of every living agent.
 
     All heads speak of the same joint action, with what each of them makes of it: the target is
@@ -110,7 +110,7 @@ def alternative(name: str, env: Any, units: list, config: Any) -> Factorisation:
     """
     require_one_team(name, env)
     heads, bias = CounterfactualValues(config.embed), JointValue(config.embed)
-    features, actions, alive, state = examples(env, units, config)
+    features, actions, alive, state = examples(env, stacks, config)
 
     def init(key):
         key_heads, key_bias = jax.random.split(key)
@@ -120,7 +120,7 @@ def alternative(name: str, env: Any, units: list, config: Any) -> Factorisation:
         }
 
     def of_heads(params, outlook, choice, sight):
-        """Returns (joint values [..., n, A] by unit, those of the choice [..., N])."""
+        """Returns (joint values [..., n, A] by stack, those of the choice [..., N])."""
         joint = heads.apply(params["heads"], *_parts(outlook, choice, sight))
         return joint, taken(joint, choice)
 
@@ -138,14 +138,14 @@ def alternative(name: str, env: Any, units: list, config: Any) -> Factorisation:
         _, q_best = of_heads(constant(params), constant(outlook), u_star, sight)
         opt = sum_best - constant(q_best) + v[..., None]
         least = []
-        for k, unit in enumerate(units):
-            own = utility[..., unit.first : unit.first + unit.size]
+        for k, stack in enumerate(stacks):
+            own = utility[..., stack.first : stack.first + stack.size]
             least.append(least_gap(outlook.q[k], own, sum_taken, joint[k], v, sight.mask[k]))
         over = lambda x: _over_living(x, alive)
         nopt = jnp.concatenate(least, -1)
         return _verdict(q, target, opt, nopt, hp, over)
 
-    return Factorisation(team_payoffs(units), init, value, loss, uses_state=True)
+    return Factorisation(team_payoffs(stacks), init, value, loss, uses_state=True)
 
 
 def _over_living(x: jax.Array, alive: jax.Array) -> jax.Array:

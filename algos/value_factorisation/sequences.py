@@ -9,12 +9,12 @@ from jaxmarl_core.algos.value_factorisation.factorisation import Choice, Outlook
 from jaxmarl_core.algos.value_factorisation.networks import Agent
 from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.learners.networks import initial_memory
-from jaxmarl_core.learners.parameter_sharing import Unit, legal, seen, together
+from jaxmarl_core.learners.parameter_sharing import AgentStack, legal_actions, observe, stack_groups
 from jaxmarl_core.types import TimeStep
 
 
 class Recall(NamedTuple):
-    """What the agents of a unit remember, leaves [..., n, ...]."""
+    """What the agents of a stack remember, leaves [..., n, ...]."""
 
     hidden: Any  # [..., n, h] of the network; () without memory
     action: Any  # [..., n] int32, what they did before, -1 at first; () if they do not see it
@@ -25,12 +25,12 @@ class Sequences(NamedTuple):
 
     timestep: TimeStep  # [T + 1, B, ...], of which only what is needed
     actions: dict[str, jax.Array]  # group -> [T, B, n] int32
-    memory: dict[str, Recall]  # unit -> [B, n, ...], before row 0
+    memory: dict[str, Recall]  # stack -> [B, n, ...], before row 0
 
 
-def each(unit: Unit, function: Any, in_axes: Any, out_axes: Any = 0) -> Any:
+def each(stack: AgentStack, function: Any, in_axes: Any, out_axes: Any = 0) -> Any:
     """Maps a function of one agent over agents that do not share, at the given axes."""
-    return jax.vmap(function, in_axes, out_axes) if unit.own else function
+    return jax.vmap(function, in_axes, out_axes) if stack.separate else function
 
 
 def resets(last: jax.Array) -> jax.Array:
@@ -49,55 +49,57 @@ def done_before(first: jax.Array, actions: jax.Array, reset: jax.Array) -> jax.A
     return jnp.where(reset[..., None], -1, jnp.concatenate([first[None], actions]))
 
 
-def memory_of(units: list[Unit], config: Config) -> dict[str, Recall]:
+def memory_of(stacks: list[AgentStack], config: Config) -> dict[str, Recall]:
     """Returns what an episode begins with."""
     return {
-        unit.name: Recall(
-            initial_memory(config.memory_size, (unit.size,)),
-            jnp.full(unit.size, -1, jnp.int32) if config.last_action else (),
+        stack.name: Recall(
+            initial_memory(config.memory_size, (stack.size,)),
+            jnp.full(stack.size, -1, jnp.int32) if config.last_action else (),
         )
-        for unit in units
+        for stack in stacks
     }
 
 
-def looked(unit: Unit, timestep: TimeStep, before: Any, axis: int) -> Any:
-    """Returns what the unit's agents see, leaves [..., n, *space]; `axis` is that of the agents.
+def looked(stack: AgentStack, timestep: TimeStep, before: Any, axis: int) -> Any:
+    """Returns what the stack's agents see, leaves [..., n, *space]; `axis` is that of the agents.
 
     Args:
       before: [..., n] int32, what they did before, or () if they do not see it.
     """
-    observation = seen(unit, timestep, axis)
+    observation = observe(stack, timestep, axis)
     if isinstance(before, tuple):
         return observation
     return {"observation": observation, "last_action": before}
 
 
 def outlook(
-    units: list[Unit], nets: dict[str, Agent], params: dict[str, Any], sequences: Sequences
+    stacks: list[AgentStack], nets: dict[str, Agent], params: dict[str, Any], sequences: Sequences
 ) -> Outlook:
     """Returns what the agents' networks with these parameters say of all T + 1 rows."""
     timestep, actions, memory = sequences
     reset = resets(timestep.last)
     q, features = [], []
-    for unit in units:
-        hidden, before = memory[unit.name]
-        if nets[unit.name].config.last_action:
-            before = done_before(before, together(unit, actions, 2), reset)
-        along = each(unit, nets[unit.name].apply, (0, 1, 2, None), (1, 2))
-        observation = looked(unit, timestep, before, 2)
-        _, said = along(params[unit.name], hidden, observation, reset)
+    for stack in stacks:
+        hidden, before = memory[stack.name]
+        if nets[stack.name].config.last_action:
+            before = done_before(before, stack_groups(stack, actions, 2), reset)
+        along = each(stack, nets[stack.name].apply, (0, 1, 2, None), (1, 2))
+        observation = looked(stack, timestep, before, 2)
+        _, said = along(params[stack.name], hidden, observation, reset)
         q.append(said[0])
         features.append(said[1])
     return Outlook(tuple(q), tuple(features))
 
 
-def sight(units: list[Unit], timestep: TimeStep) -> Sight:
+def sight(stacks: list[AgentStack], timestep: TimeStep) -> Sight:
     """Returns what a central learner sees of T + 1 rows beside the agents' networks."""
-    alive = jnp.concatenate([together(unit, timestep.alive, 2) for unit in units], 2)
-    return Sight(timestep.state, alive, tuple(legal(unit, timestep, 2) for unit in units))
+    alive = jnp.concatenate([stack_groups(stack, timestep.alive, 2) for stack in stacks], 2)
+    return Sight(
+        timestep.state, alive, tuple(legal_actions(stack, timestep, 2) for stack in stacks)
+    )
 
 
-def done(units: list[Unit], actions: dict[str, jax.Array]) -> Choice:
+def done(stacks: list[AgentStack], actions: dict[str, jax.Array]) -> Choice:
     """Returns actions by group, [T, B, n] int32, as a choice."""
-    one_hot = lambda unit: jax.nn.one_hot(together(unit, actions, 2), unit.action.num_values)
-    return tuple(map(one_hot, units))
+    one_hot = lambda stack: jax.nn.one_hot(stack_groups(stack, actions, 2), stack.action.num_values)
+    return tuple(map(one_hot, stacks))

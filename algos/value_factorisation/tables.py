@@ -15,7 +15,7 @@ from jaxmarl_core.algos.value_factorisation.sequences import (
     outlook,
     sight,
 )
-from jaxmarl_core.learners.parameter_sharing import units
+from jaxmarl_core.learners.parameter_sharing import agent_stacks
 from jaxmarl_core.types import Environment, TimeStep
 
 
@@ -34,9 +34,9 @@ def joint_tables(
       params: of its state.
       timestep: of one environment.
     """
-    whole = units(env, config.share, config.agent_ids)
-    nets = {unit.name: agent(unit, config) for unit in whole}
-    sizes = [unit.action.num_values for unit in whole for _ in range(unit.size)]
+    stacks = agent_stacks(env, config.share, config.agent_ids)
+    nets = {stack.name: agent(stack, config) for stack in stacks}
+    sizes = [stack.action.num_values for stack in stacks for _ in range(stack.size)]
     every = jnp.stack(
         jnp.meshgrid(*[jnp.arange(size) for size in sizes], indexing="ij"), -1
     ).reshape(-1, len(sizes))
@@ -47,12 +47,12 @@ def joint_tables(
         for name, group in env.groups.items()
     }
     view = outlook(
-        whole, nets, params.agents, Sequences(one_row, nothing, copies(memory_of(whole, config)))
+        stacks, nets, params.agents, Sequences(one_row, nothing, copies(memory_of(stacks, config)))
     )
-    own = lambda unit: every[None, :, unit.first : unit.first + unit.size]
-    choice = tuple(jax.nn.one_hot(own(unit), unit.action.num_values) for unit in whole)
-    factors = factorise("tables", env, whole, config)
-    value = factors.value(params.joint, view, choice, sight(whole, one_row))[0, :, 0]
+    own = lambda stack: every[None, :, stack.first : stack.first + stack.size]
+    choice = tuple(jax.nn.one_hot(own(stack), stack.action.num_values) for stack in stacks)
+    factors = factorise("tables", env, stacks, config)
+    value = factors.value(params.joint, view, choice, sight(stacks, one_row))[0, :, 0]
     total = taken(view.q, choice)[0].sum(-1)
     each = [row for q in view.q for row in q[0, 0]]
     utilities = jnp.stack(each) if len(set(sizes)) == 1 else each

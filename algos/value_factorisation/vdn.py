@@ -15,7 +15,7 @@ from jaxmarl_core.learners.mixers import additive
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def additive_mixer(env, units, config) -> Mixer:
+def additive_mixer(env, stacks, config) -> Mixer:
     """Returns the sum over the living, which has no parameters."""
     mix = lambda params, outlook, choice, sight: additive(taken(outlook.q, choice), sight.alive)[
         ..., None

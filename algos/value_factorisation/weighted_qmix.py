@@ -48,11 +48,11 @@ def optimistically(target, q, star_best, is_best) -> jax.Array:
     return target > q
 
 
-def weighted(promising: Promising, name: str, env: Any, units: list, config: Any) -> Factorisation:
+def weighted(promising: Promising, name: str, env: Any, stacks: list, config: Any) -> Factorisation:
     """Returns a monotone mixture beside an unrestricted joint value."""
     require_one_team(name, env)
-    mixer, star = monotone(env, units, config), JointValue(config.joint_embed)
-    features, actions, alive, state = examples(env, units, config)
+    mixer, star = monotone(env, stacks, config), JointValue(config.joint_embed)
+    features, actions, alive, state = examples(env, stacks, config)
 
     def init(key):
         key_mixer, key_star = jax.random.split(key)
@@ -75,7 +75,7 @@ def weighted(promising: Promising, name: str, env: Any, units: list, config: Any
         total = weight * squared(target - q) + squared(target - both)
         return Verdict(total, jnp.abs(target - q), q), {"weight": weight, "star": both}
 
-    return Factorisation(team_payoffs(units), init, value, loss, uses_state=True)
+    return Factorisation(team_payoffs(stacks), init, value, loss, uses_state=True)
 
 
 def cw_qmix(env: Environment, config: WeightedConfig = WeightedConfig()) -> Algorithm:

@@ -20,7 +20,7 @@ from jaxmarl_core.algos.tabular.engine import tabular
 from jaxmarl_core.algos.tabular.fixed import fixed
 from jaxmarl_core.algos.tabular.minimax_q import Config, Hparams, rule
 from jaxmarl_core.envs import soccer
-from jaxmarl_core.experiments import per_core
+from jaxmarl_core.experiments.benchmarks import per_core
 from jaxmarl_core.sweeps.batch import run_mesh, sharded
 from jaxmarl_core.train import Schedule, make_train
 

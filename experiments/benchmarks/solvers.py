@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linprog
 
-from jaxmarl_core.experiments import per_core
+from jaxmarl_core.experiments.benchmarks import per_core
 from jaxmarl_core.solvers.normal_form import bimatrix_nash, correlated, lemke_howson, zero_sum
 from jaxmarl_core.sweeps.batch import run_mesh, sharded
 

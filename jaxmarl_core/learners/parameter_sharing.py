@@ -1,10 +1,10 @@
-"""Who learns with whose parameters: units of agents that share one network, or have one each.
+"""Who learns with whose parameters: stacks of agents that share one network, or have one each.
 
-    share="none"     a unit for each group, its agents each with parameters of their own
-    share="group"    a unit for each group, one set of parameters for all of it
-    share="all"      one unit of all agents; their spaces must be the same
+    share="none"     a stack for each group, its agents each with parameters of their own
+    share="group"    a stack for each group, one set of parameters for all of it
+    share="all"      one stack of all agents; their spaces must be the same
 
-What belongs to a unit's agents is stacked on the axis that agents have in a group.
+What belongs to a stack's agents is stacked on the axis that agents have in a group.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ from jaxmarl_core.types import Environment, TimeStep
 SHARING = ("group", "none", "all")
 
 
-class Unit(NamedTuple):
+class AgentStack(NamedTuple):
     name: str
     sizes: dict[str, int]  # its groups, and how many agents each has
-    own: bool  # whether each agent has its own parameters: leaves have a leading axis n
+    separate: bool  # whether each agent has its own parameters: leaves have a leading axis n
     first: int  # the number of its first agent among all
     teams: tuple[int, ...]  # of its agents
     observation: Space  # of one agent, its number included where asked for
@@ -36,13 +36,13 @@ class Unit(NamedTuple):
         return sum(self.sizes.values())
 
 
-def units(env: Environment, share: str, numbered: bool) -> list[Unit]:
-    """Returns the environment's agents as units.
+def agent_stacks(env: Environment, share: str, numbered: bool) -> list[AgentStack]:
+    """Returns the environment's agents as stacks.
 
     Args:
       env: the environment.
       share: one of SHARING.
-      numbered: whether agents see their number in the unit beside their observation.
+      numbered: whether agents see their number in the stack beside their observation.
 
     Raises:
       ValueError: unknown `share`, or "all" where spaces differ.
@@ -64,53 +64,55 @@ def units(env: Environment, share: str, numbered: bool) -> list[Unit]:
             observation = Composite({"observation": observation, "agent": Discrete(size)})
         teams = tuple(groups[name].team for name in names for _ in range(sizes[name]))
         label = names[0] if len(names) == 1 else "all"
-        own = share == "none"
-        found.append(Unit(label, sizes, own, first, teams, observation, one.action, numbered))
+        separate = share == "none"
+        found.append(
+            AgentStack(label, sizes, separate, first, teams, observation, one.action, numbered)
+        )
         first += size
     return found
 
 
-def together(unit: Unit, by_group: Mapping[str, Any], axis: int) -> Any:
-    """Returns what belongs to the unit's agents, stacked on `axis`."""
-    parts = [by_group[name] for name in unit.sizes]
+def stack_groups(stack: AgentStack, by_group: Mapping[str, Any], axis: int) -> Any:
+    """Returns what belongs to the stack's agents, stacked on `axis`."""
+    parts = [by_group[name] for name in stack.sizes]
     if len(parts) == 1:
         return parts[0]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
 
 
-def apart(unit: Unit, stacked: Any, axis: int) -> dict[str, Any]:
+def split_groups(stack: AgentStack, stacked: Any, axis: int) -> dict[str, Any]:
     """Returns group -> what belongs to its agents."""
     found, at = {}, 0
-    for name, size in unit.sizes.items():
+    for name, size in stack.sizes.items():
         cut = lambda leaf, at=at, size=size: jax.lax.slice_in_dim(leaf, at, at + size, axis=axis)
         found[name] = jax.tree.map(cut, stacked)
         at += size
     return found
 
 
-def seen(unit: Unit, timestep: TimeStep, axis: int) -> Any:
-    """Returns what the unit's agents see, leaves [..., n, *space]; `axis` is that of the agents."""
-    observation = together(unit, timestep.observation, axis)
-    if not unit.numbered:
+def observe(stack: AgentStack, timestep: TimeStep, axis: int) -> Any:
+    """Returns what a stack's agents see, leaves [..., n, *space]; `axis` is the agents'."""
+    observation = stack_groups(stack, timestep.observation, axis)
+    if not stack.numbered:
         return observation
     leading = jax.tree.leaves(observation)[0].shape[:axis]
-    number = jnp.broadcast_to(jnp.arange(unit.size, dtype=jnp.int32), (*leading, unit.size))
+    number = jnp.broadcast_to(jnp.arange(stack.size, dtype=jnp.int32), (*leading, stack.size))
     return {"observation": observation, "agent": number}
 
 
-def legal(unit: Unit, timestep: TimeStep, axis: int) -> Any:
-    """Returns the unit's action masks, leaves [..., n, A]; None if no group of it has one."""
+def legal_actions(stack: AgentStack, timestep: TimeStep, axis: int) -> Any:
+    """Returns the stack's action masks, leaves [..., n, A]; None if no group of it has one."""
     masks = timestep.action_mask
-    if not any(name in masks for name in unit.sizes):
+    if not any(name in masks for name in stack.sizes):
         return None
-    if all(name in masks for name in unit.sizes):
-        return together(unit, masks, axis)
-    leading = timestep.reward[next(iter(unit.sizes))].shape[:axis]
+    if all(name in masks for name in stack.sizes):
+        return stack_groups(stack, masks, axis)
+    leading = timestep.reward[next(iter(stack.sizes))].shape[:axis]
     every = {
-        name: jnp.ones((*leading, size, unit.action.num_values), bool)
-        for name, size in unit.sizes.items()
+        name: jnp.ones((*leading, size, stack.action.num_values), bool)
+        for name, size in stack.sizes.items()
     }
-    return together(unit, every | masks, axis)
+    return stack_groups(stack, every | masks, axis)
 
 
 def state_space(env: Environment) -> Box:

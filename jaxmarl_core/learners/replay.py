@@ -5,7 +5,8 @@ consecutive rows; a transition is row t with row t+1, so that no observation is 
 slot is computed from the number of the update, which all runs of a sweep share: under `vmap` the
 write stays one in-place slice. For 8 runs on two CPU cores, writing 16 rows of a 64-agent battle
 and drawing 256 transitions takes 8 ms here, 33 ms with flashbax's trajectory buffer and 27 ms with
-its item buffer, whose write is a scatter where runs are batched (`experiments/benchmarks/replay.py`).
+its item buffer, whose write is a scatter where runs are batched
+(`experiments/benchmarks/replay.py`).
 
 An entry need not be a time row: where it is a sequence of rows, or a transition, that stands by
 itself, `sample` draws entries uniformly, and a priority for each (`unseen`, `prefer`, `draw`) draws

@@ -11,7 +11,7 @@ from jaxmarl_core.algos import ippo, mappo
 from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
 from jaxmarl_core.algos.on_policy.views import agent_views, own_views, team_views
 from jaxmarl_core.envs import matrix_game, simple_tag
-from jaxmarl_core.learners.parameter_sharing import units
+from jaxmarl_core.learners.parameter_sharing import agent_stacks
 from jaxmarl_core.spaces import Box, Composite, Discrete
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Group, StateEnvironment, TimeStep
@@ -39,7 +39,7 @@ def test_agents_who_share_differ_by_their_number():
 
 def test_a_team_earns_its_mean_and_goes_on_while_one_of_it_lives():
     env = MixedGroups()
-    whole = units(env, "group", False)
+    whole = agent_stacks(env, "group", False)
     (view,) = team_views(env, whole)
     assert view.size == 2 and view.row_of == {"choosers": [0, 0], "aimer": [1]}
     timestep = env.reset(jax.random.key(0))[1]
@@ -60,17 +60,17 @@ def test_a_team_earns_its_mean_and_goes_on_while_one_of_it_lives():
 
 def test_critics_see_what_their_views_say():
     env = simple_tag()
-    whole = units(env, "none", False)
+    whole = agent_stacks(env, "none", False)
     timestep = env.reset(jax.random.key(0))[1]
-    for view, unit in zip(agent_views(env, whole), whole):
+    for view, stack in zip(agent_views(env, whole), whole):
         inputs = view.inputs(timestep, 0)
-        for i in range(unit.size):
+        for i in range(stack.size):
             np.testing.assert_array_equal(inputs["state"][i], timestep.state)
-        np.testing.assert_array_equal(inputs["observation"], timestep.observation[unit.name])
-        np.testing.assert_array_equal(inputs["number"], np.arange(unit.size))
+        np.testing.assert_array_equal(inputs["observation"], timestep.observation[stack.name])
+        np.testing.assert_array_equal(inputs["number"], np.arange(stack.size))
         assert view.own
-    for view, unit in zip(own_views(env, whole), whole):
-        np.testing.assert_array_equal(view.inputs(timestep, 0), timestep.observation[unit.name])
+    for view, stack in zip(own_views(env, whole), whole):
+        np.testing.assert_array_equal(view.inputs(timestep, 0), timestep.observation[stack.name])
 
 
 @struct.dataclass

@@ -27,7 +27,7 @@ from jaxmarl_core.algos.on_policy.options import (
 from jaxmarl_core.algos.on_policy.order import drawn_order, one_by_one
 from jaxmarl_core.envs import matrix_game, simple_spread
 from jaxmarl_core.envs.matrix_games import from_payoffs
-from jaxmarl_core.learners.parameter_sharing import units
+from jaxmarl_core.learners.parameter_sharing import agent_stacks
 from jaxmarl_core.train import Schedule, make_train
 
 SMALL = {"num_envs": 8, "rollout_length": 6, "hidden": (8,)}
@@ -59,7 +59,7 @@ def test_the_compound_ratio_against_numpy(kind, share):
     rng = np.random.default_rng(kind)
     env = random_team(rng)[kind]
     config = Config(share=share, hidden=())
-    whole = units(env, share, False)
+    whole = agent_stacks(env, share, False)
     actors = {u.name: Actor(u.observation, u.action, config) for u in whole}
     sizes = [u.action.num_values for u in whole for _ in range(u.size)]
     num, (t, b) = len(sizes), (4, 5)
@@ -67,10 +67,12 @@ def test_the_compound_ratio_against_numpy(kind, share):
     counts = rng.random((t, b, num)) < 0.8
     actions = np.stack([rng.integers(0, n, (t, b)) for n in sizes], -1)
     # a policy of the one observation is the softmax of its bias
-    biases = [rng.normal(size=u.action.num_values * (u.size if u.own else 1)) for u in whole]
-    biases = [x.reshape(u.size, -1) if u.own else x for x, u in zip(biases, whole)]
+    biases = [rng.normal(size=u.action.num_values * (u.size if u.separate else 1)) for u in whole]
+    biases = [x.reshape(u.size, -1) if u.separate else x for x, u in zip(biases, whole)]
     log_softmax = lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True))
-    of_agent = [bias[i] if u.own else bias for u, bias in zip(whole, biases) for i in range(u.size)]
+    of_agent = [
+        bias[i] if u.separate else bias for u, bias in zip(whole, biases) for i in range(u.size)
+    ]
     log_prob = np.stack([log_softmax(x)[actions[..., i]] for i, x in enumerate(of_agent)], -1)
 
     def push(n):  # how far a step moves the biases
@@ -87,7 +89,9 @@ def test_the_compound_ratio_against_numpy(kind, share):
         u.name: {
             "params": {
                 "Dense_0": {
-                    "kernel": jnp.zeros((*([u.size] if u.own else []), 1, u.action.num_values)),
+                    "kernel": jnp.zeros(
+                        (*([u.size] if u.separate else []), 1, u.action.num_values)
+                    ),
                     "bias": jnp.float32(bias),
                 }
             }
@@ -114,20 +118,20 @@ def test_the_compound_ratio_against_numpy(kind, share):
     after, _, figures = jax.jit(learn)(jax.random.key(0), index, params, empty, batches, None)
 
     m, told = np.ones((t, b)), []
-    unit_of = [k for k, u in enumerate(whole) for _ in range(u.size)]
-    shared = [None if u.own else np.array(bias) for u, bias in zip(whole, biases)]
+    stack_of = [k for k, u in enumerate(whole) for _ in range(u.size)]
+    shared = [None if u.separate else np.array(bias) for u, bias in zip(whole, biases)]
     for i in np.array(drawn_order(index, num)):
         told.append(np.where(counts[..., i], m * advantage[..., i], 0).sum())
-        before = of_agent[i] if shared[unit_of[i]] is None else shared[unit_of[i]]
+        before = of_agent[i] if shared[stack_of[i]] is None else shared[stack_of[i]]
         now = before + push(len(before))
-        if shared[unit_of[i]] is not None:
-            shared[unit_of[i]] = now
+        if shared[stack_of[i]] is not None:
+            shared[stack_of[i]] = now
         change = (log_softmax(now) - log_softmax(before))[actions[..., i]]
         m = m * np.where(counts[..., i], np.exp(change), 1)
     np.testing.assert_allclose(figures["told"], np.mean(told), rtol=1e-5)
     np.testing.assert_allclose(figures["compound_ratio"], m.mean(), rtol=1e-5)
     for u, bias in zip(whole, biases):
-        moves = 1 if u.own else u.size
+        moves = 1 if u.separate else u.size
         moved = after[u.name]["params"]["Dense_0"]["bias"]
         np.testing.assert_allclose(moved, bias + moves * push(bias.shape[-1]), rtol=1e-5)
 

@@ -30,7 +30,7 @@ from jaxmarl_core.algos.value_factorisation.payoffs import (
 from jaxmarl_core.algos.value_factorisation.sequences import done_before, looked, outlook, resets
 from jaxmarl_core.envs import battle, matrix_game
 from jaxmarl_core.learners import replay as buffers
-from jaxmarl_core.learners.parameter_sharing import units
+from jaxmarl_core.learners.parameter_sharing import agent_stacks
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Group
@@ -193,7 +193,7 @@ class TwoTeams(DyingAgents):
 def test_what_is_paid_and_to_whom():
     """Rows 0 to 3 of one episode, in which agent i dies on arriving at row i + 1; row 4 is new."""
     env = TwoTeams()
-    whole = units(env, "group", False)
+    whole = agent_stacks(env, "group", False)
     alive = np.array([[1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0], [1, 1, 1]], bool)
     reward = np.arange(15.0).reshape(5, 3) + 1
     part = lambda x: {"pair": jnp.asarray(x)[:, None, :2], "loner": jnp.asarray(x)[:, None, 2:]}
@@ -267,8 +267,8 @@ def test_a_sequence_ends_where_the_next_begins(played):
 def test_networks_say_along_sequences_what_they_said_in_play(played):
     """Unrolled, its best actions are those that were played: by memory and last action, too."""
     env, config, _, states = played
-    whole = units(env, config.share, config.agent_ids)
-    nets = {unit.name: agent(unit, config) for unit in whole}
+    whole = agent_stacks(env, config.share, config.agent_ids)
+    nets = {stack.name: agent(stack, config) for stack in whole}
     sequences = time_first(states[5].stored)
     view = outlook(whole, nets, states[5].params.agents, sequences)
     taken = np.asarray(sequences.actions["agents"])
@@ -298,9 +298,9 @@ def test_utilities_start_as_large_as_head_gain_says():
     timestep = env.reset(jax.random.key(1))[1]
 
     def utilities(gain):
-        (unit,) = units(env, "group", True)
-        net = agent(unit, Config(**SMALL, head_gain=gain))
-        seen = looked(unit, timestep, jnp.zeros(2, jnp.int32), 0)
+        (stack,) = agent_stacks(env, "group", True)
+        net = agent(stack, Config(**SMALL, head_gain=gain))
+        seen = looked(stack, timestep, jnp.zeros(2, jnp.int32), 0)
         memory = jnp.zeros((2, 64))
         params = net.init(jax.random.key(0), memory, seen)
         return np.asarray(net.apply(params, memory, seen)[1][0])

@@ -12,7 +12,7 @@ import pytest
 
 from jaxmarl_core.algos.value_factorisation import qtran_losses
 from jaxmarl_core.algos.value_factorisation.factorisation import Outlook, Sight, mixed
-from jaxmarl_core.algos.value_factorisation.iql import apart
+from jaxmarl_core.algos.value_factorisation.iql import independent
 from jaxmarl_core.algos.value_factorisation.options import (
     IndependentConfig,
     JointConfig,
@@ -22,7 +22,7 @@ from jaxmarl_core.algos.value_factorisation.options import (
 from jaxmarl_core.algos.value_factorisation.qmix import monotone
 from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer
 from jaxmarl_core.envs import simple_speaker_listener
-from jaxmarl_core.learners.parameter_sharing import state_space, units
+from jaxmarl_core.learners.parameter_sharing import agent_stacks, state_space
 
 T, B, F, E = 4, 3, 5, 6
 ENV = simple_speaker_listener()  # a team of two kinds, with 3 and 5 actions
@@ -32,7 +32,7 @@ N = len(GROUPS)
 RNG = np.random.default_rng(0)
 CONFIG = {"hidden": (F,), "memory_size": 0, "agent_ids": False}
 BUILDERS = {
-    "iql": (apart, IndependentConfig(**CONFIG)),
+    "iql": (independent, IndependentConfig(**CONFIG)),
     "vdn": (mixed(additive_mixer), MonotoneConfig(**CONFIG)),
     "qmix": (mixed(monotone), MonotoneConfig(**CONFIG, embed=E, hypernet=7)),
     "qtran": (qtran_losses.base, JointConfig(**CONFIG, embed=E)),
@@ -165,7 +165,7 @@ def by_hand(name, live, held, target):
 def case(name):
     """(factorisation, parameters, target)."""
     build, config = BUILDERS[name]
-    factors = build(name, ENV, units(ENV, "group", False), config)
+    factors = build(name, ENV, agent_stacks(ENV, "group", False), config)
     rng = np.random.default_rng(1)
     params = jax.tree.map(lambda x: 0.5 * rng.normal(size=x.shape), factors.init(jax.random.key(0)))
     return factors, params, rng.normal(size=(T, B, N if name == "iql" else 1))
@@ -188,7 +188,7 @@ CHOICE = tuple(jnp.float32(one_hot(i, ACTION[..., i]))[:, :, None] for i in rang
 def test_losses_and_gradients(name):
     factors, params, target = case(name)
     wrapped = {"mixer": params} if name == "qmix" else params if params else {}
-    assert [unit.name for unit in units(ENV, "group", False)] == GROUPS
+    assert [stack.name for stack in agent_stacks(ENV, "group", False)] == GROUPS
 
     def ours(params, q, features):
         verdict, figures = factors.loss(

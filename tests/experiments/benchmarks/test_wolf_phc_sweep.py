@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.experiments import wolf_phc_sweep as sweep
+from jaxmarl_core.experiments.benchmarks import wolf_phc_sweep as sweep
 
 
 def test_regret_vanishes_where_an_action_dominates_and_stays_for_who_stands_still():
