@@ -21,6 +21,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from jaxmarl_core import hparams as hp
 from jaxmarl_core import registry
 from jaxmarl_core.errors import lookup
 from jaxmarl_core.experiments import study as studies
@@ -151,6 +152,8 @@ def _train_options(algorithm: str, environment: str) -> type:
               parameters.values() if p.default is not inspect.Parameter.empty]  # fmt: skip
     env = dataclasses.make_dataclass("Environment", fields, frozen=True)
     hparams = registry.make_algorithm(algorithm, registry.make_environment(environment)).hparams
+    declared = [(f.name, float, getattr(hparams, f.name)) for f in hp.fields(hparams)]
+    numbers = dataclasses.make_dataclass("Hparams", declared, frozen=True)
     return dataclasses.make_dataclass(
         "Train",
         [
@@ -158,7 +161,7 @@ def _train_options(algorithm: str, environment: str) -> type:
                 (name, Annotated[kind, tyro.conf.arg(help=text)], default)
                 for name, kind, default, text in TRAIN_OPTIONS
             ),
-            ("hparams", type(hparams), dataclasses.field(default=hparams)),
+            ("hparams", numbers, dataclasses.field(default=numbers())),
             ("config", config, dataclasses.field(default=config())),
             ("env", env, dataclasses.field(default=env())),
         ],

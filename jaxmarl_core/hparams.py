@@ -6,6 +6,9 @@
 
 Every leaf only enters arithmetic, so that it may be a tracer: changing one never compiles again,
 and a leading axis on each leaf is a sweep.
+
+An engine declares all that its recipes read. A number that only some of them have is declared
+without a default, `hparam(None, ...)`: it is None, and so no leaf, unless a recipe gives it a value.
 """
 
 import dataclasses
@@ -20,22 +23,30 @@ import numpy as np
 from jaxmarl_core.errors import require, unknown
 
 
-def hparam(default: float, low: float = -np.inf, high: float = np.inf, scale: str = "linear"):
+def hparam(
+    default: float | None, low: float = -np.inf, high: float = np.inf, scale: str = "linear"
+) -> Any:
     """Declares a field of an Hparams struct.
 
     Args:
-      default: its value if nothing else is said.
+      default: its value if nothing else is said; None: only some recipes have this number.
       low, high: the valid range, both ends included.
       scale: "linear" or "log", how random search draws it and how a report draws its axis.
     """
-    require(low <= default <= high, "default", f"in [{low:g}, {high:g}]", default)
+    within = default is None or low <= default <= high
+    require(within, "default", f"in [{low:g}, {high:g}]", default)
     require(scale in ("linear", "log"), "scale", "'linear' or 'log'", repr(scale))
     return dataclasses.field(default=default, metadata={"low": low, "high": high, "scale": scale})
 
 
+def fields(hparams: Any) -> tuple[dataclasses.Field, ...]:
+    """Returns the declarations of the numbers that these hparams have: those that are not None."""
+    return tuple(f for f in dataclasses.fields(hparams) if getattr(hparams, f.name) is not None)
+
+
 def names(hparams: Any) -> tuple[str, ...]:
-    """Returns the field names of an Hparams struct or instance."""
-    return tuple(field.name for field in dataclasses.fields(hparams))
+    """Returns the names of the numbers that these hparams have."""
+    return tuple(field.name for field in fields(hparams))
 
 
 def _range(field: dataclasses.Field) -> tuple[float, float]:
@@ -48,7 +59,7 @@ def check(hparams: Any) -> None:
 
     The message reads `gamma: expected in [0, 1], got 1.2 in row 3`. NaN is out of every range.
     """
-    for field in dataclasses.fields(hparams):
+    for field in fields(hparams):
         # All in float32, as the leaves are: float32(0.1) is above 0.1, and yet at a bound of 0.1.
         value = np.asarray(getattr(hparams, field.name), dtype=np.float32)
         low, high = _range(field)
@@ -79,7 +90,8 @@ def rows(defaults: Any, **columns: Any) -> Any:
     require(len(set(lengths.values())) <= 1, "rows", "columns of one length", lengths)
     length = next(iter(lengths.values()), 1)
     full = {name: np.full(length, getattr(defaults, name), np.float32) for name in names(defaults)}
-    table = type(defaults)(**{name: jnp.asarray(c) for name, c in (full | columns).items()})
+    leaves = {name: jnp.asarray(column) for name, column in (full | columns).items()}
+    table = dataclasses.replace(defaults, **leaves)
     check(table)
     return table
 
@@ -105,16 +117,16 @@ def sample(key: jax.Array, defaults: Any, num: int, **ranges: tuple[float, float
     """
     _checked_names(defaults, ranges)
     require(num >= 1, "num", "at least 1", num)
-    fields = {field.name: field for field in dataclasses.fields(defaults)}
+    declared = {field.name: field for field in fields(defaults)}
     columns = {}
     for name, (low, high) in ranges.items():
         require(low < high, name, "a range (low, high) with low < high", (low, high))
-        least, most = _range(fields[name])
+        least, most = _range(declared[name])
         within = least <= low and high <= most
         require(within, name, f"a range within [{least:g}, {most:g}]", (low, high))
         key, key_draw = jax.random.split(key)
         unit = np.asarray(jax.random.uniform(key_draw, (num,)), np.float64)
-        if fields[name].metadata.get("scale") == "log":
+        if declared[name].metadata.get("scale") == "log":
             require(low > 0, name, "a positive low end on a log scale", low)
             columns[name] = low * (high / low) ** unit
         else:

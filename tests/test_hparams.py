@@ -116,3 +116,21 @@ def test_changing_a_number_compiles_nothing():
     for i in range(3):
         use(hparams.row(table, i))
     assert use._cache_size() == 1
+
+
+@struct.dataclass
+class EngineHparams:
+    learning_rate: float = hparam(3e-4, low=0.0, high=1.0, scale="log")
+    clip: float | None = hparam(None, low=0.0, high=1.0)
+
+
+def test_a_number_that_a_recipe_lacks_is_no_leaf_and_cannot_be_swept():
+    """Whether the engine has no default for it, or the recipe takes it away."""
+    assert hparams.names(EngineHparams()) == ("learning_rate",)
+    assert hparams.names(EngineHparams(learning_rate=None, clip=0.2)) == ("clip",)
+    table = hparams.grid(EngineHparams(learning_rate=None, clip=0.2), clip=[0.1, 0.2])
+    assert table.learning_rate is None and len(jax.tree.leaves(table)) == 1
+    with pytest.raises(ValueError, match="hparams: expected one of learning_rate; got 'clip'"):
+        hparams.grid(EngineHparams(), clip=[0.1])
+    with pytest.raises(ValueError, match="clip: expected in"):
+        hparams.grid(EngineHparams(clip=0.2), clip=[1.5])

@@ -6,7 +6,6 @@ then, a checkpoint. Nothing a run computes depends on any of this: randomness ha
 the update.
 """
 
-import dataclasses
 import json
 import signal
 import time
@@ -77,7 +76,7 @@ def objective(spec: Spec, results: Results) -> Objective:
 
 def scales(variant: Variant) -> dict[str, str]:
     """Returns hparam -> "linear" or "log", as declared."""
-    return {f.name: f.metadata["scale"] for f in dataclasses.fields(variant.hparams)}
+    return {f.name: f.metadata["scale"] for f in hp.fields(variant.hparams)}
 
 
 def learned(folder: str | Path, index: int) -> tuple[Variant, Any]:
