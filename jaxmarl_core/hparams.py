@@ -8,7 +8,7 @@ Every leaf only enters arithmetic, so that it may be a tracer: changing one neve
 and a leading axis on each leaf is a sweep.
 
 An engine declares all that its recipes read. A number that only some of them have is declared
-without a default, `hparam(None, ...)`: it is None, and so no leaf, unless a recipe gives it a value.
+without a default, `hparam(None, ...)`: it is None, and so no leaf, where no recipe gives it one.
 """
 
 import dataclasses
