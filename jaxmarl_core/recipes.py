@@ -9,7 +9,7 @@ so that no recipe takes another's default in silence, whatever else of the Confi
 """
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from jaxmarl_core.errors import unknown
 
@@ -41,3 +41,31 @@ def refuse(algorithm: str, config: Any, **reasons: str) -> None:
         value = getattr(config, name)
         if value is not None:
             raise ValueError(f"{name}: {algorithm} has no such option, {reason}; got {value!r}")
+
+
+def option_kinds(config: type) -> dict[str, type]:
+    """Returns option -> what it holds where it is not None: int, float, str, bool or tuple."""
+    kinds = {}
+    for name, hint in get_type_hints(config).items():
+        alternatives = [x for x in get_args(hint) if x is not type(None)]
+        optional = type(None) in get_args(hint)
+        hint = alternatives[0] if optional else hint
+        kinds[name] = getattr(hint, "__origin__", hint)
+    return kinds
+
+
+def require_kinds(config: Any) -> None:
+    """Raises TypeError if an option holds another kind of thing than it is declared to.
+
+    The message reads `num_epochs: expected int, got str '4'`. None is of any kind if it is the
+    option's default; an int is a float; what should be True or False, or a tuple, is left to the
+    check of its value.
+    """
+    kinds = option_kinds(type(config))
+    for field in dataclasses.fields(config):
+        value, kind = getattr(config, field.name), kinds[field.name]
+        if (value is None and field.default is None) or kind in (bool, tuple):
+            continue
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            got = f"{type(value).__name__} {value!r}"
+            raise TypeError(f"{field.name}: expected {kind.__name__}, got {got}")

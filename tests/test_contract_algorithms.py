@@ -16,6 +16,7 @@ from probes import DyingAgents, MixedGroups
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.algos import ALGORITHMS
 from jaxmarl_core.envs import battle, matrix_game, two_step_game
+from jaxmarl_core.recipes import option_kinds
 from jaxmarl_core.registry import config_type, make_algorithm
 from jaxmarl_core.sweeps.batch import pad, pairs, run_mesh, sharded, sweep
 from jaxmarl_core.train import Schedule, make_train
@@ -375,7 +376,8 @@ def test_acts_inside_its_spaces(programs, runs):
 )
 def test_an_illegal_config_names_its_field(name, field):
     """Refused as soon as it is written down: nothing has been built yet."""
-    wrong = {int: -1, float: -1.0, str: "nonsense", tuple: (0,), bool: 2}[type(field.default)]
+    kind = option_kinds(config_type(name))[field.name]
+    wrong = {int: -1, float: -1.0, str: "nonsense", tuple: (0,), bool: 2}[kind]
     with pytest.raises(
         ValueError, match=f"^{field.name}: expected .* got .*{re.escape(str(wrong))}"
     ):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from jaxmarl_core.recipes import refuse, with_defaults
+from jaxmarl_core.recipes import option_kinds, refuse, require_kinds, with_defaults
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,32 @@ def test_an_option_that_a_recipe_lacks_is_refused_by_name():
     message = f"critic: ippo has no such option, {reason}; got 'agent'"
     with pytest.raises(ValueError, match=re.escape(message)):
         refuse("ippo", Config(critic="agent"), critic=reason)
+
+
+@dataclass(frozen=True)
+class Typed:
+    rate: float = 0.5
+    hidden: tuple[int, ...] = (4,)
+    sizes: tuple[int, ...] | None = None
+    num_epochs: int | None = None
+    fast: bool = False
+
+
+def test_options_are_of_the_kind_that_is_declared():
+    assert option_kinds(Typed) == {
+        "rate": float,
+        "hidden": tuple,
+        "sizes": tuple,
+        "num_epochs": int,
+        "fast": bool,
+    }
+    require_kinds(Typed())
+    require_kinds(Typed(rate=1, num_epochs=4))
+    for name, value, message in (
+        ("num_epochs", "4", "num_epochs: expected int, got str '4'"),
+        ("num_epochs", True, "num_epochs: expected int, got bool True"),
+        ("num_epochs", 4.0, "num_epochs: expected int, got float 4.0"),
+        ("rate", None, "rate: expected float, got NoneType None"),
+    ):
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+            require_kinds(Typed(**{name: value}))
