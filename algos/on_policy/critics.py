@@ -100,9 +100,9 @@ def value_critics(
             params[view.name] = each(view, fresh, 0)(keys)
             opt_state[view.name] = each(view, optimiser(0.0, 1.0).init, 0)(params[view.name])
             blank = jax.tree.map(
-                lambda x, n=view.size: jnp.repeat(x, n), value_normalisation.unseen()
+                lambda x, n=view.size: jnp.repeat(x, n), value_normalisation.initial_scale()
             )
-            scale[view.name] = blank if view.own else value_normalisation.unseen()
+            scale[view.name] = blank if view.own else value_normalisation.initial_scale()
             memory[view.name] = initial_memory(config.memory_size, (config.num_envs, view.size))
         return CriticState(params, opt_state, scale, memory)
 

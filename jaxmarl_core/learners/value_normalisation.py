@@ -18,26 +18,26 @@ SMALLEST = 1e-2  # of a variance
 
 @struct.dataclass
 class Scale:
-    """Running moments of returns; nothing seen: mean 0, deviation 1."""
+    """Running moments of returns."""
 
     mean: jax.Array  # [] f32, of the average, before correction
     square: jax.Array  # [] f32
     weight: jax.Array  # [] f32 in [0, 1), how much of an average it is
 
 
-def unseen() -> Scale:
-    """Returns the scale before any return was seen."""
+def initial_scale() -> Scale:
+    """Returns the scale before any batch: mean 0, deviation 1."""
     zero = jnp.zeros(())
     return Scale(zero, zero, zero)
 
 
 def moments(scale: Scale) -> tuple[jax.Array, jax.Array]:
     """Returns the mean and the deviation of returns, [] each."""
-    seen = scale.weight > 0
-    weight = jnp.where(seen, scale.weight, 1.0)
+    has_returns = scale.weight > 0
+    weight = jnp.where(has_returns, scale.weight, 1.0)
     mean = scale.mean / weight
     variance = jnp.maximum(scale.square / weight - mean**2, SMALLEST)
-    return mean, jnp.where(seen, jnp.sqrt(variance), 1.0)
+    return mean, jnp.where(has_returns, jnp.sqrt(variance), 1.0)
 
 
 def updated(scale: Scale, returns: jax.Array, counts: jax.Array, rate: float) -> Scale:

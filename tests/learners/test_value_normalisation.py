@@ -10,7 +10,7 @@ from jaxmarl_core.learners import value_normalisation
 def test_moments_are_those_of_a_debiased_average():
     """Three batches at rate 0.25: weights 0.25 0.75^2, 0.25 0.75 and 0.25, over their sum."""
     batches = np.random.default_rng(0).normal(3.0, 2.0, (3, 50))
-    scale = value_normalisation.unseen()
+    scale = value_normalisation.initial_scale()
     for batch in batches:
         scale = value_normalisation.updated(scale, jnp.float32(batch), jnp.ones(50, bool), 0.25)
     weights = np.array([0.25 * 0.75**2, 0.25 * 0.75, 0.25])
@@ -26,16 +26,16 @@ def test_moments_are_those_of_a_debiased_average():
     np.testing.assert_allclose(back, x, rtol=1e-5)
 
 
-def test_before_anything_was_seen_units_are_plain_and_rows_that_do_not_count_are_not_seen():
-    scale, x = value_normalisation.unseen(), jnp.array([1.0, 5.0])
+def test_before_any_return_units_are_plain_and_rows_that_do_not_count_change_nothing():
+    scale, x = value_normalisation.initial_scale(), jnp.array([1.0, 5.0])
     np.testing.assert_array_equal(value_normalisation.normalised(scale, x), x)
     same = value_normalisation.updated(scale, jnp.array([jnp.nan, 1.0]), jnp.zeros(2, bool), 0.1)
     np.testing.assert_array_equal(value_normalisation.normalised(same, x), x)
-    seen = value_normalisation.updated(
+    after = value_normalisation.updated(
         scale, jnp.array([jnp.nan, 4.0]), jnp.array([False, True]), 0.1
     )
     np.testing.assert_allclose(
-        value_normalisation.moments(seen), (4.0, 0.1), rtol=1e-5
+        value_normalisation.moments(after), (4.0, 0.1), rtol=1e-5
     )  # least deviation
 
 
