@@ -20,7 +20,7 @@ import numpy as np
 from jaxmarl_core.envs import ENVIRONMENTS
 from jaxmarl_core.play.evaluate import record
 from jaxmarl_core.play.policies import Player, random_policy
-from jaxmarl_core.registry import described, make_environment
+from jaxmarl_core.registry import make_environment
 from jaxmarl_core.report.films import write_gif
 from jaxmarl_core.spaces import Box, Discrete, Space
 from jaxmarl_core.store import atomic
@@ -113,7 +113,7 @@ def facts(name: str) -> str:
 def page(names: Iterable[str]) -> str:
     """Returns the Markdown page."""
     lines = [*INTRODUCTION.splitlines(), ""]
-    about = described(ENVIRONMENTS)
+    about = ENVIRONMENTS.descriptions()
     for title, members in groupby(sorted(names, key=lambda n: (family(n), n)), key=family):
         lines += [f"## {title.capitalize()}", "", "| | |", "|---|---|"]
         for name in members:

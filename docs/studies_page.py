@@ -11,7 +11,7 @@ import argparse
 import re
 from pathlib import Path
 
-from jaxmarl_core.experiments import study
+from jaxmarl_core.experiments.studies import names
 from jaxmarl_core.store import atomic
 
 DOCS = Path(__file__).resolve().parent
@@ -48,7 +48,7 @@ def main() -> None:
     path = DOCS / "studies.md"
     known = sections(path.read_text()) if path.exists() else {}
     (DOCS / "studies").mkdir(exist_ok=True)
-    for name in study.studies():
+    for name in names():
         if not (folder / name / "study.md").exists():
             continue
         picture = folder / name / "picture.svg"

@@ -5,9 +5,7 @@ prints its claims as a table, and writes the table and a picture into a new fold
 """
 
 import importlib
-import inspect
 import itertools
-import pkgutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +21,7 @@ from matplotlib.figure import Figure
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.experiments.studies import names
 from jaxmarl_core.report import svg
 from jaxmarl_core.store import atomic
 from jaxmarl_core.sweeps.batch import sweep
@@ -182,16 +181,10 @@ def table(claims: Sequence[Claim]) -> str:
     return "\n".join(lines)
 
 
-def studies() -> dict[str, ModuleType]:
-    """Returns name -> module of every study."""
-    package = importlib.import_module("jaxmarl_core.experiments.studies")
-    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    return {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
-
-
-def described() -> dict[str, str]:
-    """Returns name -> the first line of every study's description."""
-    return {name: inspect.getdoc(module).splitlines()[0] for name, module in studies().items()}
+def module_of(name: str) -> ModuleType:
+    """Returns the module of a study; ValueError names the nearest if there is none."""
+    lookup(dict.fromkeys(names()), name, "study")
+    return importlib.import_module(f"jaxmarl_core.experiments.studies.{name}")
 
 
 def run(name: str, num_seeds: int | None = None, out: Path | None = None) -> tuple[str, Path]:
@@ -205,7 +198,7 @@ def run(name: str, num_seeds: int | None = None, out: Path | None = None) -> tup
     Raises:
       ValueError: an unknown study, too few seeds, or a folder that exists.
     """
-    module = lookup(studies(), name, "study")
+    module = module_of(name)
     study: Study = module.STUDY
     num_seeds = study.seeds if num_seeds is None else num_seeds
     require(num_seeds >= 1, "seeds", "at least 1", num_seeds)

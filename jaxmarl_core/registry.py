@@ -73,13 +73,3 @@ def _fit(options: Mapping[str, Any], defaults: Mapping[str, Any], owner: str) ->
 def _tuples(value: Any) -> Any:
     """Returns a list of a spec file as the tuple it stands for; options are hashable."""
     return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def described(registry: Mapping[str, Callable]) -> dict[str, str]:
-    """Returns name -> the first line of its module's (or its own) description."""
-
-    def line(builder: Callable) -> str:
-        module = inspect.getmodule(builder)
-        return (inspect.getdoc(module) or inspect.getdoc(builder) or "").splitlines()[0]
-
-    return {name: line(registry[name]) for name in sorted(registry)}

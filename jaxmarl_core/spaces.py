@@ -117,3 +117,16 @@ def flat_size(space: "Space") -> int:
     if isinstance(space, Box):
         return prod(space.shape)
     return sum(flat_size(part) for _, part in space.items)
+
+
+def flatten(space: Space, observation: Any) -> jax.Array:
+    """Returns an observation [..., *shape] of `space` as one vector, [..., flat_size(space)] f32.
+
+    Discrete values become one-hot; the parts of a Composite follow one another in its order.
+    """
+    if isinstance(space, Composite):
+        return jnp.concatenate([flatten(part, observation[name]) for name, part in space.items], -1)
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(observation, space.num_values)
+    leading = observation.shape[: observation.ndim - len(space.shape)]
+    return observation.reshape(*leading, flat_size(space)).astype(jnp.float32)

@@ -30,11 +30,12 @@ from jaxmarl_core.functional.losses import (
     squared,
     td_target,
 )
+from jaxmarl_core.functional.trees import select
 from jaxmarl_core.hparams import hparam
 from jaxmarl_core.learners import replay as buffers
 from jaxmarl_core.learners.networks import MLP, Torso, head
 from jaxmarl_core.play.rollout import Play, begin
-from jaxmarl_core.play.wrappers import episode_metrics, episodic, select
+from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.spaces import Discrete, Space, zeros
 from jaxmarl_core.types import Algorithm, Environment, Policy
 

@@ -25,9 +25,10 @@ from jaxmarl_core.algos.tabular.rates import RATES
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.functional.exploration import linear, pick
 from jaxmarl_core.functional.losses import masked_mean
+from jaxmarl_core.functional.trees import select
 from jaxmarl_core.hparams import hparam
 from jaxmarl_core.play.rollout import Play, begin
-from jaxmarl_core.play.wrappers import episode_metrics, episodic, select
+from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Algorithm, Environment, Group, Key, Metrics, Policy, TimeStep
 

@@ -12,9 +12,8 @@ from jaxmarl.environments import spaces as theirs
 
 from jaxmarl_core.envs.interop.agent_names import agent_names
 from jaxmarl_core.errors import require
-from jaxmarl_core.learners.networks import flatten
-from jaxmarl_core.play.wrappers import select
-from jaxmarl_core.spaces import Box, Composite, Discrete, Space, flat_size
+from jaxmarl_core.functional.trees import select
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space, flat_size, flatten
 from jaxmarl_core.types import Actions, Environment, EnvState, Key, StateEnvironment, TimeStep
 
 ByAgent = dict[str, Any]

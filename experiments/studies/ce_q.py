@@ -23,7 +23,7 @@ from jaxmarl_core.algos.tabular.fixed import fixed
 from jaxmarl_core.algos.tabular.stage import Hparams
 from jaxmarl_core.envs import grid_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, share
-from jaxmarl_core.play.wrappers import select
+from jaxmarl_core.functional.trees import select
 from jaxmarl_core.report import svg
 from jaxmarl_core.sweeps.batch import pad, run_mesh, sharded
 from jaxmarl_core.train import Schedule, make_train

@@ -26,7 +26,7 @@ from jaxmarl_core.algos.tabular.rates import Values
 from jaxmarl_core.envs import soccer
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
 from jaxmarl_core.functional.exploration import greedy, pick
-from jaxmarl_core.play.wrappers import select
+from jaxmarl_core.functional.trees import select
 from jaxmarl_core.report import svg
 from jaxmarl_core.solvers.markov_games import backup, markov_game
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxmarl_core.spaces import Box, Composite, Discrete, Space, flat_size
+from jaxmarl_core.spaces import Box, Composite, Space, flatten
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -202,19 +202,6 @@ def _unroll_gru_backward(saved, cotangents):
 
 
 unroll_gru.defvjp(_unroll_gru, _unroll_gru_backward)
-
-
-def flatten(space: Space, observation: Any) -> jax.Array:
-    """Returns an observation [..., *shape] of `space` as one vector, [..., flat_size(space)] f32.
-
-    Discrete values become one-hot; the parts of a Composite follow one another in its order.
-    """
-    if isinstance(space, Composite):
-        return jnp.concatenate([flatten(part, observation[name]) for name, part in space.items], -1)
-    if isinstance(space, Discrete):
-        return jax.nn.one_hot(observation, space.num_values)
-    leading = observation.shape[: observation.ndim - len(space.shape)]
-    return observation.reshape(*leading, flat_size(space)).astype(jnp.float32)
 
 
 def rows(space: Space, observation: Any) -> tuple[Any, tuple[int, ...]]:

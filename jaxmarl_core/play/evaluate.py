@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 
+from jaxmarl_core.functional.trees import select
 from jaxmarl_core.play.policies import Player
 from jaxmarl_core.play.rollout import Play, acting, begin
-from jaxmarl_core.play.wrappers import Episode, EpisodeStatistics, num_teams, select, team_names
+from jaxmarl_core.play.wrappers import Episode, EpisodeStatistics, num_teams, team_names
 from jaxmarl_core.types import Environment, EnvState, Key
 
 

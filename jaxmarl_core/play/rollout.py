@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import struct
 
-from jaxmarl_core.play.wrappers import select
+from jaxmarl_core.functional.trees import select
 from jaxmarl_core.types import Actions, Environment, EnvState, Key, Memory, Params, Policy, TimeStep
 
 

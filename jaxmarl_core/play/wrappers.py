@@ -1,17 +1,11 @@
 """Environments that wrap environments: automatic reset, and statistics of each episode."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxmarl_core.functional.trees import select
 from jaxmarl_core.types import Actions, Environment, EnvState, Key, StateEnvironment, TimeStep
-
-
-def select(condition: jax.Array, on_true: Any, on_false: Any) -> Any:
-    """Returns one of two equal-shaped pytrees, by a [] bool."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), on_true, on_false)
 
 
 def num_teams(env: Environment) -> int:

@@ -16,10 +16,10 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.store import number_formats
 
 
-class Progress:
+class ProgressBar:
     """Shows updates done, their rate, the time gone and left, and the latest objective.
 
-        with Progress(total_updates=600) as progress:
+        with ProgressBar(total_updates=600) as progress:
             progress.phase("compiling part 1 of 2")
             progress.phase("training part 1 of 2")
             progress.advance(50, "win rate 0.31")
@@ -73,7 +73,7 @@ class Progress:
         words = "  ".join(filter(None, [self._phase, self._note]))
         return Group(Text(words, no_wrap=True, overflow="ellipsis"), self._bar)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressBar":
         self._started = self._mark = self._last_line = self._clock()
         if self._live:
             self._live.start()

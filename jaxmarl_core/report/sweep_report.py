@@ -22,7 +22,7 @@ from jaxmarl_core.types import Environment
 MAX_FRAMES = 400
 
 
-def publish(folder: str | Path) -> tuple[Results, Objective, list[dict]]:
+def report_sweep(folder: str | Path) -> tuple[Results, Objective, list[dict]]:
     """Writes results.csv and report.html into the folder; returns results, objective and table.
 
     The report replays an episode of the best run, where the environment can be drawn and that run

@@ -15,13 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.functional import statistics
 from jaxmarl_core.store import atomic
-from jaxmarl_core.store.number_formats import count, number, option
+from jaxmarl_core.store.number_formats import number, option
 
 MAY_BE_EMPTY = ("episode_", "eval_")  # NaN under these names means: no episode ended here
 
@@ -103,7 +101,7 @@ def swept(results: Results) -> dict[str, list[Any]]:
     values: dict[str, dict[str, Any]] = {}
     for run in results.runs:
         for name, value in options(run).items():
-            values.setdefault(name, {})[_key(value)] = value
+            values.setdefault(name, {})[key_of(value)] = value
     return {name: _sorted(list(seen.values())) for name, seen in values.items() if len(seen) > 1}
 
 
@@ -112,7 +110,8 @@ def _sorted(values: list[Any]) -> list[Any]:
     return sorted(values) if all(isinstance(value, int | float) for value in values) else values
 
 
-def _key(value: Any) -> str:
+def key_of(value: Any) -> str:
+    """Returns an option's value as text that is equal where values are."""
     return json.dumps(value, sort_keys=True, default=str)
 
 
@@ -120,7 +119,7 @@ def configurations(results: Results) -> list[Configuration]:
     """Returns the configurations, in the order in which their first run stands."""
     groups: dict[str, list[int]] = {}
     for position, run in enumerate(results.runs):
-        groups.setdefault(_key(options(run)), []).append(position)
+        groups.setdefault(key_of(options(run)), []).append(position)
     varying = swept(results)
     found = []
     for positions in groups.values():
@@ -202,31 +201,6 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> Non
         cells = [row["rank"], *map(row["options"].get, names), *(row[name] for name in COLUMNS)]
         writer.writerow(["" if cell is None or cell != cell else cell for cell in cells])
     atomic.write(path, text.getvalue())
-
-
-def terminal_table(
-    rows: Sequence[Mapping[str, Any]], objective: Objective, limit: int = 20
-) -> Table:
-    """Returns the first `limit` rows of `table` for a terminal; diverged runs stand out."""
-    names = list(dict.fromkeys(name for row in rows for name in row["options"]))
-    values = {name: {_key(row["options"].get(name)) for row in rows} for name in names}
-    names = [name for name in names if len(values[name]) > 1]
-    shown = Table(title=f"final {objective.metric}", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("", *names, "IQM", "95 % interval", "seeds"):
-        shown.add_column(name, justify="right", overflow="fold")
-    for row in rows[:limit]:
-        own = [row["options"].get(name, "–") for name in names]
-        seeds = str(row["num_seeds"])
-        shown.add_row(
-            option(row["rank"] or "–"),
-            *map(option, own),
-            number(row["iqm"], 3),
-            interval(row, 3),
-            seeds if row["status"] == "ok" else f"[bold red]{row['status']}[/]",
-        )
-    if len(rows) > limit:
-        shown.caption = f"and {count(len(rows) - limit)} more"
-    return shown
 
 
 def interval(row: Mapping[str, Any], digits: int = 4) -> str:

@@ -16,17 +16,16 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require
-from jaxmarl_core.report.progress_bar import Progress
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import Checkpoints
 from jaxmarl_core.store.tables import Objective, Results
 from jaxmarl_core.sweeps import plan
 from jaxmarl_core.sweeps.batch import run_mesh, sharded
 from jaxmarl_core.sweeps.plan import Part
+from jaxmarl_core.sweeps.progress import Progress, Silent, StartProgress
 from jaxmarl_core.sweeps.spec import Spec, Variant, from_dict, variants
 from jaxmarl_core.train import make_train
 
@@ -36,7 +35,10 @@ class Stopped(Exception):
 
 
 def run(
-    spec: Spec, out: str | Path | None = None, resume: bool = False, quiet: bool = False
+    spec: Spec,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: StartProgress = Silent,
 ) -> Path:
     """Runs a sweep, or what is left of it, and returns its folder (see `sweep_folder.read`).
 
@@ -44,7 +46,7 @@ def run(
       spec: what to run; checked here before anything is compiled.
       out: the folder to write; by default `runs/<name>`, numbered if that is taken.
       resume: go on with the sweep in `out`, which must be of the same spec.
-      quiet: show no progress.
+      progress: who is told how far the sweep is; nobody by default.
 
     Raises:
       ValueError, TypeError: whatever is wrong with the spec; or `out` exists (without `resume`), or
@@ -59,10 +61,10 @@ def run(
     else:
         sweep_folder.create(out, spec.to_dict())
     total = sum(len(part.index) for part in todo) * spec.updates
-    with _graceful() as stop, Progress(total, _done(todo), console=_console(quiet)) as progress:
+    with _graceful() as stop, progress(total, _done(todo)) as told:
         for number, part in enumerate(todo, 1):
             where = f"part {number} of {len(todo)}" if len(todo) > 1 else "the sweep"
-            _run_part(spec, part, progress, where, stop)
+            _run_part(spec, part, told, where, stop)
     return out
 
 
@@ -184,10 +186,6 @@ def _done(todo: list[Part]) -> int:
         found = [int(p.name) for p in steps.glob("*") if p.name.isdigit()] if steps.exists() else []
         done += max(found, default=0) * len(part.index)
     return done
-
-
-def _console(quiet: bool) -> Console:
-    return Console(stderr=True, quiet=quiet)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from jaxmarl_core.algos.repeated.gradient import giga
 from jaxmarl_core.algos.repeated.replicator import replicator
 from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
+from jaxmarl_core.errors import lookup
 from jaxmarl_core.experiments import study
+from jaxmarl_core.experiments.studies import names
 from jaxmarl_core.experiments.study import Claim, Findings, Study
 
 # runs of minutes, not of seconds
@@ -23,7 +25,8 @@ DEEP = {
 
 
 def test_each_study_is_described_and_asks_for_a_hundred_seeds():
-    for name, module in study.studies().items():
+    for name in names():
+        module = study.module_of(name)
         assert module.STUDY.seeds >= (4 if name in DEEP else 100), name
         assert (module.__doc__ or "").splitlines()[0].endswith("."), name
 
@@ -38,7 +41,7 @@ def test_a_study_is_written_once_and_never_over_another(tmp_path, monkeypatch):
         )
 
     module = type("Module", (), {"STUDY": Study("Title", "Somebody, 1999", measure, 7)})
-    monkeypatch.setattr(study, "studies", lambda: {"mine": module})
+    monkeypatch.setattr(study, "module_of", lambda name: lookup({"mine": module}, name, "study"))
     monkeypatch.chdir(tmp_path)
     text, folder = study.run("mine")
     assert asked == [7] and "Title" in text and "Somebody, 1999" in text

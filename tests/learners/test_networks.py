@@ -6,7 +6,7 @@ from flax import linen as nn
 
 from jaxmarl_core.learners import networks
 from jaxmarl_core.learners.networks import CNN, GRU, MLP, Torso
-from jaxmarl_core.spaces import Box, Composite, Discrete, flat_size, zeros
+from jaxmarl_core.spaces import Box, Composite, Discrete, flat_size, flatten, zeros
 
 KEY = jax.random.key(0)
 MIXED = Composite({"image": Box((6, 5, 2)), "goal": Discrete(3), "speed": Box((2, 2))})
@@ -117,13 +117,13 @@ def test_flatten_golden(variant):
         "goal": jnp.int32(1),
         "speed": jnp.array([[1.0, 2.0], [3.0, 4.0]]),
     }
-    flat = variant(lambda x: networks.flatten(MIXED, x))(observation)
+    flat = variant(lambda x: flatten(MIXED, x))(observation)
     np.testing.assert_array_equal(flat, [*range(60), 0, 1, 0, 1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("space", [Discrete(4), Box((2, 3)), MIXED, Box((3,), 0, 9, jnp.uint8)])
 def test_flatten_keeps_leading_axes(space):
-    flat = networks.flatten(space, draw(space, (5, 2)))
+    flat = flatten(space, draw(space, (5, 2)))
     assert flat.shape == (5, 2, flat_size(space))
     assert flat.dtype == jnp.float32
 

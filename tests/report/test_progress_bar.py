@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from jaxmarl_core.report.progress_bar import Progress
+from jaxmarl_core.report.progress_bar import ProgressBar
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 def make(total, is_terminal=False, **kwargs):
     clock, text = Clock(), io.StringIO()
     console = Console(file=text, force_terminal=is_terminal, width=120, color_system=None)
-    return Progress(total, console=console, clock=clock, **kwargs), clock, text
+    return ProgressBar(total, console=console, clock=clock, **kwargs), clock, text
 
 
 def test_rate_leaves_compilation_out():
@@ -84,6 +84,6 @@ def test_on_a_terminal_a_bar():
 
 def test_wrong_counts_are_refused():
     with pytest.raises(ValueError, match="total_updates: expected at least 1, got 0"):
-        Progress(0)
+        ProgressBar(0)
     with pytest.raises(ValueError, match="done: expected in"):
-        Progress(10, done=11)
+        ProgressBar(10, done=11)

@@ -3,7 +3,6 @@ import csv
 import numpy as np
 import pytest
 import scipy.stats
-from rich.console import Console
 
 from jaxmarl_core.store import tables as lib
 from jaxmarl_core.store.tables import Objective, Results
@@ -114,16 +113,3 @@ def test_csv_round_trips(tmp_path):
             assert float(cells[name]) == row[name]
         assert float(cells["clip"]) == row["options"]["clip"]
     assert read[2]["status"] == "diverged" and read[2]["iqm"] == read[2]["rank"] == ""
-
-
-def test_terminal_table_names_what_matters():
-    results = make_results([[1, 2, 3, 4], [5, 6, 7, 8], [5, 5, 5, 5]])
-    results.diverged_at[8:] = 0
-    rows = lib.table(results, Objective("eval_return"))
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    with console.file:
-        console.print(lib.terminal_table(rows, Objective("eval_return"), limit=2))
-        console.print(lib.terminal_table(rows, Objective("eval_return")))
-    text = console.export_text()
-    assert "6.5" in text and "2.5" in text and "diverged" in text and "and 1 more" in text
-    assert "gamma" not in text  # the same everywhere

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmarl_core import hparams
-from jaxmarl_core.report.sweep_report import publish
+from jaxmarl_core.report.sweep_report import report_sweep
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import Checkpoints
 from jaxmarl_core.sweeps import plan, worker
@@ -37,7 +37,7 @@ def spec(**changes):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The folder of an uninterrupted sweep."""
-    return run(spec(), tmp_path_factory.mktemp("whole") / "sweep", quiet=True)
+    return run(spec(), tmp_path_factory.mktemp("whole") / "sweep")
 
 
 def assert_same_results(folder, other):
@@ -91,15 +91,15 @@ def test_resumes_bit_for_bit_after_a_crash(tmp_path, monkeypatch, whole, owner, 
     with monkeypatch.context() as patch:
         crash_after(patch, owner, name, calls)
         with pytest.raises(RuntimeError, match="pulled the plug"):
-            run(spec(), tmp_path / "x", quiet=True)
-    run(spec(), tmp_path / "x", resume=True, quiet=True)
+            run(spec(), tmp_path / "x")
+    run(spec(), tmp_path / "x", resume=True)
     assert_same_results(tmp_path / "x", whole)
 
 
 def test_resuming_what_is_finished_changes_nothing(tmp_path, whole, monkeypatch):
     monkeypatch.setattr(worker, "make_train", None)  # nothing is built again
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*.npz")}
-    run(spec(), whole, resume=True, quiet=True)
+    run(spec(), whole, resume=True)
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.npz")} == before
 
 
@@ -116,11 +116,11 @@ def test_ctrl_c_saves_and_can_be_resumed(tmp_path, monkeypatch, whole):
     with monkeypatch.context() as patch:
         patch.setattr(sweep_folder, "write_segment", interrupted)
         with pytest.raises(Stopped, match="stopped after update 4 of the sweep"):
-            run(spec(checkpoint_seconds=1e6), tmp_path / "x", quiet=True)
+            run(spec(checkpoint_seconds=1e6), tmp_path / "x")
     assert len(count) == 2
     assert signal.getsignal(signal.SIGINT) is handler
     assert sweep_folder.read(tmp_path / "x").num_updates_done.tolist() == [4] * 4
-    run(spec(), tmp_path / "x", resume=True, quiet=True)
+    run(spec(), tmp_path / "x", resume=True)
     assert_same_results(tmp_path / "x", whole)
 
 
@@ -131,12 +131,12 @@ def test_a_second_ctrl_c_kills(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sweep_folder, "write_segment", impatient)
     with pytest.raises(KeyboardInterrupt):
-        run(spec(), tmp_path / "x", quiet=True)
+        run(spec(), tmp_path / "x")
 
 
 def test_an_existing_folder_is_never_overwritten(whole):
     with pytest.raises(ValueError, match=r"out: expected a new folder, .*--resume"):
-        run(spec(), whole, quiet=True)
+        run(spec(), whole)
 
 
 @pytest.mark.parametrize(
@@ -149,15 +149,15 @@ def test_an_existing_folder_is_never_overwritten(whole):
 )
 def test_a_different_spec_is_not_resumed(whole, changes, message):
     with pytest.raises(ValueError, match=message):
-        run(spec(**changes), whole, resume=True, quiet=True)
+        run(spec(**changes), whole, resume=True)
 
 
 def test_resuming_needs_a_sweep(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="out: expected the folder of a sweep"):
-        run(spec(), tmp_path, resume=True, quiet=True)
+        run(spec(), tmp_path, resume=True)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="out: expected a sweep to resume"):
-        run(spec(), resume=True, quiet=True)
+        run(spec(), resume=True)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_resuming_needs_a_sweep(tmp_path, monkeypatch):
 )
 def test_a_mistake_leaves_no_folder(tmp_path, changes):
     with pytest.raises(ValueError, match="expected"):
-        run(spec(**changes), tmp_path / "x", quiet=True)
+        run(spec(**changes), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -173,8 +173,8 @@ def test_folders_are_numbered_and_the_newest_is_resumed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(worker, "_run_part", lambda *args: None)
     for expected in ("few", "few-2", "few-3"):
-        assert run(spec(name="few"), quiet=True).name == expected
-    assert run(spec(name="few"), resume=True, quiet=True).name == "few-3"
+        assert run(spec(name="few")).name == expected
+    assert run(spec(name="few"), resume=True).name == "few-3"
 
 
 def test_too_little_memory_cuts_the_sweep_into_parts(tmp_path, whole):
@@ -185,7 +185,7 @@ def test_too_little_memory_cuts_the_sweep_into_parts(tmp_path, whole):
     each = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
     small = spec(memory_gb=2 * each * 3.5 / 2**30)  # three runs fit, so two parts of two
     assert [len(part.index) for part in plan.cut(small, variants(small), tmp_path)] == [2, 2]
-    run(small, tmp_path / "x", quiet=True)
+    run(small, tmp_path / "x")
     assert (tmp_path / "x" / "part-001" / "metrics-000004.npz").exists()
     cut, together = sweep_folder.read(tmp_path / "x"), sweep_folder.read(whole)
     assert cut.runs == together.runs
@@ -200,7 +200,6 @@ def test_static_grids_become_parts(tmp_path):
     folder = run(
         spec(seeds=1, updates=2, grid={"config": {"rollout_length": [4, 8]}}),
         tmp_path / "x",
-        quiet=True,
     )
     results = sweep_folder.read(folder)
     assert [r["static"] for r in results.runs] == [{"rollout_length": 4}, {"rollout_length": 8}]
@@ -222,7 +221,7 @@ def test_what_was_learned_can_be_played(whole):
 
 
 def test_publish_writes_the_table_and_the_report(whole):
-    results, goal, rows = publish(whole)
+    results, goal, rows = report_sweep(whole)
     assert goal.metric == "eval_return_player_0"
     assert len(results.runs) == 4
     assert len(rows) == 2  # a row for each learning rate
@@ -238,8 +237,8 @@ def test_publish_works_on_a_sweep_that_has_not_saved_yet(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         crash_after(patch, sweep_folder, "write_segment", 0)
         with pytest.raises(RuntimeError):
-            run(spec(), tmp_path / "x", quiet=True)
-    results, _, _ = publish(tmp_path / "x")
+            run(spec(), tmp_path / "x")
+    results, _, _ = report_sweep(tmp_path / "x")
     assert results.num_updates_done.tolist() == [2] * 4
     assert (tmp_path / "x" / "report.html").exists()
 
@@ -248,7 +247,7 @@ def test_a_run_that_diverges_is_marked_and_the_others_are_not(tmp_path, monkeypa
     """A rate no check would let pass makes the table infinite, then no number."""
     monkeypatch.setattr(hparams, "check", lambda table: None)
     grid = {"hparams": {"learning_rate": [0.1, 1e30]}}
-    folder = run(spec(grid=grid, evaluation={}), tmp_path / "x", quiet=True)
+    folder = run(spec(grid=grid, evaluation={}), tmp_path / "x")
     diverged = sweep_folder.read(folder).diverged_at
     np.testing.assert_array_equal(diverged[:2], -1)
     assert (diverged[2:] >= 0).all()

@@ -1,0 +1,45 @@
+"""The command line: `jaxmarl-core sweep | train | report | study | list`.
+
+jaxmarl-core sweep experiments/specs/battle_mfq.toml
+jaxmarl-core train mfq battle --seeds 8 --hparams.learning-rate 3e-4
+jaxmarl-core report runs/battle_mfq
+jaxmarl-core study climbing
+jaxmarl-core list
+
+A command is a module with the function `command(arguments)`, imported when it is called: to print a
+list takes no JAX.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from jaxmarl_core.errors import lookup
+from jaxmarl_core.lazy import first_line
+
+COMMANDS = {
+    name: f"jaxmarl_core.cli.{module}"
+    for name, module in {
+        "sweep": "sweep",
+        "train": "train",
+        "report": "report",
+        "study": "study",
+        "list": "listing",
+    }.items()
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; what the user got wrong is told in one line, with exit code 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: jaxmarl-core {{{','.join(COMMANDS)}}} ...\n")
+        for name, module in COMMANDS.items():
+            print(f"  {name:7} {first_line(module)}")
+        raise SystemExit(0 if arguments else 2)
+    try:
+        module = importlib.import_module(lookup(COMMANDS, arguments[0], "command"))
+        module.command(arguments[1:])
+    except (ValueError, TypeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,5 @@
+"""`python -m jaxmarl_core.cli`, the same as `jaxmarl-core`."""
+
+from jaxmarl_core.cli import main
+
+main()
