@@ -8,13 +8,19 @@ TEST_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_pa
 	--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 \
 	--xla_force_host_platform_device_count=8
 
-.PHONY: demo test test-slow lint bench clean
+QUICK := tests/functional tests/learners tests/play tests/store \
+	$(filter-out tests/test_contract%,$(wildcard tests/test_*.py))
+
+.PHONY: demo test quick test-slow lint bench clean
 
 demo: .venv/run  ## Sweep mean-field Q-learning on the battle; writes runs/demo*/report.html
 	$(BIN)/jaxmarl-core sweep experiments/specs/battle_mfq.toml $(ARGS)
 
 test: .venv/dev  ## What takes seconds: everything but what is marked slow
 	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+quick: .venv/dev  ## For the one who edits: the parts, the contract's words, the solvers, small sweeps
+	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 -m "not slow" $(QUICK) $(ARGS)
 
 test-slow: .venv/dev  ## What proves learning, with seeds
 	XLA_FLAGS="--xla_force_host_platform_device_count=8" $(BIN)/python -m pytest -m slow $(ARGS)

@@ -1,5 +1,8 @@
 """Shared by all tests: `import probes` finds tests/probes.py, and `variant` runs a case thrice."""
 
+import ctypes
+import gc
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +12,32 @@ import pytest
 
 # tests/ is no package (--import-mode=importlib), so its one shared module needs a path
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+FULL = 1.2 * 2**30  # bytes of a worker above which it forgets what it compiled
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled_programs():
+    """After a module, clears JAX's caches where a worker has grown large.
+
+    Every compiled program is kept for as long as its function lives; over all modules that came to
+    5 GB a worker. A small worker keeps its caches, as even `jnp.zeros` would be compiled again.
+    """
+    yield
+    if _resident() > FULL:
+        jax.clear_caches()
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _resident() -> float:
+    """Returns the bytes of memory that this process holds; 0 where that is not told."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0.0
+    return float(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _vmapped(function):
