@@ -58,7 +58,7 @@ class MultiAgentBrax(StateEnvironment):
 
     robot: Any = struct.field(pytree_node=False)  # a brax.envs.Env
     joints: tuple[Indices, ...] = struct.field(pytree_node=False)  # [N] places in the action
-    seen: tuple[tuple[Indices, Indices], ...] | None = struct.field(pytree_node=False)
+    observed: tuple[tuple[Indices, Indices], ...] | None = struct.field(pytree_node=False)
     # [N] indices into q and into qd; None: everything
     members: tuple[Indices, ...] = struct.field(pytree_node=False)  # [groups] agents
     observation_size: int = struct.field(pytree_node=False)
@@ -77,7 +77,7 @@ class MultiAgentBrax(StateEnvironment):
         return {
             "agents" if alike else f"agents_{i}": Group(
                 len(agents),
-                Box((_length(self.seen, self.observation_size, agents[0]) + self.num_agents,)),
+                Box((_length(self.observed, self.observation_size, agents[0]) + self.num_agents,)),
                 Box((len(self.joints[agents[0]]),), -1.0, 1.0),
             )
             for i, agents in enumerate(self.members)
@@ -132,9 +132,9 @@ class MultiAgentBrax(StateEnvironment):
 
     def _view(self, state: BodyState, agent: int) -> jax.Array:
         name = np.eye(self.num_agents, dtype=np.float32)[agent]
-        if self.seen is None:
+        if self.observed is None:
             return jnp.concatenate([state.observation, name])
-        q, qd = (np.array(index, np.int32) for index in self.seen[agent])
+        q, qd = (np.array(index, np.int32) for index in self.observed[agent])
         return jnp.concatenate([state.physics.q[q], state.physics.qd[qd], name])
 
     def _same(self, value: Any, dtype: Any) -> dict[str, jax.Array]:
@@ -168,8 +168,8 @@ def _brax_state(robot: Any) -> type:
     return need("brax.envs.base", EXTRA).State
 
 
-def _length(seen: Any, full: int, agent: int) -> int:
-    return full if seen is None else sum(len(index) for index in seen[agent])
+def _length(observed: Any, full: int, agent: int) -> int:
+    return full if observed is None else sum(len(index) for index in observed[agent])
 
 
 def multi_agent_brax(
@@ -221,15 +221,15 @@ def multi_agent_brax(
         tuple(i for i in range(num_qd) if i not in body.speed),
     )
     steps = body.distances()
-    seen = [_seen(root, own, steps, distance, body) for own in joints]
-    seen = None if observability == "full" else tuple(seen)
+    observed = [_observed_indices(root, own, steps, distance, body) for own in joints]
+    observed = None if observability == "full" else tuple(observed)
     kinds: dict[tuple, list[int]] = {}
     for agent, own in enumerate(joints):
-        kinds.setdefault((len(own), _length(seen, size, agent)), []).append(agent)
+        kinds.setdefault((len(own), _length(observed, size, agent)), []).append(agent)
     return MultiAgentBrax(
         robot=robot,
         joints=joints,
-        seen=seen,
+        observed=observed,
         members=tuple(map(tuple, kinds.values())),
         observation_size=size,
         shapes=shapes_of(robot.sys.mj_model, body, joints),
@@ -237,7 +237,7 @@ def multi_agent_brax(
     )
 
 
-def _seen(
+def _observed_indices(
     root: tuple[Indices, Indices], own: Indices, steps: np.ndarray, distance: int, body: Any
 ) -> tuple[Indices, Indices]:
     """Returns what an agent sees as indices into q and qd."""

@@ -76,10 +76,10 @@ class DifferentialGame(StateEnvironment):
     @property
     def groups(self) -> Mapping[str, Group]:
         """One group of one for each player."""
-        seen = Box((self.game.state_size,))
+        observation = Box((self.game.state_size,))
         players = enumerate(self.game.players.items())
         return {
-            name: Group(1, seen, Box((size,), -self.bounds[i], self.bounds[i]), team=i)
+            name: Group(1, observation, Box((size,), -self.bounds[i], self.bounds[i]), team=i)
             for i, (name, size) in players
         }
 

@@ -136,10 +136,10 @@ class FieldCoverage(TabularEnvironment):
         3, counted from 0, as in the re-implementation's box of 7 x 7 x 4.
         """
         centres = np.stack(np.meshgrid([3, 5], [3, 5], [1, 3], indexing="ij"), -1).reshape(8, 3)
-        apart = ((state.place[:, None] - centres) ** 2).sum(axis=-1)
-        return jnp.exp(-apart / (2 * width**2))
+        squares = ((state.place[:, None] - centres) ** 2).sum(axis=-1)
+        return jnp.exp(-squares / (2 * width**2))
 
-    def seen(self, place: jax.Array) -> jax.Array:
+    def num_cameras(self, place: jax.Array) -> jax.Array:
         """Returns how many drones see each cell of the ground, [rows, columns] int32."""
         reach = (place[:, 2] + 1) * math.tan(math.radians(self.half_angle))
         near = lambda axis, size: jnp.abs(np.arange(size) - place[:, axis, None]) <= reach[:, None]
@@ -148,7 +148,7 @@ class FieldCoverage(TabularEnvironment):
 
     def done(self, place: jax.Array) -> jax.Array:
         """Returns whether the field is seen and nothing is seen twice, [] bool."""
-        count = self.seen(place)
+        count = self.num_cameras(place)
         row, column = np.array(self.field).T
         return (count[row, column] == 1).all() & (count <= 1).all()
 

@@ -140,13 +140,13 @@ class GridGame(TabularEnvironment):
         return GridGameState(cell, collided, reward.astype(jnp.float32), state.time + 1)
 
     def encode(self, state: GridGameState) -> jax.Array:
-        apart = board.encode_pair(*state.cell, NUM_CELLS)
-        return jnp.where(state.cell[0] == state.cell[1], NUM_CELLS * (NUM_CELLS - 1), apart)
+        number = board.encode_pair(*state.cell, NUM_CELLS)
+        return jnp.where(state.cell[0] == state.cell[1], NUM_CELLS * (NUM_CELLS - 1), number)
 
     def decode(self, index: jax.Array) -> GridGameState:
-        apart = jnp.stack(board.decode_pair(index, NUM_CELLS))
+        cells = jnp.stack(board.decode_pair(index, NUM_CELLS))
         both = jnp.array(self.goals)
-        cell = jnp.where(index == NUM_CELLS * (NUM_CELLS - 1), both, apart)
+        cell = jnp.where(index == NUM_CELLS * (NUM_CELLS - 1), both, cells)
         return self._at(cell.astype(jnp.int32))
 
     def terminal(self, state: GridGameState) -> jax.Array:
@@ -182,11 +182,11 @@ class GridGame(TabularEnvironment):
                 for dash in (0.1, 0.42, 0.74):  # a broken line may be passed now and then
                     ends = (x + dash * board.SIDE, y), (x + (dash + 0.18) * board.SIDE, y)
                     image = drawing.segment(image, *ends, drawing.BROWN, 5)
-        together = state.cell[0] == state.cell[1]
+        same_cell = state.cell[0] == state.cell[1]
         for player in range(2):
             place = board.centre(_from_top(state.cell[player]), 3)
             aside = jnp.array([0.2 * board.SIDE * (2 * player - 1), 0.0])
-            image = board.piece(image, place + together * aside, f"{player}", COLOURS[player])
+            image = board.piece(image, place + same_cell * aside, f"{player}", COLOURS[player])
         words = [("step", drawing.INK), (state.time, drawing.INK)]
         words.append(("bump!", drawing.RED, state.collided))
         return drawing.finish(board.caption(image, words))

@@ -120,11 +120,11 @@ class GuardingTerritory(TabularEnvironment):
         """Returns the board with the territory; above it the time and how it ended."""
         territory = self.num_cells - 1
         image = board.picture(self.size, self.size, {territory: board.tinted(drawing.GREEN, 0.45)})
-        together = state.cell[0] == state.cell[1]
+        same_cell = state.cell[0] == state.cell[1]
         for player, (label, colour) in enumerate((("D", drawing.BLUE), ("I", drawing.RED))):
             place = board.centre(state.cell[player], self.size)
             aside = jnp.array([0.2 * board.SIDE * (2 * player - 1), 0.0])
-            image = board.piece(image, place + together * aside, label, colour)
+            image = board.piece(image, place + same_cell * aside, label, colour)
         escaped, ended = self._escaped(state.cell), self.terminal(state)
         words = [(state.time, drawing.INK)]
         words.append(("D wins", drawing.BLUE, ended & ~escaped))
@@ -137,8 +137,8 @@ class GuardingTerritory(TabularEnvironment):
 
     def _near(self, cell: jax.Array) -> jax.Array:
         row, column = cell // self.size, cell % self.size
-        apart = jnp.maximum(jnp.abs(row[0] - row[1]), jnp.abs(column[0] - column[1]))
-        return apart <= self.capture_radius
+        distance = jnp.maximum(jnp.abs(row[0] - row[1]), jnp.abs(column[0] - column[1]))
+        return distance <= self.capture_radius
 
     def _at(self, cell: jax.Array) -> GuardingState:
         return GuardingState(cell, jnp.zeros(2), jnp.int32(0))

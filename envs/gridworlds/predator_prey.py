@@ -43,8 +43,8 @@ class PredatorPrey(StateEnvironment):
     - observation: "index": Discrete((2 d + 1)^2 + 1), where the nearest free prey (the first of
       them, if several are equally far) stands in the square of `depth` d around the hunter, row
       by row, or the last number if none is there; Tan's perception. "features": [3 (M + N - 1)]
-      f32 in [-1, 1]: for each prey and then for each other hunter whether it is seen, and its row
-      and column offset over d; zeros if it is not seen or caught.
+      f32 in [-1, 1]: for each prey and then for each other hunter whether it is in view, and its
+      row and column offset over d; zeros if it is out of view or caught.
     - action: [N] int32 in 0..3: north, south, east, west.
     - reward: `capture_reward` to every hunter that takes part in a capture, else `step_reward`.
     - termination: discount 0 when all prey is caught; `max_steps` sets `last` alone.
@@ -97,13 +97,13 @@ class PredatorPrey(StateEnvironment):
     def observe(self, state: PredatorPreyState) -> TimeStep:
         """Returns what the hunters see."""
         ended = ~state.free.any()
-        looks = self._index if self.observation == "index" else self._features
+        observe = self._index if self.observation == "index" else self._features
         everyone = jnp.ones(self.num_hunters)
         places = jnp.concatenate([state.hunters, state.prey]) / self.size
         free = jnp.concatenate([jnp.ones(self.num_hunters, bool), state.free])
         overview = jnp.concatenate([places, free[:, None]], axis=-1)
         return TimeStep(
-            observation={"hunters": looks(state)},
+            observation={"hunters": observe(state)},
             action_mask={},
             alive={"hunters": everyone > 0},
             state=overview.reshape(-1).astype(jnp.float32),
@@ -128,13 +128,13 @@ class PredatorPrey(StateEnvironment):
 
     def _index(self, state: PredatorPreyState) -> jax.Array:
         away = self.offsets(state.hunters[:, None], state.prey)  # [N, M, 2]
-        seen = (jnp.abs(away) <= self.depth).all(axis=-1) & state.free
-        distance = jnp.where(seen, jnp.abs(away).sum(axis=-1), 2 * self.size)
+        in_view = (jnp.abs(away) <= self.depth).all(axis=-1) & state.free
+        distance = jnp.where(in_view, jnp.abs(away).sum(axis=-1), 2 * self.size)
         side = 2 * self.depth + 1
         number = (away[..., 0] + self.depth) * side + away[..., 1] + self.depth
         nearest = distance.argmin(axis=1)
         chosen = (number * (jnp.arange(self.num_prey) == nearest[:, None])).sum(axis=1)
-        return jnp.where(seen.any(axis=1), chosen, side**2).astype(jnp.int32)
+        return jnp.where(in_view.any(axis=1), chosen, side**2).astype(jnp.int32)
 
     def _features(self, state: PredatorPreyState) -> jax.Array:
         others = np.array(
@@ -144,9 +144,9 @@ class PredatorPrey(StateEnvironment):
         prey = jnp.broadcast_to(state.prey, (self.num_hunters, *state.prey.shape))
         away = self.offsets(state.hunters[:, None], jnp.concatenate([prey, mates], axis=1))
         there = jnp.concatenate([state.free, jnp.ones(self.num_hunters - 1, bool)])
-        seen = (jnp.abs(away) <= self.depth).all(axis=-1) & there
+        in_view = (jnp.abs(away) <= self.depth).all(axis=-1) & there
         parts = jnp.concatenate([jnp.ones_like(away[..., :1]), away / self.depth], axis=-1)
-        parts = parts * seen[..., None]
+        parts = parts * in_view[..., None]
         return parts.reshape(self.num_hunters, -1).astype(jnp.float32)
 
     def render(self, state: PredatorPreyState) -> jax.Array:

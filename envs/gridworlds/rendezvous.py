@@ -112,13 +112,13 @@ class Rendezvous(TabularEnvironment):
         return RendezvousState(cell, everyone, state.time + 1)
 
     def encode(self, state: RendezvousState) -> jax.Array:
-        apart = board.encode_pair(*state.cell, self.num_cells)
-        return jnp.where(state.cell[0] == state.cell[1], self.num_states - 1, apart)
+        number = board.encode_pair(*state.cell, self.num_cells)
+        return jnp.where(state.cell[0] == state.cell[1], self.num_states - 1, number)
 
     def decode(self, index: jax.Array) -> RendezvousState:
-        apart = jnp.stack(board.decode_pair(index, self.num_cells))
+        cells = jnp.stack(board.decode_pair(index, self.num_cells))
         met = index == self.num_states - 1
-        return self._at(jnp.where(met, self._number(self.goal), apart).astype(jnp.int32))
+        return self._at(jnp.where(met, self._number(self.goal), cells).astype(jnp.int32))
 
     def terminal(self, state: RendezvousState) -> jax.Array:
         return (state.cell == self._number(self.goal)).all()
@@ -136,11 +136,11 @@ class Rendezvous(TabularEnvironment):
         )
         place = board.centre(goal, self.columns) - jnp.array([0, 0.36 * board.SIDE])
         image = drawing.write(image, "goal", place, drawing.INK, 10)
-        together = state.cell[0] == state.cell[1]
+        same_cell = state.cell[0] == state.cell[1]
         for robot, colour in enumerate((drawing.BLUE, drawing.RED)):
             place = board.centre(state.cell[robot], self.columns)
             aside = jnp.array([0.2 * board.SIDE * (2 * robot - 1), 0.0])
-            image = board.piece(image, place + together * aside, f"{robot}", colour)
+            image = board.piece(image, place + same_cell * aside, f"{robot}", colour)
         words = [("step", drawing.INK), (state.time, drawing.INK)]
         words.append(("met", drawing.GREEN, self.terminal(state)))
         return drawing.finish(board.caption(image, words))
@@ -201,8 +201,8 @@ def rendezvous(
             inside = len(cell) == 2 and 0 <= cell[0] < rows and 0 <= cell[1] < columns
             require(inside, field, f"cells (row, column) within {rows} x {columns}", cell)
             require(field == "walls" or cell not in walls, field, "free cells", cell)
-    apart = len(starts) == 2 and len({*starts, tuple(goal)}) == 3
-    require(apart, "starts", "two different cells besides the goal", starts)
+    distinct = len(starts) == 2 and len({*starts, tuple(goal)}) == 3
+    require(distinct, "starts", "two different cells besides the goal", starts)
     env = Rendezvous(
         goal_reward=goal_reward,
         step_reward=step_reward,

@@ -58,28 +58,26 @@ class FromGymnax:
     def reset(self, key: Key) -> tuple[Any, TimeStep]:
         """Returns the first state and time step, those of gymnax for the same key."""
         with undisturbed():
-            seen, state = self.world.reset_env(key, self.params)
+            obs, state = self.world.reset_env(key, self.params)
         no = jnp.bool_(False)
-        return like(state, state), self._timestep(seen, jnp.float32(0), no, no)
+        return like(state, state), self._timestep(obs, jnp.float32(0), no, no)
 
     def step(self, key: Key, state: Any, actions: Actions) -> tuple[Any, TimeStep]:
         """Returns the next state and time step, those of gymnax for the same key and action."""
         action = self.action.translated(actions[AGENT][0])
         with undisturbed():
-            seen, after, reward, terminated, _ = self.world.step_env(
-                key, state, action, self.params
-            )
+            obs, after, reward, terminated, _ = self.world.step_env(key, state, action, self.params)
             truncated = self.world.is_truncated(after, self.params)
-        return like(after, state), self._timestep(seen, reward, terminated, truncated)
+        return like(after, state), self._timestep(obs, reward, terminated, truncated)
 
-    def _timestep(self, seen: Any, reward: Any, terminated: Any, truncated: Any) -> TimeStep:
-        seen = observed(self.observation, seen)
+    def _timestep(self, obs: Any, reward: Any, terminated: Any, truncated: Any) -> TimeStep:
+        obs = observed(self.observation, obs)
         terminated = jnp.asarray(terminated).astype(bool).reshape(())
-        flat = seen.ravel().astype(jnp.float32)
+        flat = obs.ravel().astype(jnp.float32)
         if isinstance(self.observation, Discrete):
-            flat = jax.nn.one_hot(seen, flat_size(self.observation))
+            flat = jax.nn.one_hot(obs, flat_size(self.observation))
         return TimeStep(
-            observation={AGENT: seen[None]},
+            observation={AGENT: obs[None]},
             action_mask={},
             alive={AGENT: jnp.ones(1, bool)},
             state=flat,
@@ -115,8 +113,8 @@ def gymnax(
         world, defaults = library.make(name, **settings)
         checked("params", params, vars(defaults))
         chosen = defaults.replace(**params)
-        seen, _ = jax.eval_shape(world.reset_env, jax.random.key(0), chosen)
-        space = observation_space(world.observation_space(chosen), seen)
+        obs, _ = jax.eval_shape(world.reset_env, jax.random.key(0), chosen)
+        space = observation_space(world.observation_space(chosen), obs)
         action = action_space(world.action_space(chosen), "name")
     leaves = jax.tree.map(lambda x: x if np.ndim(x) == 0 else jnp.asarray(x), chosen)
     return FromGymnax(params=leaves, world=world, observation=space, action=action)

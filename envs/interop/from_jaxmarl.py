@@ -13,7 +13,7 @@ from flax import struct
 
 from jaxmarl_core.envs.interop.extras import need, undisturbed
 from jaxmarl_core.envs.interop.foreign_spaces import like
-from jaxmarl_core.envs.interop.jaxmarl_agents import Seats, by_agent, kind_of, seats
+from jaxmarl_core.envs.interop.jaxmarl_agents import AgentGroups, agent_groups, by_agent, kind_of
 from jaxmarl_core.envs.interop.jaxmarl_endings import Transition, truly_ended
 from jaxmarl_core.envs.interop.settings import checked, parameters, parsed
 from jaxmarl_core.errors import lookup, require
@@ -50,47 +50,47 @@ class FromJaxMARL:
 
     shaping: float | jax.Array  # weight of the shaped reward
     world: Any = struct.field(pytree_node=False)  # a jaxmarl MultiAgentEnv
-    seats: Seats = struct.field(pytree_node=False)
+    agent_groups: AgentGroups = struct.field(pytree_node=False)
 
     @property
     def groups(self) -> Mapping[str, Group]:
         """Agents with the same kind of name, team and spaces."""
-        return dict(zip(self.seats.names, self.seats.groups))
+        return dict(zip(self.agent_groups.names, self.agent_groups.groups))
 
     def reset(self, key: Key) -> tuple[AdaptedState, TimeStep]:
         """Returns the first state and time step, those of JaxMARL for the same key."""
         with undisturbed():
-            seen, inner = self.world.reset(key)
+            obs, inner = self.world.reset(key)
             inner = like(inner, inner)
             ones = self._same(1.0, jnp.float32)
             state = AdaptedState(inner, self._same(True, bool))
             no = jnp.bool_(False)
-            return state, self._timestep(state, seen, self._same(0.0, jnp.float32), ones, no)
+            return state, self._timestep(state, obs, self._same(0.0, jnp.float32), ones, no)
 
     def step(
         self, key: Key, state: AdaptedState, actions: Actions
     ) -> tuple[AdaptedState, TimeStep]:
         """Returns the next state and time step, those of JaxMARL for the same key and actions."""
-        spoken = self.seats.spoken(actions)
+        joint = self.agent_groups.actions_by_agent(actions)
         with undisturbed():
-            seen, inner, paid, dones, info = self.world.step_env(key, state.inner, spoken)
+            obs, inner, paid, dones, info = self.world.step_env(key, state.inner, joint)
             over = jnp.asarray(dones["__all__"]).astype(bool).reshape(())
-            ended = truly_ended(Transition(self.world, state.inner, spoken, inner))
+            ended = truly_ended(Transition(self.world, state.inner, joint, inner))
             inner = like(inner, state.inner)
             agents = self.world.agents
             ended = dict(zip(agents, jnp.broadcast_to(ended, (len(agents),))))
-            dropped = self.seats.gathered({a: dones.get(a, over) for a in agents}, bool)
-            ended = self.seats.gathered(ended, bool)
+            dropped = self.agent_groups.by_group({a: dones.get(a, over) for a in agents}, bool)
+            ended = self.agent_groups.by_group(ended, bool)
             alive = {name: was & ~(dropped[name] & ~over) for name, was in state.alive.items()}
             discount = {
                 name: (alive[name] & ~(over & ended[name])).astype(jnp.float32) for name in alive
             }
             after = AdaptedState(inner, alive)
             reward = self._reward(paid, info)
-            return after, self._timestep(after, seen, reward, discount, over)
+            return after, self._timestep(after, obs, reward, discount, over)
 
-    def _timestep(self, state: AdaptedState, seen: Any, reward, discount, last) -> TimeStep:
-        observation = self.seats.heard(by_agent(seen, self.world.agents))
+    def _timestep(self, state: AdaptedState, obs: Any, reward, discount, last) -> TimeStep:
+        observation = self.agent_groups.observations_by_group(by_agent(obs, self.world.agents))
         return TimeStep(
             observation=observation,
             action_mask=self._masks(state.inner),
@@ -108,11 +108,11 @@ class FromJaxMARL:
         if "shaped_reward" in info:
             shaped = info["shaped_reward"]
             total = {agent: total[agent] + self.shaping * shaped[agent] for agent in agents}
-        return self.seats.gathered(total, jnp.float32)
+        return self.agent_groups.by_group(total, jnp.float32)
 
     def _masks(self, inner: Any) -> dict[str, jax.Array]:
         legal = legal_actions(self.world)
-        masks = self.seats.gathered(legal(inner), bool) if legal else {}
+        masks = self.agent_groups.by_group(legal(inner), bool) if legal else {}
         groups = self.groups
         return {n: mask for n, mask in masks.items() if isinstance(groups[n].action, Discrete)}
 
@@ -120,7 +120,7 @@ class FromJaxMARL:
         if hasattr(self.world, "get_world_state"):
             leaves = jax.tree.leaves(self.world.get_world_state(inner))  # FACMAC's is by agent
         else:
-            leaves = jax.tree.leaves([observation[name] for name in self.seats.names])
+            leaves = jax.tree.leaves([observation[name] for name in self.agent_groups.names])
         return jnp.concatenate([leaf.ravel().astype(jnp.float32) for leaf in leaves])
 
     def _same(self, value: Any, dtype: Any) -> dict[str, jax.Array]:
@@ -148,8 +148,10 @@ def adapted(world: Any, teams: tuple[str, ...] = (), alone: bool = False) -> Fro
     """Returns a JaxMARL environment object as one of ours; see `jaxmarl`."""
     with undisturbed():
         first, _ = jax.eval_shape(world.reset, jax.random.key(0))
-        seen = jax.eval_shape(lambda tree: by_agent(tree, world.agents), first)
-        return FromJaxMARL(shaping=0.0, world=world, seats=seats(world, seen, teams, alone))
+        obs = jax.eval_shape(lambda tree: by_agent(tree, world.agents), first)
+        return FromJaxMARL(
+            shaping=0.0, world=world, agent_groups=agent_groups(world, obs, teams, alone)
+        )
 
 
 def jaxmarl(

@@ -22,15 +22,15 @@ Agent = Any  # a name; an integer in some worlds
 ADVERSARIES = ("adversary", "leadadversary", "eve", "enemy")
 
 
-class Seats(NamedTuple):
-    """Who sits where: the groups, and the names of each group's agents, in their order."""
+class AgentGroups(NamedTuple):
+    """A world's groups, and the names of each group's agents in their order."""
 
     names: tuple[str, ...]
     groups: tuple[Group, ...]
     agents: tuple[tuple[Agent, ...], ...]  # [groups][n]
     actions: tuple[Action, ...]
 
-    def spoken(self, actions: Actions) -> dict[Agent, jax.Array]:
+    def actions_by_agent(self, actions: Actions) -> dict[Agent, jax.Array]:
         """Returns actions by group as actions by agent."""
         return {
             agent: action.translated(actions[name][i])
@@ -38,7 +38,7 @@ class Seats(NamedTuple):
             for i, agent in enumerate(agents)
         }
 
-    def heard(self, observations: Any) -> dict[str, Any]:
+    def observations_by_group(self, observations: Any) -> dict[str, Any]:
         """Returns observations by agent as observations by group."""
         stacked = {}
         for name, group, agents in zip(self.names, self.groups, self.agents):
@@ -46,7 +46,7 @@ class Seats(NamedTuple):
             stacked[name] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
         return stacked
 
-    def gathered(self, numbers: Mapping[Agent, Any], dtype: Any) -> dict[str, jax.Array]:
+    def by_group(self, numbers: Mapping[Agent, Any], dtype: Any) -> dict[str, jax.Array]:
         """Returns numbers by agent, each [] or of one shape, by group: {group: [n, ...]}."""
         return {
             name: jnp.stack([jnp.asarray(numbers[agent]).astype(dtype) for agent in agents])
@@ -55,7 +55,7 @@ class Seats(NamedTuple):
 
 
 def by_agent(tree: Any, agents: Sequence[Agent]) -> dict[Agent, Any]:
-    """Returns what belongs to each agent: a mapping by agent as it is, rows [N, ...] told apart."""
+    """Returns what belongs to each agent: a mapping by agent as it is, rows [N, ...] split up."""
     if isinstance(tree, Mapping) and set(agents) <= set(tree):
         return {agent: tree[agent] for agent in agents}
     if isinstance(tree, tuple | list):
@@ -68,7 +68,7 @@ def kind_of(agent: Agent) -> str:
     return re.sub(r"_?\d+$", "", str(agent)) or "agent"
 
 
-def seats(world: Any, observations: Any, teams: Sequence[str], alone: bool) -> Seats:
+def agent_groups(world: Any, observations: Any, teams: Sequence[str], alone: bool) -> AgentGroups:
     """Returns the groups of a JaxMARL world.
 
     Args:
@@ -93,7 +93,7 @@ def seats(world: Any, observations: Any, teams: Sequence[str], alone: bool) -> S
         key[0] if kinds.count(key[0]) == 1 else f"{key[0]}_{re.findall(r'[0-9]*$', first[key])[0]}"
         for key in found
     ]
-    return Seats(
+    return AgentGroups(
         names=tuple(names),
         groups=tuple(
             Group(len(agents), space, action.space, team)

@@ -18,7 +18,7 @@ MASKS = ("info", "observation")
 RENDER_MODES = ("rgb_array",)
 
 
-class Seen(NamedTuple):
+class Report(NamedTuple):
     """What of a time step goes to the host."""
 
     observation: dict[str, Any]
@@ -29,25 +29,25 @@ class Seen(NamedTuple):
     last: Any
 
 
-def _seen(timestep: TimeStep) -> Seen:
-    return Seen(*(getattr(timestep, field) for field in Seen._fields))
+def _report(timestep: TimeStep) -> Report:
+    return Report(*(getattr(timestep, field) for field in Report._fields))
 
 
 # The environment is an argument: two of the same kind and sizes share one program.
 @jax.jit
-def _begin(env: Environment, key: Key) -> tuple[Key, EnvState, Seen]:
+def _begin(env: Environment, key: Key) -> tuple[Key, EnvState, Report]:
     key, key_reset = jax.random.split(key)
     state, timestep = env.reset(key_reset)
-    return key, state, _seen(timestep)
+    return key, state, _report(timestep)
 
 
 @jax.jit
 def _go_on(
     env: Environment, key: Key, state: EnvState, actions: Mapping[str, Any]
-) -> tuple[Key, EnvState, Seen]:
+) -> tuple[Key, EnvState, Report]:
     key, key_step = jax.random.split(key)
     state, timestep = env.step(key_step, state, actions)
-    return key, state, _seen(timestep)
+    return key, state, _report(timestep)
 
 
 @jax.jit
@@ -133,9 +133,9 @@ class ToPettingZoo(ParallelEnv):
           options: without effect; options belong to the builder of the environment.
         """
         key = self._key if seed is None else _key(seed)
-        self._key, self._env_state, seen = _begin(self.env, key)
+        self._key, self._env_state, report = _begin(self.env, key)
         self.agents = list(self.possible_agents)
-        return self._told(_fetched(seen))
+        return self._told(_fetched(report))
 
     def step(self, actions: Mapping[str, Any]) -> tuple[dict, dict, dict, dict, dict]:
         """Returns observations, rewards, terminations, truncations and infos of living agents.
@@ -154,15 +154,15 @@ class ToPettingZoo(ParallelEnv):
         if not self.agents:
             return {}, {}, {}, {}, {}
         joint = self._stacked(actions)
-        self._key, self._env_state, seen = _go_on(self.env, self._key, self._env_state, joint)
-        seen = _fetched(seen)
-        observations, infos = self._told(seen)
+        self._key, self._env_state, report = _go_on(self.env, self._key, self._env_state, joint)
+        report = _fetched(report)
+        observations, infos = self._told(report)
         rewards, terminations, truncations = {}, {}, {}
         for agent in self.agents:
             group, i = self._places[agent]
-            rewards[agent] = float(seen.reward[group][i])
-            terminations[agent] = bool(seen.discount[group][i] == 0)
-            truncations[agent] = bool(seen.last) and not terminations[agent]
+            rewards[agent] = float(report.reward[group][i])
+            terminations[agent] = bool(report.discount[group][i] == 0)
+            truncations[agent] = bool(report.last) and not terminations[agent]
         self.agents = [a for a in self.agents if not (terminations[a] or truncations[a])]
         return observations, rewards, terminations, truncations, infos
 
@@ -180,16 +180,16 @@ class ToPettingZoo(ParallelEnv):
             raise RuntimeError("render: expected a reset before it")
         return np.array(_image(self.env, self._env_state))
 
-    def _told(self, seen: Seen) -> tuple[dict[str, Any], dict[str, dict]]:
+    def _told(self, report: Report) -> tuple[dict[str, Any], dict[str, dict]]:
         """Returns observations and infos of the living, and keeps the central state."""
-        self._central = seen.state
+        self._central = report.state
         observations, infos = {}, {}
         for agent in self.agents:
             group, i = self._places[agent]
-            observation = jax.tree.map(lambda x, i=i: x[i], seen.observation[group])
+            observation = jax.tree.map(lambda x, i=i: x[i], report.observation[group])
             mask = {}
-            if group in seen.action_mask:
-                mask = {"action_mask": seen.action_mask[group][i].astype(np.int8)}
+            if group in report.action_mask:
+                mask = {"action_mask": report.action_mask[group][i].astype(np.int8)}
             if mask and self._masks == "observation":
                 observation, mask = {"observation": observation, **mask}, {}
             observations[agent], infos[agent] = observation, mask
@@ -214,9 +214,9 @@ def _key(seed: int) -> Key:
     return jax.random.key(int(seed))
 
 
-def _fetched(seen: Seen) -> Seen:
+def _fetched(report: Report) -> Report:
     """Returns writable arrays on the host, by one transfer."""
-    return jax.tree.map(np.array, jax.device_get(seen))
+    return jax.tree.map(np.array, jax.device_get(report))
 
 
 def _empty(space: Space, size: int) -> Any:

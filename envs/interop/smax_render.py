@@ -46,8 +46,8 @@ def render(world: Any, state: Any) -> jax.Array:
     target, shoots = _shots(world, state)
 
     def shot(image, unit):
-        start, end, colour, seen = unit
-        return segment(image, start, end, colour, 1.5, 0.7 * seen), None
+        start, end, colour, opacity = unit
+        return segment(image, start, end, colour, 1.5, 0.7 * opacity), None
 
     def body(image, unit):
         centre, radius, colour, alive, kind, share = unit

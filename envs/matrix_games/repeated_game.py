@@ -146,29 +146,29 @@ class RepeatedGame(TabularEnvironment):
 
     def features(self, state: GameState) -> jax.Array:
         """Returns what a central critic may see; see the class."""
-        return self._critic_state(state, self._seen(state))
+        return self._critic_state(state, self._observation(state))
 
     def observe(self, state: GameState) -> TimeStep:
         """Returns what the players see."""
-        seen, ended = self._seen(state), self.terminal(state)
+        observation, ended = self._observation(state), self.terminal(state)
         num = self.num_agents
         return TimeStep(
-            observation=self._by_group(jnp.full(num, seen)),
+            observation=self._by_group(jnp.full(num, observation)),
             action_mask={},
             alive=self._by_group(jnp.ones(num, bool)),
-            state=self._critic_state(state, seen),
+            state=self._critic_state(state, observation),
             reward=self._by_group(state.reward),
             discount=self._by_group(jnp.full(num, 1.0 - ended, jnp.float32)),
             last=self.last(state),
         )
 
-    def _seen(self, state: GameState) -> jax.Array:
+    def _observation(self, state: GameState) -> jax.Array:
         if not self.memory:
             return jnp.int32(0)
         return jnp.where(state.round == 0, self.num_joint_actions, self._index(state.action))
 
-    def _critic_state(self, state: GameState, seen: jax.Array) -> jax.Array:
-        one_hot = jax.nn.one_hot(seen, 1 + self.num_joint_actions * self.memory)
+    def _critic_state(self, state: GameState, observation: jax.Array) -> jax.Array:
+        one_hot = jax.nn.one_hot(observation, 1 + self.num_joint_actions * self.memory)
         if not self._counts_rounds:
             return one_hot
         return jnp.append(one_hot, state.round / self.num_rounds)

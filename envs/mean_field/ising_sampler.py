@@ -32,7 +32,7 @@ PROPOSED = 15 / 16
 
 
 class Samples(NamedTuple):
-    """What was seen after every sweep, and the spins after the last."""
+    """What was measured after every sweep, and the spins after the last."""
 
     energy: jax.Array  # [num_sweeps] f32, per site, in [-2, 2]
     magnetisation: jax.Array  # [num_sweeps] f32, mean spin, in [-1, 1]; its size is the order
@@ -152,5 +152,5 @@ def _sample(key, temperature, size, num_sweeps, num_burn_in, rule, start) -> Sam
         return spins, (energy(spins), jnp.mean(spins))
 
     spins = jax.lax.fori_loop(0, num_burn_in, lambda i, spins: moved(spins, i), spins)
-    spins, seen = jax.lax.scan(measured, spins, num_burn_in + jnp.arange(num_sweeps))
-    return Samples(*seen, spins)
+    spins, measured_sweeps = jax.lax.scan(measured, spins, num_burn_in + jnp.arange(num_sweeps))
+    return Samples(*measured_sweeps, spins)

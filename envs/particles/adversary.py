@@ -44,8 +44,8 @@ class SimpleAdversary(ParticleWorld):
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        seen = 4 * self.num_good
-        return Role("adversary", 1, seen, BAD), Role("agents", self.num_good, seen + 2)
+        size = 4 * self.num_good
+        return Role("adversary", 1, size, BAD), Role("agents", self.num_good, size + 2)
 
     def begin(self, landmark: jax.Array, draws: jax.Array) -> tuple[jax.Array, jax.Array]:
         return landmark, choice(draws[0], self.num_good)

@@ -77,10 +77,10 @@ class CollectTreasure(ParticleWorld):
     @property
     def roles(self) -> tuple[Role, ...]:
         num_kinds, num_others = self.num_deposits, self.num_agents - 1
-        seen = 4 + num_others * (4 + 2 * num_kinds) + self.num_landmarks * (2 + num_kinds)
+        size = 4 + num_others * (4 + 2 * num_kinds) + self.num_landmarks * (2 + num_kinds)
         return (
-            Role("collectors", self.num_collectors, seen + num_kinds),
-            Role("deposits", self.num_deposits, seen),
+            Role("collectors", self.num_collectors, size + num_kinds),
+            Role("deposits", self.num_deposits, size),
         )
 
     def begin(self, landmark: jax.Array, draws: jax.Array) -> tuple[jax.Array, Treasure]:

@@ -62,11 +62,11 @@ def contact(delta: jax.Array, reach: jax.Array) -> jax.Array:
     0, where the reference divides 0 by 0.
     """
     square = jnp.sum(delta**2, axis=-1)
-    apart = square > 0
-    distance = jnp.sqrt(jnp.where(apart, square, 1.0))  # double where: gradients stay finite
+    separate = square > 0
+    distance = jnp.sqrt(jnp.where(separate, square, 1.0))  # double where: gradients stay finite
     depth = (reach - distance) / CONTACT_MARGIN
     soft = CONTACT_MARGIN * (jnp.maximum(depth, 0) + jnp.log1p(jnp.exp(-jnp.abs(depth))))
-    strength = jnp.where(apart, CONTACT_FORCE * soft / distance, 0.0)
+    strength = jnp.where(separate, CONTACT_FORCE * soft / distance, 0.0)
     return strength[..., None] * delta
 
 

@@ -53,7 +53,7 @@ def picture(roles: tuple, bodies: Any, **changes) -> Picture:
     return plain._replace(**changes)
 
 
-def draw(roles: tuple, bodies: Any, state: Any, look: Picture) -> jax.Array:
+def draw(roles: tuple, bodies: Any, state: Any, picture: Picture) -> jax.Array:
     """Returns an image [H, 240, 3] uint8.
 
     The pale square is [-1, 1]^2, where worlds begin; the view widens to keep all agents in it.
@@ -73,17 +73,17 @@ def draw(roles: tuple, bodies: Any, state: Any, look: Picture) -> jax.Array:
     image = drawing.rectangle(image, pixel(np.array([-1, 1])), (2 * scale, 2 * scale), SQUARE)
     for i in range(len(state.landmark)):
         centre, radius = pixel(state.landmark[i]), bodies.radius[num + i] * scale
-        image = drawing.disc(image, centre, radius, look.landmark[i], look.shown[i])
-        image = drawing.ring(image, centre, radius + 4, GOLD, 2.5, look.goal[i])
-    for place in look.target:
+        image = drawing.disc(image, centre, radius, picture.landmark[i], picture.shown[i])
+        image = drawing.ring(image, centre, radius + 4, GOLD, 2.5, picture.goal[i])
+    for place in picture.target:
         image = drawing.ring(image, pixel(place), 5, GOLD, 1.5)
-    for start, end in zip(*look.links):
+    for start, end in zip(*picture.links):
         image = drawing.segment(image, pixel(start), pixel(end), GOLD, 1.5, 0.8)
     for i in range(num):
         centre, radius = pixel(state.position[i]), bodies.radius[i] * scale
-        image = drawing.disc(image, centre, radius, look.agent[i], 0.85)
+        image = drawing.disc(image, centre, radius, picture.agent[i], 0.85)
         image = drawing.ring(image, centre, radius, INK, 1.0, 0.6)
-        image = drawing.disc(image, centre, 0.6 * radius, look.load[i], look.loaded[i])
+        image = drawing.disc(image, centre, 0.6 * radius, picture.load[i], picture.loaded[i])
     image = drawing.write_number(image, state.time, (SIDE - 16, 10), INK, 11)
     if speakers:
         image = jnp.concatenate([image, drawing.canvas(strip, SIDE, SQUARE)])

@@ -56,10 +56,10 @@ class SimpleTag(ParticleWorld):
         first = self.num_adversaries
         others = without_self(relative(state.position, state.position))
         landmarks = relative(state.position, state.landmark)
-        seen = rows(state.velocity, state.position, landmarks, others)
+        features = rows(state.velocity, state.position, landmarks, others)
         prey = state.velocity[first:]
         prey_of_prey = without_self(everyone(prey, self.num_good))
-        return rows(seen[:first], everyone(prey, first)), rows(seen[first:], prey_of_prey)
+        return rows(features[:first], everyone(prey, first)), rows(features[first:], prey_of_prey)
 
     def rewards(self, state: ParticleState) -> jax.Array:
         first, radius = self.num_adversaries, self.bodies.radius

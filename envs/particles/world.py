@@ -170,16 +170,16 @@ class ParticleWorld(StateEnvironment):
 
     def observe(self, state: ParticleState) -> TimeStep:
         """Returns the time step of a state."""
-        seen = self.observations(state)
+        observations = self.observations(state)
         begun = state.time > 0
         time_is_up = state.time >= self.max_steps
         ended = begun & ~time_is_up & self.succeeded(state)
         alive = jnp.ones(self.num_agents, bool)
         return TimeStep(
-            observation=dict(zip(self.groups, seen)),
+            observation=dict(zip(self.groups, observations)),
             action_mask={},
             alive=self.by_group(alive),
-            state=jnp.concatenate([rows.reshape(-1) for rows in seen]),
+            state=jnp.concatenate([rows.reshape(-1) for rows in observations]),
             reward=self.by_group(jnp.where(begun, self.rewards(state), 0.0)),
             discount=self.by_group(jnp.where(ended, 0.0, alive.astype(jnp.float32))),
             last=time_is_up | ended,

@@ -122,10 +122,10 @@ class SimpleWorldComm(ParticleWorld):
 
     def _visible(self, inside: jax.Array) -> jax.Array:
         # Whom agents see, [N, N]; `inside` [N, F] says who is in which forest.
-        together = jnp.any(inside[:, None] & inside, axis=-1)
+        same_forest = jnp.any(inside[:, None] & inside, axis=-1)
         in_the_open = ~jnp.any(inside, axis=-1)
         is_leader = np.arange(self.num_agents) == 0
-        return together | (in_the_open[:, None] & in_the_open) | is_leader[:, None]
+        return same_forest | (in_the_open[:, None] & in_the_open) | is_leader[:, None]
 
 
 def simple_world_comm(

@@ -46,7 +46,7 @@ def test_steps_are_those_of_jaxmarl(name):
     state, timestep = reset(key)
     seen, inner = jax.jit(world.reset)(key)
     for t in range(4):
-        for group, members in zip(env.seats.names, env.seats.agents):
+        for group, members in zip(env.agent_groups.names, env.agent_groups.agents):
             for i, agent in enumerate(members):
                 row = jax.tree.map(lambda x, i=i: x[i], timestep.observation[group])
                 same(flat(row), flat(by_agent(seen, agents)[agent]))
@@ -54,14 +54,14 @@ def test_steps_are_those_of_jaxmarl(name):
 
         key = jax.random.fold_in(jax.random.key(1), t)
         chosen = {}
-        for group in env.seats.names:
+        for group in env.agent_groups.names:
             kind, size = env.groups[group].action, env.groups[group].size
             rows = [kind.sample(each) for each in jax.random.split(key, size)]
             chosen[group] = jnp.stack(rows)
-        spoken = env.seats.spoken(chosen)
+        spoken = env.agent_groups.actions_by_agent(chosen)
         state, timestep = step(key, state, chosen)
         seen, inner, reward, dones, _ = theirs(key, inner, spoken)
-        for group, members in zip(env.seats.names, env.seats.agents):
+        for group, members in zip(env.agent_groups.names, env.agent_groups.agents):
             paid = [by_agent(reward, agents)[agent] for agent in members]
             same(timestep.reward[group], np.float32(paid))
         assert bool(timestep.last) == bool(dones["__all__"])
@@ -151,8 +151,8 @@ def test_adversaries_play_against_the_rest():
 
 def test_one_kind_may_be_split_into_teams():
     env = jaxmarl("MPE_simple_spread_v3", teams=("agent_0+agent_2", "agent_1"))
-    assert env.seats.names == ("agent_0", "agent_1")
-    assert env.seats.agents == (("agent_0", "agent_2"), ("agent_1",))
+    assert env.agent_groups.names == ("agent_0", "agent_1")
+    assert env.agent_groups.agents == (("agent_0", "agent_2"), ("agent_1",))
     assert [group.team for group in env.groups.values()] == [0, 1]
 
 
@@ -182,7 +182,7 @@ def test_boxes_with_several_bounds_are_scaled():
     theirs = env.world.action_space("agent_0")
     assert env.groups["agent"].action == Box((2,), -1.0, 1.0)
     for ours, bound in ((-1.0, theirs.low), (1.0, theirs.high)):
-        spoken = env.seats.spoken({"agent": jnp.full((2, 2), ours)})
+        spoken = env.agent_groups.actions_by_agent({"agent": jnp.full((2, 2), ours)})
         np.testing.assert_allclose(spoken["agent_1"], bound, rtol=1e-6)
 
 
