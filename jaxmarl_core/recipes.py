@@ -69,3 +69,14 @@ def require_kinds(config: Any) -> None:
         if type(value) is not kind and not (kind is float and type(value) is int):
             got = f"{type(value).__name__} {value!r}"
             raise TypeError(f"{field.name}: expected {kind.__name__}, got {got}")
+
+
+def require_own(algorithm: str, config: Any, kind: type) -> None:
+    """Raises TypeError unless the config is of the algorithm's own kind.
+
+    The message reads `config: q_learning takes jaxmarl_core.algos.tabular.engine.Config, got
+    jaxmarl_core.algos.tabular.nash_q.Config`.
+    """
+    if type(config) is not kind:
+        full = lambda kind: f"{kind.__module__}.{kind.__qualname__}"
+        raise TypeError(f"config: {algorithm} takes {full(kind)}, got {full(type(config))}")

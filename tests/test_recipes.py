@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from jaxmarl_core.recipes import option_kinds, refuse, require_kinds, with_defaults
+from jaxmarl_core.recipes import option_kinds, refuse, require_kinds, require_own, with_defaults
 
 
 @dataclass(frozen=True)
@@ -58,3 +58,14 @@ def test_options_are_of_the_kind_that_is_declared():
     ):
         with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
             require_kinds(Typed(**{name: value}))
+
+
+def test_another_recipe_s_config_is_refused_even_if_it_has_all_fields():
+    @dataclass(frozen=True)
+    class Wider(Config):
+        more: int = 1
+
+    require_own("ippo", Config(), Config)
+    message = rf"^config: ippo takes {__name__}\.Config, got {__name__}\..*Wider$"
+    with pytest.raises(TypeError, match=message):
+        require_own("ippo", Wider(), Config)
