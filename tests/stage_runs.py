@@ -24,7 +24,7 @@ def learned(algorithm, env, num_steps, num_seeds, unsolved=0.0, **hparams):
     return state.params.tables, metrics
 
 
-def played(algorithm, num_draws):
+def play_greedily(algorithm, num_draws):
     """The state after one update at gamma 0, and greedy joint actions [N, num_draws] in it."""
     hp = algorithm.hparams.replace(gamma=0.0, **ALWAYS_EXPLORE)
     state = algorithm.init(jax.random.key(0), hp)

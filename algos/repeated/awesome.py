@@ -22,12 +22,12 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.algos.repeated.engine import repeated
-from jaxmarl_core.algos.repeated.equilibrium import SELECTIONS, agreed
-from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
-from jaxmarl_core.algos.tabular.engine import Rule, Seat
+from jaxmarl_core.algos.repeated.equilibrium import SELECTIONS, agreed_equilibrium
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -45,7 +45,7 @@ class Schedule(NamedTuple):
     stationary: Callable[[Any], Any]  # eps_s, and from those of the epoch before
 
 
-def power(num_actions: int) -> Schedule:
+def power_schedule(num_actions: int) -> Schedule:
     """Returns tolerances (t + 2)^(-1/2) in epochs of n (t + 2)^(3/2) (t + 3) rounds.
 
     The terms of the products are then at most (t + 2)^(-3/2), whose sum is finite.
@@ -54,7 +54,7 @@ def power(num_actions: int) -> Schedule:
     return Schedule(lambda t: num_actions * (t + 2.0) ** 1.5 * (t + 3.0), tolerance, tolerance)
 
 
-def existence(num_actions: int) -> Schedule:
+def existence_schedule(num_actions: int) -> Schedule:
     """Returns tolerances 1 / (t + 2) in epochs that make every factor at least 2^(-1 / (t + 1)^2).
 
     That such epochs exist is how the paper proves that a schedule does; t^4 is how they grow.
@@ -64,7 +64,8 @@ def existence(num_actions: int) -> Schedule:
     return Schedule(lambda t: num_actions * (t + 3.0) ** 2 / share(t), tolerance, tolerance)
 
 
-SCHEDULES = {"power": power, "existence": existence}  # name -> builder from the number of actions
+# name -> builder from the number of actions
+SCHEDULES = {"power": power_schedule, "existence": existence_schedule}
 
 
 def require_valid(schedule: Schedule, num_actions: int) -> None:
@@ -88,14 +89,15 @@ def require_valid(schedule: Schedule, num_actions: int) -> None:
 
 
 @dataclass(frozen=True)
-class Config(EngineConfig):
+class Config:
     """What shapes the program; the schedule, and which equilibrium all hold on to."""
 
+    rollout_length: int = 64
     schedule: str = "power"  # a key of SCHEDULES
     select: str = "first"  # a key of equilibrium.SELECTIONS
 
     def __post_init__(self):
-        super().__post_init__()
+        require(self.rollout_length >= 1, "rollout_length", "at least 1", self.rollout_length)
         lookup(SCHEDULES, self.schedule, "schedule")
         lookup(SELECTIONS, self.select, "select")
 
@@ -109,7 +111,7 @@ class Hparams:
 
 
 @struct.dataclass
-class Row:
+class Entry:
     strategy: jax.Array  # [A] f32, phi
     counts: tuple[jax.Array, ...]  # N times [A_j] f32, of this epoch
     previous: tuple[jax.Array, ...]  # N times [A_j] f32, frequencies of the last one
@@ -125,75 +127,76 @@ def distance(a: tuple[jax.Array, ...], b: tuple[jax.Array, ...]) -> jax.Array:
     return jnp.stack([jnp.abs(x - y).max() for x, y in zip(a, b)]).max()
 
 
-def rule(seat: Seat, schedule: str = "power", select: str = "first") -> Rule:
+def rule(info: GameInfo, schedule: str = "power", select: str = "first") -> Rule:
     """Returns the rule: what happens at the end of an epoch, in a flat loop over rounds.
 
     Raises:
       ValueError: the schedule is not valid.
     """
-    actions, me = seat.num_actions, seat.player
+    actions, me = info.num_actions, info.player
     plan = SCHEDULES[schedule](sum(actions))
     require_valid(plan, sum(actions))
-    equilibrium = agreed(seat.payoffs, select)
-    payoffs = seat.payoffs[me]
+    equilibrium = agreed_equilibrium(info.payoffs, select)
+    payoffs = info.payoffs[me]
     margin = len(actions) * max(actions) * (payoffs.max() - payoffs.min())  # n |A| mu
 
     def length(epoch, hp):
         return jnp.maximum(jnp.ceil(plan.length(epoch) / hp.tolerance**2), 1.0)
 
-    def begun(hp, restarts):
+    def restarted(hp, restarts):
         nothing = tuple(jnp.zeros(count) for count in actions)
         yes, no, zero = jnp.bool_(True), jnp.bool_(False), jnp.float32(0)
         fair = equilibrium.strategies[me]
-        return Row(fair, nothing, nothing, zero, length(zero, hp), yes, no, restarts)
+        return Entry(fair, nothing, nothing, zero, length(zero, hp), yes, no, restarts)
 
-    def reviewed(row, key, hp):
-        """Returns the row after an epoch: it goes on, adapts, or begins anew."""
-        now = tuple(count / jnp.maximum(count.sum(), 1) for count in row.counts)
-        moved = distance(now, row.previous) > hp.tolerance * plan.stationary(row.epoch)
-        restart = ~row.believes & ~row.tried & moved
+    def after_epoch(entry, key, hp):
+        """Returns the entry after an epoch: it goes on, adapts, or begins anew."""
+        now = tuple(count / jnp.maximum(count.sum(), 1) for count in entry.counts)
+        moved = distance(now, entry.previous) > hp.tolerance * plan.stationary(entry.epoch)
+        restart = ~entry.believes & ~entry.tried & moved
         worth = action_payoffs(payoffs, now, me)
-        gain = worth.max() - jnp.dot(row.strategy, worth)
-        needed = margin * hp.tolerance * plan.stationary(row.epoch + 1)
+        gain = worth.max() - jnp.dot(entry.strategy, worth)
+        needed = margin * hp.tolerance * plan.stationary(entry.epoch + 1)
         best = jax.nn.one_hot(jnp.argmax(worth), actions[me])
-        answer = jnp.where(gain > needed, best, row.strategy)
-        apart = distance(now, equilibrium.strategies)
-        doubts = row.believes & (apart > hp.tolerance * plan.equilibrium(row.epoch))
+        answer = jnp.where(gain > needed, best, entry.strategy)
+        gap = distance(now, equilibrium.strategies)
+        doubts = entry.believes & (gap > hp.tolerance * plan.equilibrium(entry.epoch))
         pure = jax.nn.one_hot(jax.random.randint(key, (), 0, actions[me]), actions[me])
-        strategy = jnp.where(row.believes, jnp.where(doubts, pure, row.strategy), answer)
-        on = Row(
+        strategy = jnp.where(entry.believes, jnp.where(doubts, pure, entry.strategy), answer)
+        on = Entry(
             strategy,
             tuple(jnp.zeros(count) for count in actions),
             now,
-            row.epoch + 1,
-            length(row.epoch + 1, hp),
-            row.believes & ~doubts,
+            entry.epoch + 1,
+            length(entry.epoch + 1, hp),
+            entry.believes & ~doubts,
             doubts,
-            row.restarts,
+            entry.restarts,
         )
-        anew = begun(hp, row.restarts + 1)
+        anew = restarted(hp, entry.restarts + 1)
         return jax.tree.map(lambda new, old: jnp.where(restart, new, old), anew, on)
 
-    def learn(row, next_row, t, hp):
-        done = [jax.nn.one_hot(t.joint[j], count) for j, count in enumerate(actions)]
-        counts = tuple(c + d for c, d in zip(row.counts, done))
-        row = row.replace(counts=counts, left=row.left - 1)
-        over = row.left <= 0
-        after = reviewed(row, t.key, hp)
-        row = jax.tree.map(lambda new, old: jnp.where(over, new, old), after, row)
-        return row, {
-            "believes": row.believes,
-            "restarts": row.restarts,
-            "tolerance": hp.tolerance * plan.equilibrium(row.epoch),
+    def learn(entry, next_entry, t, hp):
+        done = [jax.nn.one_hot(t.joint_action[j], count) for j, count in enumerate(actions)]
+        counts = tuple(c + d for c, d in zip(entry.counts, done))
+        entry = entry.replace(counts=counts, left=entry.left - 1)
+        over = entry.left <= 0
+        after = after_epoch(entry, t.key, hp)
+        entry = jax.tree.map(lambda new, old: jnp.where(over, new, old), after, entry)
+        return entry, {
+            "believes": entry.believes,
+            "restarts": entry.restarts,
+            "tolerance": hp.tolerance * plan.equilibrium(entry.epoch),
             "solver_failure": ~equilibrium.solved,
         }
 
-    first = lambda key, hp: begun(hp, jnp.float32(0))
-    act = lambda row, mask, exploration=0.0: row.strategy
-    return Rule(first, act, act, learn, informed=True)
+    init = lambda key, hp: restarted(hp, jnp.float32(0))
+    act = lambda entry, mask, exploration=0.0: entry.strategy
+    return Rule(init, act, act, learn, informed=True)
 
 
 def awesome(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns AWESOME for every player; without an equilibrium, action 0 stands in for it."""
+    require_own("awesome", config, Config)
     rules = partial(rule, schedule=config.schedule, select=config.select)
     return repeated(env, config, rules, Hparams())

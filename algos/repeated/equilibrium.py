@@ -30,7 +30,7 @@ SELECTIONS = {
 }
 
 
-class Agreed(NamedTuple):
+class Equilibrium(NamedTuple):
     """An equilibrium; where not `solved`, zeros of two players, or the best found of more."""
 
     strategies: tuple[jax.Array, ...]  # N times [A_j] f32
@@ -38,7 +38,7 @@ class Agreed(NamedTuple):
 
 
 @partial(jax.jit, static_argnames="select")
-def agreed(payoffs: jax.Array, select: str = "first") -> Agreed:
+def agreed_equilibrium(payoffs: jax.Array, select: str = "first") -> Equilibrium:
     """Returns the equilibrium all players hold on to.
 
     Of two players' equilibria, all extreme ones in games up to 6 x 6 or so and those that
@@ -55,8 +55,8 @@ def agreed(payoffs: jax.Array, select: str = "first") -> Agreed:
     choose = lookup(SELECTIONS, select, "select")
     if len(payoffs) != 2:
         found = nash_n(payoffs)
-        return Agreed(found.strategies, found.solved)
+        return Equilibrium(found.strategies, found.solved)
     rows, columns = payoffs.shape[1:]
     small = comb(rows + columns, rows) <= MOST_SYSTEMS
     found = nash(payoffs, select=choose, find=bimatrix_nash if small else lemke_howson_equilibria)
-    return Agreed(found.strategies, found.solved)
+    return Equilibrium(found.strategies, found.solved)

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.repeated.engine import against_strategies, repeated
-from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.algos.repeated.engine import Config, against_strategies, repeated
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.functional.projections import project
 from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -29,68 +30,74 @@ class Hparams:
 
     step_size: float = hparam(0.01, 0.0, 1e6, "log")  # in units of 1 / payoff
     start_spread: float = hparam(1.0, 0.0, 1.0)  # 0: start uniform; 1: anywhere on the simplex
+    lose_ratio: float | None = hparam(None, 1.0, 1e6, "log")
+    # wolf_iga: a losing step over a winning one
 
 
 @struct.dataclass
-class Row:
+class Entry:
     x: jax.Array  # [A] f32, the strategy
     slow: jax.Array  # [A] f32, GIGA-WoLF's second strategy; PD-WoLF's last gradient
     average: jax.Array  # [A] f32, of x over rounds
     rounds: jax.Array  # [] f32
 
 
-def iga_step(row: Row, gradient: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+def iga_step(entry: Entry, gradient: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns (x, slow) after a step of constant size."""
-    return project(row.x + step * gradient), row.slow
+    return project(entry.x + step * gradient), entry.slow
 
 
-def giga_step(row: Row, gradient: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+def giga_step(entry: Entry, gradient: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns (x, slow) after a step that falls as 1 / sqrt(t)."""
-    return project(row.x + step / jnp.sqrt(row.rounds + 1) * gradient), row.slow
+    return project(entry.x + step / jnp.sqrt(entry.rounds + 1) * gradient), entry.slow
 
 
-def giga_wolf_step(row: Row, gradient: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+def giga_wolf_step(
+    entry: Entry, gradient: jax.Array, step: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Returns (x, slow): x overshoots by GIGA, then turns towards the slow one's new place.
 
     By min(1, |z' - z| / |z' - x^|) of the way: no further than the slow one itself moved.
     """
-    step = step / jnp.sqrt(row.rounds + 1)
-    ahead, slow = project(row.x + step * gradient), project(row.slow + step / 3 * gradient)
-    moved, apart = jnp.linalg.norm(slow - row.slow), jnp.linalg.norm(slow - ahead)
-    share = jnp.where(apart > 0, jnp.minimum(1.0, moved / jnp.where(apart > 0, apart, 1.0)), 0.0)
+    step = step / jnp.sqrt(entry.rounds + 1)
+    ahead, slow = project(entry.x + step * gradient), project(entry.slow + step / 3 * gradient)
+    moved, gap = jnp.linalg.norm(slow - entry.slow), jnp.linalg.norm(slow - ahead)
+    share = jnp.where(gap > 0, jnp.minimum(1.0, moved / jnp.where(gap > 0, gap, 1.0)), 0.0)
     return ahead + share * (slow - ahead), slow
 
 
 def pd_wolf_step(
-    row: Row, gradient: jax.Array, step: jax.Array, lose_ratio: float = 2.0
+    entry: Entry, gradient: jax.Array, step: jax.Array, lose_ratio: float = 2.0
 ) -> tuple[jax.Array, jax.Array]:
     """Returns (x, gradient within the simplex): a step, or `lose_ratio` of them while it loses.
 
-    It wins where the movement and its change point apart, D (D - D_last) < 0: where it slows down.
-    Movement is the gradient here, that is, the policy's change over its step size, so that changes
-    of the step do not look like changes of the game.
+    It wins where the movement and its change have opposite directions, D (D - D_last) < 0: where it
+    slows down. Movement is the gradient here, that is, the policy's change over its step size, so
+    that changes of the step do not look like changes of the game.
     """
     movement = gradient - gradient.mean()
-    wins = jnp.dot(movement, movement - row.slow) < 0
+    wins = jnp.dot(movement, movement - entry.slow) < 0
     step = step * jnp.where(wins, 1.0, lose_ratio)
-    return project(row.x + step * movement), movement
+    return project(entry.x + step * movement), movement
 
 
-def rule(seat: Seat, step=iga_step) -> Rule:
+def rule(info: GameInfo, step=iga_step) -> Rule:
     """Returns the rule that steps so."""
-    count = seat.num_actions[seat.player]
+    count = info.num_actions[info.player]
 
-    def first(key, hp):
+    def init(key, hp):
         anywhere = jax.random.dirichlet(key, jnp.ones(count))
         x = (1 - hp.start_spread) / count + hp.start_spread * anywhere
-        return Row(x, x, x, jnp.float32(0))
+        return Entry(x, x, x, jnp.float32(0))
 
-    def learn(row, next_row, t, hp):
-        x, slow = step(row, against_strategies(seat, t), hp.step_size)
-        rounds = row.rounds + 1
-        return Row(x, slow, row.average + (x - row.average) / rounds, rounds), {}
+    def learn(entry, next_entry, t, hp):
+        x, slow = step(entry, against_strategies(info, t), hp.step_size)
+        rounds = entry.rounds + 1
+        return Entry(x, slow, entry.average + (x - entry.average) / rounds, rounds), {}
 
-    return Rule(first, lambda row, mask, e: row.x, lambda row, mask: row.x, learn, informed=True)
+    return Rule(
+        init, lambda entry, mask, e: entry.x, lambda entry, mask: entry.x, learn, informed=True
+    )
 
 
 def iga(env: Environment, config: Config = Config()) -> Algorithm:
@@ -99,16 +106,19 @@ def iga(env: Environment, config: Config = Config()) -> Algorithm:
     For any number of actions; with two, a step moves half as far as in the paper, which moves the
     first action's probability by the difference of the two payoffs.
     """
+    require_own("iga", config, Config)
     return repeated(env, config, rule, Hparams())
 
 
 def giga(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns GIGA for every player."""
+    require_own("giga", config, Config)
     return repeated(env, config, partial(rule, step=giga_step), Hparams(step_size=0.1))
 
 
 def giga_wolf(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns GIGA-WoLF for every player."""
+    require_own("giga_wolf", config, Config)
     return repeated(env, config, partial(rule, step=giga_wolf_step), Hparams(step_size=0.1))
 
 
@@ -117,4 +127,5 @@ def pd_wolf_iga(env: Environment, config: Config = Config()) -> Algorithm:
 
     A losing step is twice as long as a winning one; what the first round counts as is arbitrary.
     """
+    require_own("pd_wolf_iga", config, Config)
     return repeated(env, config, partial(rule, step=pd_wolf_step), Hparams())

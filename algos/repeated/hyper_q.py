@@ -25,10 +25,10 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.algos.repeated.engine import repeated
-from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, Transition
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule, Transition
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 MAX_ENTRIES = 2**22  # of the table, 16 MiB a player and run
@@ -48,7 +48,7 @@ class Hparams:
 class Estimator(NamedTuple):
     """How the other's strategy is estimated: `where` is a point of the grid, or weights on all."""
 
-    first: Callable[[int, int], jax.Array]  # (actions, length of memory) -> what is remembered
+    init: Callable[[int, int], jax.Array]  # (actions, length of memory) -> what is remembered
     after: Callable[[jax.Array, Transition, int, Hparams], jax.Array]
     # (memory, transition, the other's number, hparams) -> memory
     where: Callable[[jax.Array, jax.Array, Hparams], jax.Array]
@@ -77,12 +77,12 @@ def _uniform(actions, length):
 
 
 def _averaged(y, t, other, hp):
-    return (1 - hp.forgetting) * y + hp.forgetting * jax.nn.one_hot(t.joint[other], len(y))
+    return (1 - hp.forgetting) * y + hp.forgetting * jax.nn.one_hot(t.joint_action[other], len(y))
 
 
 def _recorded(history, t, other, hp):
     """Actions, the newest first; -1 where none was seen yet."""
-    return jnp.concatenate([t.joint[other][None], history[:-1]])
+    return jnp.concatenate([t.joint_action[other][None], history[:-1]])
 
 
 def _believed(history, grid, hp):
@@ -106,15 +106,16 @@ ESTIMATORS = {
 
 
 @dataclass(frozen=True)
-class Config(EngineConfig):
+class Config:
     """What shapes the program: the grid, and how the other is estimated."""
 
+    rollout_length: int = 64
     grid: int = 25  # values of each probability: 0, 1/24, ..., 1
     estimator: str = "bayes"  # a key of ESTIMATORS
     memory: int = 200  # actions that Bayes' rule remembers
 
     def __post_init__(self):
-        super().__post_init__()
+        require(self.rollout_length >= 1, "rollout_length", "at least 1", self.rollout_length)
         require(self.grid >= 2, "grid", "at least 2", self.grid)
         require(self.memory >= 1, "memory", "at least 1", self.memory)
         lookup(ESTIMATORS, self.estimator, "estimator")
@@ -123,28 +124,28 @@ class Config(EngineConfig):
 def simplex_grid(num_actions: int, values: int) -> np.ndarray:
     """Returns [Y, A] f32, all strategies with probabilities in 0, 1 / (values - 1), ..., 1.
 
-    There are as many as ways to part values - 1 units among A actions: 325 for 25 and 3.
+    There are as many as ways to part values - 1 shares among A actions: 325 for 25 and 3.
     """
-    slots = values - 1 + num_actions - 1  # units, and bars between the actions' shares
+    slots = values - 1 + num_actions - 1  # shares, and bars between the actions'
     bars = np.array(list(combinations(range(slots), num_actions - 1)), np.int64)
     edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, slots)))
     return ((np.diff(edges, axis=1) - 1) / (values - 1)).astype(np.float32)
 
 
 @struct.dataclass
-class Row:
+class Entry:
     q: jax.Array  # [Y, X] f32
     x: jax.Array  # [] int32, the strategy it plays, by its number
     y: jax.Array  # [] int32, or [Y] f32: the other's, estimated
     memory: jax.Array  # what the estimate is made of
 
 
-def worth(q: jax.Array, y: jax.Array) -> jax.Array:
+def strategy_values(q: jax.Array, y: jax.Array) -> jax.Array:
     """Returns what each strategy is worth against a point, or weights on all points; [X]."""
     return q[y] if y.ndim == 0 else y @ q
 
 
-def rule(seat: Seat, grid: int = 25, estimator: str = "bayes", memory: int = 200) -> Rule:
+def rule(info: GameInfo, grid: int = 25, estimator: str = "bayes", memory: int = 200) -> Rule:
     """Returns the rule of one of two players.
 
     Under Bayes' rule all y learn at once, each in proportion to its probability; the posterior
@@ -153,44 +154,45 @@ def rule(seat: Seat, grid: int = 25, estimator: str = "bayes", memory: int = 200
     Raises:
       ValueError: there are not two players, or the table would be too large.
     """
-    players = len(seat.num_actions)
+    players = len(info.num_actions)
     require(players == 2, "hyper_q", "two players", players)
-    sizes = [comb(grid + count - 2, count - 1) for count in seat.num_actions]
+    sizes = [comb(grid + count - 2, count - 1) for count in info.num_actions]
     entries = sizes[0] * sizes[1]
     require(entries <= MAX_ENTRIES, "grid", f"at most {MAX_ENTRIES} entries of Q", entries)
-    me, other = seat.player, 1 - seat.player
-    own, others = (jnp.asarray(simplex_grid(seat.num_actions[i], grid)) for i in (me, other))
-    guess = ESTIMATORS[estimator]
+    me, other = info.player, 1 - info.player
+    own, others = (jnp.asarray(simplex_grid(info.num_actions[i], grid)) for i in (me, other))
+    estimate = ESTIMATORS[estimator]
 
-    def first(key, hp):
-        remembered = guess.first(seat.num_actions[other], memory)
+    def init(key, hp):
+        remembered = estimate.init(info.num_actions[other], memory)
         q = jnp.full((sizes[other], sizes[me]), hp.first_value, jnp.float32)
         x = jax.random.randint(key, (), 0, sizes[me])
-        return Row(q, x, guess.where(remembered, others, hp), remembered)
+        return Entry(q, x, estimate.where(remembered, others, hp), remembered)
 
-    def learn(row, next_row, t, hp):
-        remembered = guess.after(row.memory, t, other, hp)
-        y = guess.where(remembered, others, hp)
-        values = worth(row.q, y)
+    def learn(entry, next_entry, t, hp):
+        remembered = estimate.after(entry.memory, t, other, hp)
+        y = estimate.where(remembered, others, hp)
+        values = strategy_values(entry.q, y)
         target = t.reward + hp.gamma * t.discount * values.max()
         if y.ndim == 0:
-            change = hp.learning_rate * (target - row.q[row.y, row.x])
-            q, seen = row.q.at[row.y, row.x].add(change), y == row.y
+            change = hp.learning_rate * (target - entry.q[entry.y, entry.x])
+            q, weight = entry.q.at[entry.y, entry.x].add(change), y == entry.y
         else:
-            change = hp.learning_rate * y * (target - row.q[:, row.x])
-            q, seen = row.q.at[:, row.x].add(change), y
-        values = values + jnp.sum(seen * change) * (jnp.arange(sizes[me]) == row.x)
+            change = hp.learning_rate * y * (target - entry.q[:, entry.x])
+            q, weight = entry.q.at[:, entry.x].add(change), y
+        values = values + jnp.sum(weight * change) * (jnp.arange(sizes[me]) == entry.x)
         anywhere = jax.random.randint(t.key, (), 0, sizes[me])
         due = (t.step + 1) % hp.restart < 1
         x = jnp.where(due, anywhere, jnp.argmax(values).astype(jnp.int32))
-        return Row(q, x, y, remembered), {}
+        return Entry(q, x, y, remembered), {}
 
-    act = lambda row, mask, exploration: own[row.x]
-    best = lambda row, mask: own[jnp.argmax(worth(row.q, row.y))]
-    return Rule(first, act, best, learn, informed=True)
+    act = lambda entry, mask, exploration: own[entry.x]
+    greedy = lambda entry, mask: own[jnp.argmax(strategy_values(entry.q, entry.y))]
+    return Rule(init, act, greedy, learn, informed=True)
 
 
 def hyper_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns Hyper-Q for both players."""
+    require_own("hyper_q", config, Config)
     rules = partial(rule, grid=config.grid, estimator=config.estimator, memory=config.memory)
     return repeated(env, config, rules, Hparams())

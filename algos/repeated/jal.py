@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.repeated.engine import repeated
+from jaxmarl_core.algos.repeated.engine import Config, repeated
 from jaxmarl_core.algos.repeated.fmq import temperature
-from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.functional.exploration import boltzmann_probs, epsilon_greedy_probs
 from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -32,42 +33,45 @@ class Hparams:
 
 
 @struct.dataclass
-class Row:
+class Entry:
     q: jax.Array  # [A_1, ..., A_N] f32, what joint actions pay this player
     counts: tuple[jax.Array, ...]  # N times [A_j] f32
     optimism: jax.Array  # [] f32
 
 
-def rule(seat: Seat) -> Rule:
+def rule(info: GameInfo) -> Rule:
     """Returns the rule."""
 
-    def first(key, hp):
-        counts = tuple(jnp.zeros(count) for count in seat.num_actions)
-        return Row(jnp.zeros(seat.num_actions), counts, jnp.float32(hp.optimism))
+    def init(key, hp):
+        counts = tuple(jnp.zeros(count) for count in info.num_actions)
+        return Entry(jnp.zeros(info.num_actions), counts, jnp.float32(hp.optimism))
 
-    def worth(row):
+    def worth(entry):
         models = [
-            jnp.where(c.sum() > 0, c / jnp.maximum(c.sum(), 1), 1 / len(c)) for c in row.counts
+            jnp.where(c.sum() > 0, c / jnp.maximum(c.sum(), 1), 1 / len(c)) for c in entry.counts
         ]
-        others = tuple(j for j in range(len(models)) if j != seat.player)
-        expected = action_payoffs(row.q, models, seat.player)
-        return row.optimism * row.q.max(axis=others) + (1 - row.optimism) * expected
+        others = tuple(j for j in range(len(models)) if j != info.player)
+        expected = action_payoffs(entry.q, models, info.player)
+        return entry.optimism * entry.q.max(axis=others) + (1 - entry.optimism) * expected
 
-    def strategy(row, mask, temperature):
-        return boltzmann_probs(worth(row), temperature, mask)
+    def strategy(entry, mask, temperature):
+        return boltzmann_probs(worth(entry), temperature, mask)
 
-    def learn(row, next_row, t, hp):
-        entry = tuple(t.joint)
-        q = row.q.at[entry].add(hp.learning_rate * (t.reward - row.q[entry]))
-        done = [jax.nn.one_hot(t.joint[j], len(count)) for j, count in enumerate(row.counts)]
-        return row.replace(q=q, counts=tuple(c + d for c, d in zip(row.counts, done))), {}
+    def learn(entry, next_entry, t, hp):
+        joint = tuple(t.joint_action)
+        q = entry.q.at[joint].add(hp.learning_rate * (t.reward - entry.q[joint]))
+        done = [
+            jax.nn.one_hot(t.joint_action[j], len(count)) for j, count in enumerate(entry.counts)
+        ]
+        return entry.replace(q=q, counts=tuple(c + d for c, d in zip(entry.counts, done))), {}
 
-    def best(row, mask):
-        return epsilon_greedy_probs(worth(row), jnp.float32(0), mask)
+    def greedy(entry, mask):
+        return epsilon_greedy_probs(worth(entry), jnp.float32(0), mask)
 
-    return Rule(first, strategy, best, learn, informed=True)
+    return Rule(init, strategy, greedy, learn, informed=True)
 
 
 def jal(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns joint-action learners, one for every agent."""
+    require_own("jal", config, Config)
     return repeated(env, config, rule, Hparams(), temperature)

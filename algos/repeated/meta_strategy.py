@@ -10,18 +10,19 @@ Players know the payoffs and see actions.
 
 Powers & Shoham, 2004, NIPS. A reconstruction: criteria, components and their order are the paper's
 as we remember them; the lengths, tolerances, the test of stationarity and the recent average by
-which a leader judges its lead are ours.
+which a leader measures its lead are ours.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.repeated.engine import repeated
-from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.algos.repeated.engine import Config, repeated
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.solvers.normal_form.stackelberg import stackelberg
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
 from jaxmarl_core.types import Algorithm, Environment
@@ -43,7 +44,7 @@ class Hparams:
 
 
 @struct.dataclass
-class Row:
+class Entry:
     phase: jax.Array  # [] int32
     left: jax.Array  # [] f32, rounds until it ends; when settled, until the next decision
     leads: jax.Array  # [] bool, or it answers
@@ -54,70 +55,73 @@ class Row:
     recent: jax.Array  # [] f32, average of recent payoffs
 
 
-def rule(seat: Seat) -> Rule:
+def rule(info: GameInfo) -> Rule:
     """Returns the rule of one of two players.
 
     Raises:
       ValueError: there are not two players.
     """
-    players = len(seat.num_actions)
+    players = len(info.num_actions)
     require(players == 2, "meta_strategy", "two players", players)
-    me, other = seat.player, 1 - seat.player
-    mine, theirs = (p if me == 0 else p.T for p in (seat.payoffs[me], seat.payoffs[other]))
+    me, other = info.player, 1 - info.player
+    mine, theirs = (p if me == 0 else p.T for p in (info.payoffs[me], info.payoffs[other]))
     lead = jax.jit(stackelberg)(jnp.stack([mine, theirs]))
     secure = jax.jit(zero_sum)(mine)
     solved = lead.solved & secure.converged
     spread = mine.max() - mine.min()
 
-    def first(key, hp):
-        nothing = jnp.zeros(seat.num_actions[other])
+    def init(key, hp):
+        nothing = jnp.zeros(info.num_actions[other])
         yes, no, zero = jnp.bool_(True), jnp.bool_(False), jnp.float32(0)
         left = jnp.float32(hp.leading)
-        return Row(jnp.int32(LEADING), left, yes, no, nothing, nothing, zero, lead.values[0])
+        return Entry(jnp.int32(LEADING), left, yes, no, nothing, nothing, zero, lead.values[0])
 
-    def answer(row, mask):
-        share = jnp.where(row.counts.sum() > 0, row.counts / jnp.maximum(row.counts.sum(), 1), 0)
-        worth = action_payoffs(seat.payoffs[me], [share, share], me)
+    def answer(entry, mask):
+        share = jnp.where(
+            entry.counts.sum() > 0, entry.counts / jnp.maximum(entry.counts.sum(), 1), 0
+        )
+        worth = action_payoffs(info.payoffs[me], [share, share], me)
         return jax.nn.one_hot(jnp.argmax(jnp.where(mask, worth, -jnp.inf)), len(worth))
 
-    def act(row, mask, exploration=0.0):
-        strategy = jnp.where(row.leads, lead.leader, answer(row, mask))
-        return jnp.where(row.safe, secure.row, strategy)
+    def act(entry, mask, exploration=0.0):
+        strategy = jnp.where(entry.leads, lead.leader, answer(entry, mask))
+        return jnp.where(entry.safe, secure.row, strategy)
 
-    def learn(row, next_row, t, hp):
-        counts = row.counts + jax.nn.one_hot(t.joint[other], len(row.counts))
-        total, left = row.total + t.reward, row.left - 1
-        recent = row.recent + hp.recent * (t.reward - row.recent)
+    def learn(entry, next_entry, t, hp):
+        counts = entry.counts + jax.nn.one_hot(t.joint_action[other], len(entry.counts))
+        total, left = entry.total + t.reward, entry.left - 1
+        recent = entry.recent + hp.recent * (t.reward - entry.recent)
         pays = recent >= lead.values[0] - hp.tolerance * spread
         over = left <= 0
 
-        gives_up = (row.phase == TRYING) & ~pays & (jax.random.uniform(t.key) < hp.yielding)
-        leads = row.leads & ~gives_up
-        early = jnp.where((row.phase == LEADING) & over, counts, row.early)
-        late = counts - row.early
-        apart = jnp.abs(
-            row.early / jnp.maximum(row.early.sum(), 1) - late / jnp.maximum(late.sum(), 1)
+        gives_up = (entry.phase == TRYING) & ~pays & (jax.random.uniform(t.key) < hp.yielding)
+        leads = entry.leads & ~gives_up
+        early = jnp.where((entry.phase == LEADING) & over, counts, entry.early)
+        late = counts - entry.early
+        drift = jnp.abs(
+            entry.early / jnp.maximum(entry.early.sum(), 1) - late / jnp.maximum(late.sum(), 1)
         )
-        settles = (row.phase == TRYING) & over
-        leads = jnp.where(settles, leads & pays & (apart.max() >= hp.drift), leads)
-        phase = jnp.minimum(row.phase + over, SETTLED).astype(jnp.int32)
+        settles = (entry.phase == TRYING) & over
+        leads = jnp.where(settles, leads & pays & (drift.max() >= hp.drift), leads)
+        phase = jnp.minimum(entry.phase + over, SETTLED).astype(jnp.int32)
 
         floor = secure.value - hp.tolerance * spread
         decides = over & (phase == SETTLED)
-        safe = jnp.where(decides, total < floor * counts.sum(), row.safe)
+        safe = jnp.where(decides, total < floor * counts.sum(), entry.safe)
         follows = jnp.where(phase == TRYING, hp.trying, hp.block)
         left = jnp.where(over, follows, left).astype(jnp.float32)
-        row = Row(phase, left, leads, safe, early, counts, total, recent)
-        return row, {
+        entry = Entry(phase, left, leads, safe, early, counts, total, recent)
+        return entry, {
             "leads": leads & ~safe,
             "safe": safe,
             "floor": floor,
             "solver_failure": ~solved,
         }
 
-    return Rule(first, act, act, learn, informed=True)
+    return Rule(init, act, act, learn, informed=True)
 
 
 def meta_strategy(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns MetaStrategy for both players."""
+    require_own("meta_strategy", config, Config)
     return repeated(env, config, rule, Hparams())

@@ -15,28 +15,27 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.repeated.engine import against_actions, repeated, uniform
-from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.algos.repeated.engine import Config, against_actions, repeated, uniform
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 
 @struct.dataclass
-class RegretHparams:
-    """Traced numbers of regret matching."""
+class Hparams:
+    """Traced numbers: one of regret matching, one of multiplicative weights."""
 
-    retention: float = hparam(1.0, 0.0, 1.0)  # factor on past regrets, every round; 1: none fades
+    retention: float | None = hparam(None, 0.0, 1.0)  # factor on past regrets, every round
+    step_size: float | None = hparam(None, 0.0, 1e6, "log")  # over sqrt(rounds); per payoff
 
 
-@struct.dataclass
-class WeightsHparams:
-    """Traced numbers of multiplicative weights."""
-
-    step_size: float = hparam(1.0, 0.0, 1e6, "log")  # over sqrt(rounds); in units of 1 / payoff
+REGRETS = Hparams(retention=1.0)  # none fades
+WEIGHTS = Hparams(step_size=1.0)
 
 
 @struct.dataclass
-class Row:
+class Entry:
     score: jax.Array  # [A] f32: regrets, or summed payoffs
     strategy: jax.Array  # [A] f32
     average: jax.Array  # [A] f32, of the strategies played
@@ -50,52 +49,55 @@ def regret_strategy(regret: jax.Array) -> jax.Array:
     return jnp.where(total > 0, positive / jnp.where(total > 0, total, 1.0), 1.0 / len(regret))
 
 
-def matched(row: Row, payoffs: jax.Array, got: jax.Array, hp: Any):
+def matched(entry: Entry, payoffs: jax.Array, got: jax.Array, hp: Any):
     """Returns (regrets, strategy): regrets add up."""
-    regret = hp.retention * row.score + payoffs - got
+    regret = hp.retention * entry.score + payoffs - got
     return regret, regret_strategy(regret)
 
 
-def matched_plus(row: Row, payoffs: jax.Array, got: jax.Array, hp: Any):
+def matched_plus(entry: Entry, payoffs: jax.Array, got: jax.Array, hp: Any):
     """Returns (regrets, strategy): regrets add up, and never fall below 0."""
-    regret = jnp.maximum(hp.retention * row.score + payoffs - got, 0.0)
+    regret = jnp.maximum(hp.retention * entry.score + payoffs - got, 0.0)
     return regret, regret_strategy(regret)
 
 
-def weighted(row: Row, payoffs: jax.Array, got: jax.Array, hp: Any):
+def weighted(entry: Entry, payoffs: jax.Array, got: jax.Array, hp: Any):
     """Returns (summed payoffs, strategy): weights grow by the exponential of payoffs."""
-    total = row.score + payoffs
-    return total, jax.nn.softmax(hp.step_size / jnp.sqrt(row.rounds + 1) * total)
+    total = entry.score + payoffs
+    return total, jax.nn.softmax(hp.step_size / jnp.sqrt(entry.rounds + 1) * total)
 
 
-def rule(seat: Seat, step=matched) -> Rule:
+def rule(info: GameInfo, step=matched) -> Rule:
     """Returns the rule that turns payoffs into a strategy so."""
 
-    def first(key, hp):
-        start = uniform(seat)
-        return Row(jnp.zeros_like(start), start, start, jnp.float32(0))
+    def init(key, hp):
+        start = uniform(info)
+        return Entry(jnp.zeros_like(start), start, start, jnp.float32(0))
 
-    def learn(row, next_row, t, hp):
-        payoffs = against_actions(seat, t)
-        score, strategy = step(row, payoffs, payoffs[t.action], hp)
-        rounds = row.rounds + 1
-        average = row.average + (row.strategy - row.average) / rounds
-        return Row(score, strategy, average, rounds), {}
+    def learn(entry, next_entry, t, hp):
+        payoffs = against_actions(info, t)
+        score, strategy = step(entry, payoffs, payoffs[t.action], hp)
+        rounds = entry.rounds + 1
+        average = entry.average + (entry.strategy - entry.average) / rounds
+        return Entry(score, strategy, average, rounds), {}
 
-    act = lambda row, mask, exploration: row.strategy
-    return Rule(first, act, lambda row, mask: row.average, learn, informed=True)
+    act = lambda entry, mask, exploration: entry.strategy
+    return Rule(init, act, lambda entry, mask: entry.average, learn, informed=True)
 
 
 def regret_matching(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns regret matching for every player; when greedy, players draw from their average."""
-    return repeated(env, config, rule, RegretHparams())
+    require_own("regret_matching", config, Config)
+    return repeated(env, config, rule, REGRETS)
 
 
 def regret_matching_plus(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns regret matching+ for every player."""
-    return repeated(env, config, partial(rule, step=matched_plus), RegretHparams())
+    require_own("regret_matching_plus", config, Config)
+    return repeated(env, config, partial(rule, step=matched_plus), REGRETS)
 
 
 def multiplicative_weights(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns multiplicative weights (Hedge) with a step of 1 / sqrt(t), for every player."""
-    return repeated(env, config, partial(rule, step=weighted), WeightsHparams())
+    require_own("multiplicative_weights", config, Config)
+    return repeated(env, config, partial(rule, step=weighted), WEIGHTS)

@@ -11,22 +11,24 @@ Taylor & Jonker, 1978, Mathematical Biosciences 40; Boergers & Sarin, 1997, J. E
 import jax.numpy as jnp
 
 from jaxmarl_core.algos.repeated import gradient
-from jaxmarl_core.algos.repeated.engine import repeated
-from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat
+from jaxmarl_core.algos.repeated.engine import Config, repeated
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def replicator_step(row, payoffs, step):
+def replicator_step(entry, payoffs, step):
     """Returns (x, slow) after an Euler step; the slow strategy is not used."""
-    grown = jnp.maximum(row.x * (1 + step * (payoffs - jnp.dot(row.x, payoffs))), 0.0)
-    return grown / grown.sum(), row.slow
+    grown = jnp.maximum(entry.x * (1 + step * (payoffs - jnp.dot(entry.x, payoffs))), 0.0)
+    return grown / grown.sum(), entry.slow
 
 
-def rule(seat: Seat) -> Rule:
+def rule(info: GameInfo) -> Rule:
     """Returns the rule."""
-    return gradient.rule(seat, replicator_step)
+    return gradient.rule(info, replicator_step)
 
 
 def replicator(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns replicator dynamics for every player's population."""
+    require_own("replicator", config, Config)
     return repeated(env, config, rule, gradient.Hparams())

@@ -13,56 +13,52 @@ from dataclasses import dataclass
 from functools import partial
 
 import jax.numpy as jnp
-from flax import struct
 
 from jaxmarl_core.algos.repeated import gradient
 from jaxmarl_core.algos.repeated.engine import against_strategies, repeated
-from jaxmarl_core.algos.repeated.equilibrium import SELECTIONS, agreed
-from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
-from jaxmarl_core.algos.tabular.engine import Rule, Seat
-from jaxmarl_core.errors import lookup
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.algos.repeated.equilibrium import SELECTIONS, agreed_equilibrium
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 
 @dataclass(frozen=True)
-class Config(EngineConfig):
+class Config:
     """What shapes the program; and which equilibrium winning is measured by."""
 
+    rollout_length: int = 64
     select: str = "first"  # a key of equilibrium.SELECTIONS
 
     def __post_init__(self):
-        super().__post_init__()
+        require(self.rollout_length >= 1, "rollout_length", "at least 1", self.rollout_length)
         lookup(SELECTIONS, self.select, "select")
 
 
-@struct.dataclass
-class Hparams(gradient.Hparams):
-    """Those of IGA, whose step is a winning one."""
-
-    lose_ratio: float = hparam(2.0, 1.0, 1e6, "log")  # a losing step over a winning one
+HPARAMS = gradient.Hparams(lose_ratio=2.0)  # IGA's step is a winning one
 
 
-def rule(seat: Seat, select: str = "first") -> Rule:
+def rule(info: GameInfo, select: str = "first") -> Rule:
     """Returns IGA whose step size depends on who wins.
 
     Where no equilibrium was found the player always steps as a losing one, and `solver_failure`
     in the metrics is 1.
     """
-    climb = gradient.rule(seat)
-    equilibrium = agreed(seat.payoffs, select)
-    fair = equilibrium.strategies[seat.player]
+    climb = gradient.rule(info)
+    equilibrium = agreed_equilibrium(info.payoffs, select)
+    fair = equilibrium.strategies[info.player]
 
-    def learn(row, next_row, t, hp):
-        payoffs = against_strategies(seat, t)
-        wins = equilibrium.solved & (jnp.dot(row.x, payoffs) > jnp.dot(fair, payoffs))
+    def learn(entry, next_entry, t, hp):
+        payoffs = against_strategies(info, t)
+        wins = equilibrium.solved & (jnp.dot(entry.x, payoffs) > jnp.dot(fair, payoffs))
         step = hp.step_size * jnp.where(wins, 1.0, hp.lose_ratio)
-        row, _ = climb.learn(row, next_row, t, hp.replace(step_size=step))
-        return row, {"winning": wins, "solver_failure": ~equilibrium.solved}
+        entry, _ = climb.learn(entry, next_entry, t, hp.replace(step_size=step))
+        return entry, {"winning": wins, "solver_failure": ~equilibrium.solved}
 
     return climb._replace(learn=learn)
 
 
 def wolf_iga(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns WoLF-IGA for every player; steps as in `iga`, for any number of actions."""
-    return repeated(env, config, partial(rule, select=config.select), Hparams())
+    require_own("wolf_iga", config, Config)
+    return repeated(env, config, partial(rule, select=config.select), HPARAMS)

@@ -15,10 +15,12 @@ from functools import partial
 
 import jax
 
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.stage import Config as StageConfig
-from jaxmarl_core.algos.tabular.stage import Hparams, Stage, stage_rule
-from jaxmarl_core.errors import lookup
+from jaxmarl_core.algos.tabular.engine import tabular
+from jaxmarl_core.algos.tabular.rates import RATES
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.stage import HPARAMS, Solution, stage_rule
+from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.solvers.normal_form.correlated import correlated
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -35,42 +37,46 @@ PLAYS = {
 
 
 @dataclass(frozen=True)
-class Config(StageConfig):
+class Config:
     """What shapes the program; which equilibrium, and whether a referee draws from it."""
 
+    rollout_length: int = 64
+    rate: str = "visits"  # a key of rates.RATES
     objective: str = "utilitarian"
     play: str = "referee"
 
     def __post_init__(self):
-        super().__post_init__()
+        require(self.rollout_length >= 1, "rollout_length", "at least 1", self.rollout_length)
+        lookup(RATES, self.rate, "rate")
         lookup(OBJECTIVES, self.objective, "objective")
         lookup(PLAYS, self.play, "play")
 
 
-def solve(seat: Seat, q: jax.Array, masks: tuple[jax.Array, ...], objective: str) -> Stage:
+def solve(info: GameInfo, q: jax.Array, masks: tuple[jax.Array, ...], objective: str) -> Solution:
     """Returns the best correlated equilibrium of the stage game q [N, A_1, ..., A_N].
 
     The strategy is the player's marginal, of which the product with the others' is in general no
     equilibrium.
     """
-    found = correlated(q, seat.player if objective == "libertarian" else objective, masks)
-    others = tuple(i for i in range(len(masks)) if i != seat.player)
-    return Stage(found.joint.sum(others), found.values, found.converged, found.joint)
+    found = correlated(q, info.player if objective == "libertarian" else objective, masks)
+    others = tuple(i for i in range(len(masks)) if i != info.player)
+    return Solution(found.joint.sum(others), found.values, found.converged, found.joint)
 
 
 def rule(
-    seat: Seat, objective: str = "utilitarian", play: str = "referee", rate: str = "visits"
+    info: GameInfo, objective: str = "utilitarian", play: str = "referee", rate: str = "visits"
 ) -> Rule:
-    """Returns the rule of one seat."""
+    """Returns the rule of one player."""
 
     def solution(q, masks):
-        found = solve(seat, q, masks, objective)
+        found = solve(info, q, masks, objective)
         return found if play == "referee" else found._replace(joint=())
 
-    return stage_rule(seat, solution, rate, everyones=True, referee=play == "referee")
+    return stage_rule(info, solution, rate, all_players=True, referee=play == "referee")
 
 
 def ce_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns CE-Q for every player of a general-sum game."""
+    require_own("ce_q", config, Config)
     options = {"objective": config.objective, "play": config.play, "rate": config.rate}
-    return tabular(env, config, partial(rule, **options), Hparams())
+    return tabular(env, config, partial(rule, **options), HPARAMS)

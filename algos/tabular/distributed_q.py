@@ -12,50 +12,46 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.hparams import Hparams
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.functional.losses import max_value, q_target
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import refuse, require_own
 from jaxmarl_core.types import Algorithm, Environment
 
-
-@struct.dataclass
-class Hparams:
-    """Traced numbers; there is no learning rate. Epsilon as in Q-learning."""
-
-    gamma: float = hparam(0.9, 0.0, 1.0)
-    epsilon: float = hparam(1.0, 0.0, 1.0)
-    final_epsilon: float = hparam(0.05, 0.0, 1.0)
-    anneal_steps: float = hparam(3000.0, 1.0, 1e12, "log")
-    first_value: float = hparam(0.0, -1e9, 1e9)  # at most the least return of the game
+# the first value must be at most the least return of the game
+HPARAMS = Hparams(learning_rate=None, rate_period=None, first_value=0.0)
 
 
 @struct.dataclass
-class Row:
+class Entry:
     q: jax.Array  # [A] f32
     action: jax.Array  # [] int32, what the policy does; -1: the first legal action
 
 
-def rule(seat: Seat) -> Rule:
+def rule(info: GameInfo) -> Rule:
     """Returns the rule: Q(s, a) rises to any better target; the policy follows a higher maximum."""
-    num_actions = seat.num_actions[seat.player]
+    num_actions = info.num_actions[info.player]
 
-    def first(key, hp):
-        return Row(jnp.full(num_actions, hp.first_value, jnp.float32), jnp.int32(-1))
+    def init(key, hp):
+        return Entry(jnp.full(num_actions, hp.first_value, jnp.float32), jnp.int32(-1))
 
-    def learn(row, next_row, t, hp):
-        target = q_target(t.reward, hp.gamma * t.discount, next_row.q, t.next_mask)
-        q = row.q.at[t.action].set(jnp.maximum(row.q[t.action], target))  # a NaN stays one
-        rose = max_value(q, t.mask) > max_value(row.q, t.mask)
-        return Row(q, jnp.where(rose, t.action, row.action)), {}
+    def learn(entry, next_entry, t, hp):
+        target = q_target(t.reward, hp.gamma * t.discount, next_entry.q, t.next_mask)
+        q = entry.q.at[t.action].set(jnp.maximum(entry.q[t.action], target))  # a NaN stays one
+        rose = max_value(q, t.mask) > max_value(entry.q, t.mask)
+        return Entry(q, jnp.where(rose, t.action, entry.action)), {}
 
-    def strategy(row, mask, epsilon):
-        action = jnp.where(row.action < 0, jnp.argmax(mask), row.action)
+    def strategy(entry, mask, epsilon):
+        action = jnp.where(entry.action < 0, jnp.argmax(mask), entry.action)
         uniform = mask / jnp.maximum(mask.sum(), 1)
         return epsilon * uniform + (1 - epsilon) * jax.nn.one_hot(action, num_actions)
 
-    return Rule(first, strategy, lambda row, mask: strategy(row, mask, 0.0), learn)
+    return Rule(init, strategy, lambda entry, mask: strategy(entry, mask, 0.0), learn)
 
 
 def distributed_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns Distributed-Q, exploring with a falling epsilon."""
-    return tabular(env, config, rule, Hparams())
+    require_own("distributed_q", config, Config)
+    refuse("distributed_q", config, rate="as values rise to their targets at once")
+    return tabular(env, config, rule, HPARAMS)

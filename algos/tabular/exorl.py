@@ -17,32 +17,27 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.models import recent
-from jaxmarl_core.algos.tabular.rates import Values, blank, towards
-from jaxmarl_core.algos.tabular.stage import Config, Stage
-from jaxmarl_core.algos.tabular.stage import Hparams as Common
-from jaxmarl_core.algos.tabular.wolf_phc import played
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.hparams import Hparams
+from jaxmarl_core.algos.tabular.models import recency_weighted
+from jaxmarl_core.algos.tabular.rates import Values, initial_values, q_update
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.stage import Solution
+from jaxmarl_core.algos.tabular.wolf_phc import epsilon_soft
 from jaxmarl_core.errors import require
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own, with_defaults
 from jaxmarl_core.solvers.normal_form.mixtures import best_mixture
 from jaxmarl_core.solvers.normal_form.tableau import OPTIMAL
 from jaxmarl_core.types import Algorithm, Environment
 
-
-@struct.dataclass
-class Hparams(Common):
-    """Those of Q-learning, how much the other's regret weighs, and how beliefs forget."""
-
-    sigma: float = hparam(0.1, 0.0, 1e3, "log")  # payoffs of mine for one of the other's regret
-    forgetting: float = hparam(1.0, 0.0, 1.0)  # see models.recent; 1: plain frequencies
+HPARAMS = Hparams(learning_rate=1.0, first_value=0.0, sigma=0.1, forgetting=1.0)
 
 
 @struct.dataclass
-class Row:
+class Entry:
     values: Values  # q [2, A_1, A_2], of both players
     belief: jax.Array  # [A_j] f32, sums to 1: how the other one plays
-    stage: Stage  # value [2]
+    stage: Solution  # value [2]
     visits: jax.Array  # [] f32
 
 
@@ -73,41 +68,45 @@ def response(
     return found.probability, (found.status == OPTIMAL) & jnp.isfinite(objectives).all()
 
 
-def rule(seat: Seat, rate: str = "visits") -> Rule:
-    """Returns the rule for one seat at a table of two.
+def rule(info: GameInfo, rate: str = "visits") -> Rule:
+    """Returns the rule of one of two players.
 
     Raises:
       ValueError: there are not two players.
     """
-    require(len(seat.num_actions) == 2, "exorl", "two players", len(seat.num_actions))
-    me, you = seat.player, 1 - seat.player
+    require(len(info.num_actions) == 2, "exorl", "two players", len(info.num_actions))
+    me, you = info.player, 1 - info.player
     own_first = (lambda q: q) if me == 0 else (lambda q: q.swapaxes(1, 2))
 
-    def first(key, hp):
-        mine, yours = seat.num_actions[me], seat.num_actions[you]
-        values = blank(seat.num_actions, rate, players=(2,))
+    def init(key, hp):
+        mine, yours = info.num_actions[me], info.num_actions[you]
+        values = initial_values(info.num_actions, rate, players=(2,))
         values = values.replace(q=jnp.full_like(values.q, hp.first_value))
         value = jnp.full(2, hp.first_value, jnp.float32)
-        stage = Stage(jnp.full(mine, 1 / mine), value, jnp.bool_(True))
-        return Row(values, jnp.full(yours, 1 / yours), stage, jnp.float32(0))
+        stage = Solution(jnp.full(mine, 1 / mine), value, jnp.bool_(True))
+        return Entry(values, jnp.full(yours, 1 / yours), stage, jnp.float32(0))
 
-    def learn(row, next_row, t, hp):
-        target = t.rewards + hp.gamma * t.discount * next_row.stage.value
-        values = towards(row.values, tuple(t.joint), target, hp, t.step, rate)
-        visits = row.visits + 1
-        done = jax.nn.one_hot(t.joint[you], len(row.belief))
-        belief = played(recent(row.belief, done, visits, hp.forgetting), t.masks[you], 0.0)
+    def learn(entry, next_entry, t, hp):
+        target = t.rewards + hp.gamma * t.discount * next_entry.stage.value
+        values = q_update(entry.values, tuple(t.joint_action), target, hp, t.step, rate)
+        visits = entry.visits + 1
+        done = jax.nn.one_hot(t.joint_action[you], len(entry.belief))
+        belief = epsilon_soft(
+            recency_weighted(entry.belief, done, visits, hp.forgetting), t.masks[you], 0.0
+        )
         q = own_first(values.q)
         x, solved = response(q[me], q[you], belief, hp.sigma, t.mask, t.masks[you])
-        found = Stage(x, jnp.einsum("a,kab,b->k", x, q, belief), solved)
-        stage = jax.tree.map(lambda new, old: jnp.where(solved, new, old), found, row.stage)
+        found = Solution(x, jnp.einsum("a,kab,b->k", x, q, belief), solved)
+        stage = jax.tree.map(lambda new, old: jnp.where(solved, new, old), found, entry.stage)
         stage = stage._replace(solved=solved)
-        return Row(values, belief, stage, visits), {"solver_failure": ~solved}
+        return Entry(values, belief, stage, visits), {"solver_failure": ~solved}
 
-    def strategy(row, mask, epsilon):
-        return played(row.stage.strategy, mask, epsilon)
+    def strategy(entry, mask, epsilon):
+        return epsilon_soft(entry.stage.strategy, mask, epsilon)
 
-    return Rule(first, strategy, lambda row, mask: strategy(row, mask, 0.0), learn, informed=True)
+    return Rule(
+        init, strategy, lambda entry, mask: strategy(entry, mask, 0.0), learn, informed=True
+    )
 
 
 def exorl(env: Environment, config: Config = Config()) -> Algorithm:
@@ -116,4 +115,6 @@ def exorl(env: Environment, config: Config = Config()) -> Algorithm:
     Raises:
       ValueError: there are not two players.
     """
-    return tabular(env, config, partial(rule, rate=config.rate), Hparams())
+    require_own("exorl", config, Config)
+    config = with_defaults(config, rate="visits")
+    return tabular(env, config, partial(rule, rate=config.rate), HPARAMS)

@@ -9,15 +9,15 @@ so that a learnt policy is frozen by writing it there:
 
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.tabular.engine import Rule, Seat
-from jaxmarl_core.algos.tabular.wolf_phc import played
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.wolf_phc import epsilon_soft
 
 
-def fixed(seat: Seat) -> Rule:
-    """Returns the rule: a row is the strategy [A], never explored from and never changed."""
-    count = seat.num_actions[seat.player]
+def fixed(info: GameInfo) -> Rule:
+    """Returns the rule: an entry is the strategy [A], never explored from and never changed."""
+    count = info.num_actions[info.player]
 
-    def act(row, mask, exploration=0.0):
-        return played(row, mask, 0.0)
+    def act(entry, mask, exploration=0.0):
+        return epsilon_soft(entry, mask, 0.0)
 
-    return Rule(lambda key, hp: jnp.full(count, 1 / count), act, act, lambda row, *_: (row, {}))
+    return Rule(lambda key, hp: jnp.full(count, 1 / count), act, act, lambda entry, *_: (entry, {}))

@@ -14,51 +14,57 @@ own actions with the others' held fixed, which is not that of a correlated equil
 Pham, La, Feil-Seifer & Nefian, 2018, arXiv:1803.07250; Greenwald & Hall, 2003, ICML (CE-Q).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxmarl_core.algos.tabular.players import by_group, by_player, legal_actions
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.functional.exploration import pick
 from jaxmarl_core.functional.losses import masked_mean, td_target
 from jaxmarl_core.hparams import hparam
 from jaxmarl_core.play.rollout import Play, begin
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.solvers.normal_form.correlated import correlated
 from jaxmarl_core.solvers.normal_form.zero_sum import outer_and
 from jaxmarl_core.spaces import Box, Discrete
-from jaxmarl_core.types import Actions, Algorithm, Environment, Policy, TimeStep
+from jaxmarl_core.types import Algorithm, Environment, Group, Key, Metrics, Policy, TimeStep
 
 MAX_WEIGHTS = 2**20  # of one agent
 
 
-def most_correlated(q: jax.Array, masks: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+def utilitarian(q: jax.Array, masks: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
     """Returns the utilitarian correlated equilibrium [A_1, ..., A_N] and whether it was found.
 
     Where it was not, the joint action with the largest sum of values stands in for it.
     """
     found = correlated(q, "utilitarian", masks)
-    best = most(q.sum(axis=0), outer_and(masks))
+    best = best_shares(q.sum(axis=0), outer_and(masks))
     return jnp.where(found.converged, found.joint, best), found.converged
 
 
 def largest_product(q: jax.Array, masks: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
     """Returns the joint actions with the largest product of values, in equal shares, and true."""
-    return most(q.prod(axis=0), outer_and(masks)), jnp.isfinite(q).all()
+    return best_shares(q.prod(axis=0), outer_and(masks)), jnp.isfinite(q).all()
 
 
-def most(worth: jax.Array, legal: jax.Array) -> jax.Array:
-    """Returns the legal entries with the largest worth, in equal shares; [A_1, ..., A_N]."""
-    worth = jnp.where(legal, worth, -jnp.inf)
-    best = (worth == worth.max()) & legal
+def best_shares(value: jax.Array, legal: jax.Array) -> jax.Array:
+    """Returns the legal entries with the largest value, in equal shares; [A_1, ..., A_N]."""
+    value = jnp.where(legal, value, -jnp.inf)
+    best = (value == value.max()) & legal
     return best / jnp.maximum(best.sum(), 1)
 
 
-JOINT = {"correlated": most_correlated, "product": largest_product}
-# name -> (values [N, A_1, ..., A_N], masks) -> (strategy [A_1, ..., A_N], whether it was found [])
+Solve = Callable[[jax.Array, tuple[jax.Array, ...]], tuple[jax.Array, jax.Array]]
+# (values [N, A_1, ..., A_N], masks) -> (strategy [A_1, ..., A_N], whether it was found [])
+JOINT: dict[str, Solve] = {"correlated": utilitarian, "product": largest_product}
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,17 @@ class State:
     play: Play
 
 
+class Built(NamedTuple):
+    """What is made once of an environment."""
+
+    env: Environment  # resets itself and counts episodes
+    groups: dict[str, Group]
+    shape: tuple[int, ...]  # of joint actions: A_1, ..., A_N
+    num_features: tuple[int, ...]  # of every agent
+    solve: Solve
+    rollout_length: int
+
+
 def td_step(
     weights: jax.Array,
     joint: tuple[jax.Array, ...],
@@ -119,19 +136,20 @@ def td_step(
       reward, discount: [] f32; discount is gamma, or 0 where the episode ended.
       rate: [] f32.
     """
-    ahead = jnp.where(legal, weights @ next_features, -jnp.inf).max()
-    ahead = jnp.where(legal.any(), ahead, 0.0)
-    error = td_target(reward, discount, ahead) - weights[joint] @ features
+    next_value = jnp.where(legal, weights @ next_features, -jnp.inf).max()
+    next_value = jnp.where(legal.any(), next_value, 0.0)
+    error = td_target(reward, discount, next_value) - weights[joint] @ features
     return weights.at[joint].add(rate * error * features)
 
 
-def linear_q(env: Environment, config: Config = Config()) -> Algorithm:
-    """Returns linear Q-learning of joint actions for every agent.
+def annealed_epsilon(hp: Hparams, step: jax.Array | float) -> jax.Array:
+    """Returns epsilon [] after so many steps [] f32."""
+    share = jnp.exp(-step / hp.epsilon_period)
+    return jnp.asarray(hp.final_epsilon + (hp.epsilon - hp.final_epsilon) * share, jnp.float32)
 
-    Raises:
-      ValueError: a group's observations are not a flat Box, or its actions not Discrete, or there
-        are too many joint actions.
-    """
+
+def build(env: Environment, config: Config) -> Built:
+    """Returns what the phases of an update work on; raises as `linear_q`."""
     groups = dict(env.groups)
     for name, group in groups.items():
         flat = isinstance(group.observation, Box) and len(group.observation.shape) == 1
@@ -141,89 +159,134 @@ def linear_q(env: Environment, config: Config = Config()) -> Algorithm:
             )
         if not isinstance(group.action, Discrete):
             raise ValueError(f'linear_q: needs discrete actions, group "{name}" has {group.action}')
-    seats = [(name, i) for name, group in groups.items() for i in range(group.size)]
-    shape = tuple(groups[name].action.num_values for name, _ in seats)
-    widths = [groups[name].observation.shape[0] for name, _ in seats]
-    size = prod(shape) * max(widths)
+    agents = [group for group in groups.values() for _ in range(group.size)]
+    shape = tuple(group.action.num_values for group in agents)
+    num_features = tuple(group.observation.shape[0] for group in agents)
+    size = prod(shape) * max(num_features)
     require(size <= MAX_WEIGHTS, "linear_q", f"at most {MAX_WEIGHTS} weights an agent", size)
-    world, choose = episodic(env), JOINT[config.joint]
+    solve = JOINT[config.joint]
+    return Built(episodic(env), groups, shape, num_features, solve, config.rollout_length)
 
-    def players(by_group) -> tuple[jax.Array, ...]:
-        return tuple(by_group[name][i] for name, i in seats)
 
-    def masks_of(timestep: TimeStep) -> tuple[jax.Array, ...]:
-        every = {n: jnp.ones((g.size, g.action.num_values), bool) for n, g in groups.items()}
-        return players(every | timestep.action_mask)
+def act(
+    built: Built, params: Params, key: Key, timestep: TimeStep, exploration: jax.Array | float
+) -> tuple[tuple[jax.Array, ...], jax.Array]:
+    """Returns everybody's action, N times [] int32, and whether their strategy was found []."""
+    masks = by_player(built.groups, legal_actions(built.groups, timestep))
+    features = by_player(built.groups, timestep.observation)
+    q = jnp.stack([theta @ phi for theta, phi in zip(params.weights, features)])
+    strategy, found = built.solve(q, masks)
+    legal = outer_and(masks)
+    uniform = legal / jnp.maximum(legal.sum(), 1)
+    strategy = exploration * uniform + (1 - exploration) * strategy
+    number = pick(jax.random.uniform(key), strategy.reshape(-1))
+    return tuple(a.astype(jnp.int32) for a in jnp.unravel_index(number, built.shape)), found
 
-    def decide(params, key, timestep, explore) -> tuple[tuple[jax.Array, ...], jax.Array]:
-        """Returns everybody's action, and whether the strategy it was drawn from was found."""
-        masks, features = masks_of(timestep), players(timestep.observation)
-        q = jnp.stack([theta @ phi for theta, phi in zip(params.weights, features)])
-        strategy, found = choose(q, masks)
-        legal = outer_and(masks)
-        uniform = legal / jnp.maximum(legal.sum(), 1)
-        strategy = explore * uniform + (1 - explore) * strategy
-        number = pick(jax.random.uniform(key), strategy.reshape(-1))
-        return tuple(a.astype(jnp.int32) for a in jnp.unravel_index(number, shape)), found
 
-    def by_group(joint: tuple[jax.Array, ...]) -> Actions:
-        return {
-            name: jnp.stack([a for (group, _), a in zip(seats, joint) if group == name])
-            for name in groups
-        }
+def learn(
+    built: Built,
+    weights: tuple[jax.Array, ...],
+    before: TimeStep,
+    joint: tuple[jax.Array, ...],
+    after: TimeStep,
+    hp: Hparams,
+) -> tuple[jax.Array, ...]:
+    """Returns everybody's weights after a step.
 
-    def acting(learning):
-        def act(params, key, timestep, memory):
-            explore = params.exploration if learning else 0.0
-            return by_group(decide(params, key, timestep, explore)[0]), memory
+    Nothing is learnt by the dead, nor from the step after an episode's last, which plays nothing.
+    """
+    players = partial(by_player, built.groups)
+    legal = outer_and(players(legal_actions(built.groups, after)))
+    return tuple(
+        jnp.where(
+            alive & ~before.last,
+            td_step(theta, joint, phi, next_phi, legal, r, hp.gamma * d, hp.learning_rate),
+            theta,
+        )
+        for theta, phi, next_phi, r, d, alive in zip(
+            weights,
+            players(before.observation),
+            players(after.observation),
+            players(after.reward),
+            players(after.discount),
+            players(before.alive),
+        )
+    )
 
-        return act
 
-    def epsilon(hp, step):
-        share = jnp.exp(-step / hp.epsilon_period)
-        return jnp.asarray(hp.final_epsilon + (hp.epsilon - hp.final_epsilon) * share, jnp.float32)
+def play_step(built: Built, state: State, key: Key, number: jax.Array, hp: Hparams):
+    """Plays one step and learns from it.
 
-    def init(key, hp):
-        weights = tuple(jnp.zeros((*shape, width)) for width in widths)
-        return State(Params(weights, epsilon(hp, 0.0)), begin(key, world, ()))
+    Args:
+      built: the agents.
+      state: before.
+      key: randomness.
+      number: [] int32, environment steps before this one.
+      hp: hparams.
 
-    def update(key, state, hp, index):
-        def step(state, inputs):
-            key, t = inputs
-            key_act, key_env = jax.random.split(key)
-            params, before = state.params, state.play.timestep
-            joint, found = decide(params, key_act, before, params.exploration)
-            env_state, after = world.step(key_env, state.play.env_state, by_group(joint))
-            legal = outer_and(masks_of(after))
-            counts = players(before.alive)
-            weights = [
-                jnp.where(
-                    alive & ~before.last,
-                    td_step(theta, joint, phi, next_phi, legal, r, hp.gamma * d, hp.learning_rate),
-                    theta,
-                )
-                for theta, phi, next_phi, r, d, alive in zip(
-                    params.weights,
-                    players(before.observation),
-                    players(after.observation),
-                    players(after.reward),
-                    players(after.discount),
-                    counts,
-                )
-            ]
-            explore = epsilon(hp, index * config.rollout_length + t + 1.0)
-            state = State(Params(tuple(weights), explore), Play(env_state, after, ()))
-            reward = jnp.stack(players(after.reward)).mean()
-            return state, (before, reward, ~found, ~before.last)
+    Returns:
+      The state afterwards; the time step the actions answered, the mean reward [], whether the
+      joint strategy was not found [], and whether the step counts [] bool.
+    """
+    key_act, key_env = jax.random.split(key)
+    params, before = state.params, state.play.timestep
+    joint, found = act(built, params, key_act, before, params.exploration)
+    actions = by_group(built.groups, joint)
+    env_state, after = built.env.step(key_env, state.play.env_state, actions)
+    weights = learn(built, params.weights, before, joint, after, hp)
+    params = Params(weights, annealed_epsilon(hp, number + 1.0))
+    reward = jnp.stack(by_player(built.groups, after.reward)).mean()
+    return State(params, Play(env_state, after, ())), (before, reward, ~found, ~before.last)
 
-        inputs = jax.random.split(key, config.rollout_length), jnp.arange(config.rollout_length)
-        state, (timesteps, reward, failed, counts) = jax.lax.scan(step, state, inputs)
-        metrics = {
-            "reward": masked_mean(reward, counts),
-            "solver_failure": masked_mean(failed.astype(jnp.float32), counts),
-            "exploration": state.params.exploration,
-        }
-        return state, metrics | episode_metrics(world, timesteps)
 
-    policy = Policy(memory=lambda: (), act=acting(True), greedy=acting(False))
-    return Algorithm(init, update, policy, Hparams(), config.rollout_length)
+def init(built: Built, key: Key, hp: Hparams) -> State:
+    """Returns the state before the first update: weights of 0."""
+    weights = tuple(jnp.zeros((*built.shape, count)) for count in built.num_features)
+    return State(Params(weights, annealed_epsilon(hp, 0.0)), begin(key, built.env, ()))
+
+
+def update(
+    built: Built, key: Key, state: State, hp: Hparams, number: jax.Array
+) -> tuple[State, Metrics]:
+    """Returns the state after `rollout_length` steps, and the means over them."""
+    length = built.rollout_length
+
+    def step(state, inputs):
+        key, t = inputs
+        return play_step(built, state, key, number * length + t, hp)
+
+    inputs = jax.random.split(key, length), jnp.arange(length)
+    state, (timesteps, reward, failed, played) = jax.lax.scan(step, state, inputs)
+    metrics = {
+        "reward": masked_mean(reward, played),
+        "solver_failure": masked_mean(failed.astype(jnp.float32), played),
+        "exploration": state.params.exploration,
+    }
+    return state, metrics | episode_metrics(built.env, timesteps)
+
+
+def linear_q(env: Environment, config: Config = Config()) -> Algorithm:
+    """Returns linear Q-learning of joint actions for every agent.
+
+    Raises:
+      ValueError: a group's observations are not a flat Box, or its actions not Discrete, or there
+        are too many joint actions.
+    """
+    require_own("linear_q", config, Config)
+    built = build(env, config)
+
+    def policy_act(learning, params, key, timestep, memory):
+        exploration = params.exploration if learning else 0.0
+        joint, _ = act(built, params, key, timestep, exploration)
+        return by_group(built.groups, joint), memory
+
+    policy = Policy(
+        memory=lambda: (), act=partial(policy_act, True), greedy=partial(policy_act, False)
+    )
+    return Algorithm(
+        init=partial(init, built),
+        update=partial(update, built),
+        policy=policy,
+        hparams=Hparams(),
+        env_steps=config.rollout_length,
+    )

@@ -9,54 +9,40 @@ does not depend on how the other plays, if only everything is tried again and ag
 Littman, 1994, ICML; it converges: Littman & Szepesvari, 1996, ICML.
 """
 
-from dataclasses import dataclass
-
 import jax
-from flax import struct
 
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.stage import Config as StageConfig
-from jaxmarl_core.algos.tabular.stage import Hparams as Common
-from jaxmarl_core.algos.tabular.stage import Stage, stage_rule
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.hparams import Hparams
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.stage import Solution, stage_rule
 from jaxmarl_core.errors import require
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own, with_defaults
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
 from jaxmarl_core.types import Algorithm, Environment
 
-
-@dataclass(frozen=True)
-class Config(StageConfig):
-    """What shapes the program; learning rates fall exponentially."""
-
-    rate: str = "exponential"
-
-
-@struct.dataclass
-class Hparams(Common):
-    """The paper's: the rate falls to a hundredth in a million steps, a fifth of play is random."""
-
-    rate_period: float = hparam(1e6, 1.0, 1e12, "log")  # steps
-    epsilon: float = hparam(0.2, 0.0, 1.0)
-    final_epsilon: float = hparam(0.2, 0.0, 1.0)
-    first_value: float = hparam(1.0, -1e9, 1e9)
+HPARAMS = (
+    Hparams(  # the paper's: a hundredth of the rate after a million steps; a fifth of play random
+        learning_rate=1.0, rate_period=1e6, epsilon=0.2, final_epsilon=0.2, first_value=1.0
+    )
+)
 
 
-def solve(seat: Seat, q: jax.Array, masks: tuple[jax.Array, ...]) -> Stage:
+def solve(info: GameInfo, q: jax.Array, masks: tuple[jax.Array, ...]) -> Solution:
     """Returns the player's maximin strategy; q is [1, A_1, A_2], its own payoffs."""
-    own, other = seat.player, 1 - seat.player
+    own, other = info.player, 1 - info.player
     payoff = q[0] if own == 0 else q[0].T
     found = zero_sum(payoff, masks[own], masks[other])
-    return Stage(found.row, found.value[None], found.converged)
+    return Solution(found.row, found.value[None], found.converged)
 
 
-def rule(seat: Seat, rate: str = "exponential") -> Rule:
-    """Returns the rule for one seat at a table of two.
+def rule(info: GameInfo, rate: str = "exponential") -> Rule:
+    """Returns the rule of one of two players.
 
     Raises:
       ValueError: there are not two players.
     """
-    require(len(seat.num_actions) == 2, "minimax_q", "two players", len(seat.num_actions))
-    return stage_rule(seat, lambda q, masks: solve(seat, q, masks), rate)
+    require(len(info.num_actions) == 2, "minimax_q", "two players", len(info.num_actions))
+    return stage_rule(info, lambda q, masks: solve(info, q, masks), rate)
 
 
 def minimax_q(env: Environment, config: Config = Config()) -> Algorithm:
@@ -65,4 +51,6 @@ def minimax_q(env: Environment, config: Config = Config()) -> Algorithm:
     Raises:
       ValueError: there are not two players.
     """
-    return tabular(env, config, lambda seat: rule(seat, config.rate), Hparams())
+    require_own("minimax_q", config, Config)
+    config = with_defaults(config, rate="exponential")
+    return tabular(env, config, lambda info: rule(info, config.rate), HPARAMS)

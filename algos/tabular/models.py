@@ -5,7 +5,7 @@ shares that are learnt by watching. What an own action is worth there is a mean 
 
     Q(s, a) += alpha (r + gamma max_b E Q(s', b, a_-i) - Q(s, a)),   a_-i ~ prod_j belief_j(s')
 
-One rule, which differs in how beliefs follow what is seen.
+One rule, which differs in how beliefs follow what the others do.
 """
 
 from collections.abc import Callable
@@ -15,25 +15,27 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.tabular.engine import Rule, Seat
-from jaxmarl_core.algos.tabular.rates import Values, blank, towards
-from jaxmarl_core.algos.tabular.wolf_phc import played
+from jaxmarl_core.algos.tabular.rates import Values, initial_values, q_update
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.wolf_phc import epsilon_soft
 from jaxmarl_core.functional.exploration import epsilon_greedy_probs
 from jaxmarl_core.functional.losses import q_target
 from jaxmarl_core.functional.projections import action_payoffs
 
-Watch = Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
+BeliefUpdate = Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
 # (belief [A_j], what was done [A_j] one-hot, visits to the state [], hparams) -> new belief [A_j]
 
 
 @struct.dataclass
-class Row:
+class Entry:
     values: Values  # q [A_1, ..., A_N], the player's own
     beliefs: tuple[jax.Array, ...]  # N times [A_j] f32 >= 0, in shares; its own is not looked at
     visits: jax.Array  # [] f32
 
 
-def recent(belief: jax.Array, done: jax.Array, visits: jax.Array, forgetting: Any) -> jax.Array:
+def recency_weighted(
+    belief: jax.Array, done: jax.Array, visits: jax.Array, forgetting: Any
+) -> jax.Array:
     """Returns beliefs [A] that weigh what is recent more: b += n^-w (done - b) on the n-th visit.
 
     For w = 1 they are plain frequencies. For w in (1/2, 1) they too converge to a strategy that
@@ -48,50 +50,52 @@ def recent(belief: jax.Array, done: jax.Array, visits: jax.Array, forgetting: An
     return belief + visits**-forgetting * (done - belief)
 
 
-def expected(row: Row, player: int, masks: tuple[jax.Array, ...] | None = None) -> jax.Array:
+def expected_values(
+    entry: Entry, player: int, masks: tuple[jax.Array, ...] | None = None
+) -> jax.Array:
     """Returns what each own action is worth against the beliefs, kept to what is legal; [A_i]."""
-    masks = masks or tuple(jnp.ones(len(belief), bool) for belief in row.beliefs)
-    shares = [played(belief, mask, 0.0) for belief, mask in zip(row.beliefs, masks)]
-    return action_payoffs(row.values.q, shares, player)
+    masks = masks or tuple(jnp.ones(len(belief), bool) for belief in entry.beliefs)
+    shares = [epsilon_soft(belief, mask, 0.0) for belief, mask in zip(entry.beliefs, masks)]
+    return action_payoffs(entry.values.q, shares, player)
 
 
 def modelling_rule(
-    seat: Seat,
-    watch: Watch,
+    info: GameInfo,
+    belief_update: BeliefUpdate,
     rate: str,
     first_belief: Callable[[int, Any], jax.Array] = lambda count, hp: jnp.full(count, 1 / count),
 ) -> Rule:
     """Returns the rule.
 
     Args:
-      seat: whose.
-      watch: how a belief follows what is seen; need not sum to 1.
+      info: whose.
+      belief_update: how a belief follows what the others do; need not sum to 1.
       rate: a key of RATES.
       first_belief: maps (number of actions, hparams) to what is believed at first.
     """
-    player = seat.player
+    player = info.player
 
-    def first(key, hp):
-        values = blank(seat.num_actions, rate, hp.first_value)
-        beliefs = tuple(first_belief(count, hp) for count in seat.num_actions)
-        return Row(values, beliefs, jnp.float32(0))
+    def init(key, hp):
+        values = initial_values(info.num_actions, rate, hp.first_value)
+        beliefs = tuple(first_belief(count, hp) for count in info.num_actions)
+        return Entry(values, beliefs, jnp.float32(0))
 
-    def learn(row, next_row, t, hp):
-        ahead = expected(next_row, player, t.next_masks)
-        target = q_target(t.reward, hp.gamma * t.discount, ahead, t.next_mask)
-        values = towards(row.values, tuple(t.joint), target, hp, t.step, rate)
-        visits = row.visits + 1
-        seen = [
-            watch(belief, jax.nn.one_hot(t.joint[j], len(belief)), visits, hp)
-            for j, belief in enumerate(row.beliefs)
+    def learn(entry, next_entry, t, hp):
+        next_values = expected_values(next_entry, player, t.next_masks)
+        target = q_target(t.reward, hp.gamma * t.discount, next_values, t.next_mask)
+        values = q_update(entry.values, tuple(t.joint_action), target, hp, t.step, rate)
+        visits = entry.visits + 1
+        updated = [
+            belief_update(belief, jax.nn.one_hot(t.joint_action[j], len(belief)), visits, hp)
+            for j, belief in enumerate(entry.beliefs)
         ]
-        beliefs = tuple(jnp.where(mask, belief, 0.0) for mask, belief in zip(t.masks, seen))
-        return Row(values, beliefs, visits), {}
+        beliefs = tuple(jnp.where(mask, belief, 0.0) for mask, belief in zip(t.masks, updated))
+        return Entry(values, beliefs, visits), {}
 
-    def strategy(row, mask, epsilon):
-        return epsilon_greedy_probs(expected(row, player), epsilon, mask)
+    def strategy(entry, mask, epsilon):
+        return epsilon_greedy_probs(expected_values(entry, player), epsilon, mask)
 
-    def best(row, mask):
-        return strategy(row, mask, jnp.float32(0))
+    def greedy(entry, mask):
+        return strategy(entry, mask, jnp.float32(0))
 
-    return Rule(first, strategy, best, learn, informed=True)
+    return Rule(init, strategy, greedy, learn, informed=True)

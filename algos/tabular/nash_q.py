@@ -16,10 +16,12 @@ from functools import partial
 
 import jax
 
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.stage import Config as StageConfig
-from jaxmarl_core.algos.tabular.stage import Hparams, Stage, stage_rule
-from jaxmarl_core.errors import lookup
+from jaxmarl_core.algos.tabular.engine import tabular
+from jaxmarl_core.algos.tabular.rates import RATES
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.stage import HPARAMS, Solution, stage_rule
+from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.solvers.normal_form import selection
 from jaxmarl_core.solvers.normal_form.bimatrix import bimatrix_nash, nash
 from jaxmarl_core.solvers.normal_form.lemke_howson import lemke_howson_equilibria
@@ -44,40 +46,46 @@ FINDERS = {
 
 
 @dataclass(frozen=True)
-class Config(StageConfig):
+class Config:
     """What shapes the program; which equilibrium of two players, and how they are found."""
 
+    rollout_length: int = 64
+    rate: str = "visits"  # a key of rates.RATES
     select: str = "first"
     find: str = "lemke_howson"
 
     def __post_init__(self):
-        super().__post_init__()
+        require(self.rollout_length >= 1, "rollout_length", "at least 1", self.rollout_length)
+        lookup(RATES, self.rate, "rate")
         lookup(SELECTIONS, self.select, "select")
         lookup(FINDERS, self.find, "find")
 
 
-def solve(seat: Seat, q: jax.Array, masks: tuple[jax.Array, ...], select: str, find: str) -> Stage:
+def solve(
+    info: GameInfo, q: jax.Array, masks: tuple[jax.Array, ...], select: str, find: str
+) -> Solution:
     """Returns the player's part of an equilibrium of the stage game q [N, A_1, ..., A_N].
 
     Of three players and more it is the one at the end of the path of logit equilibria.
     """
-    if len(seat.num_actions) == 2:
-        chosen = SELECTIONS[select](seat.player)
+    if len(info.num_actions) == 2:
+        chosen = SELECTIONS[select](info.player)
         found = nash(q, *masks, select=chosen, find=FINDERS[find])
     else:
         found = nash_n(q, masks)
-    return Stage(found.strategies[seat.player], found.values, found.solved)
+    return Solution(found.strategies[info.player], found.values, found.solved)
 
 
 def rule(
-    seat: Seat, select: str = "first", find: str = "lemke_howson", rate: str = "visits"
+    info: GameInfo, select: str = "first", find: str = "lemke_howson", rate: str = "visits"
 ) -> Rule:
-    """Returns the rule of one seat; players who select differently may meet."""
-    solution = partial(solve, seat, select=select, find=find)
-    return stage_rule(seat, solution, rate, everyones=True)
+    """Returns the rule of one player; those who select differently may meet."""
+    solution = partial(solve, info, select=select, find=find)
+    return stage_rule(info, solution, rate, all_players=True)
 
 
 def nash_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns Nash-Q for every player of a general-sum game; all select alike."""
+    require_own("nash_q", config, Config)
     rules = partial(rule, select=config.select, find=config.find, rate=config.rate)
-    return tabular(env, config, rules, Hparams())
+    return tabular(env, config, rules, HPARAMS)

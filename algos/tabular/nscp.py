@@ -10,29 +10,26 @@ n^-w, with w = 1 for plain counting (opponent-modelling Q-learning) and less for
 Weinberg & Rosenschein, 2004, AAMAS.
 """
 
-from flax import struct
-
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.models import modelling_rule, recent
-from jaxmarl_core.algos.tabular.stage import Config
-from jaxmarl_core.algos.tabular.stage import Hparams as Common
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.hparams import Hparams
+from jaxmarl_core.algos.tabular.models import modelling_rule, recency_weighted
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.recipes import require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
-
-@struct.dataclass
-class Hparams(Common):
-    """Those of Q-learning, and how soon the past is forgotten."""
-
-    forgetting: float = hparam(0.6, 0.0, 1.0)  # w; above 1/2 beliefs converge
+HPARAMS = Hparams(learning_rate=1.0, first_value=0.0, forgetting=0.6)  # above 1/2 beliefs converge
 
 
-def rule(seat: Seat, rate: str = "visits") -> Rule:
+def rule(info: GameInfo, rate: str = "visits") -> Rule:
     """Returns the rule: beliefs are means that weigh what is recent more."""
-    watch = lambda belief, done, visits, hp: recent(belief, done, visits, hp.forgetting)
-    return modelling_rule(seat, watch, rate)
+    belief_update = lambda belief, done, visits, hp: recency_weighted(
+        belief, done, visits, hp.forgetting
+    )
+    return modelling_rule(info, belief_update, rate)
 
 
 def nscp(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns NSCP learners, one for every agent."""
-    return tabular(env, config, lambda seat: rule(seat, config.rate), Hparams())
+    require_own("nscp", config, Config)
+    config = with_defaults(config, rate="visits")
+    return tabular(env, config, lambda info: rule(info, config.rate), HPARAMS)

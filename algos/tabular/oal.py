@@ -1,13 +1,13 @@
-"""OAL: a team learns the world's model, and which optimum to meet in by watching itself play.
+"""OAL: a team learns the world's model, and which optimum to agree on from its own play.
 
 Optimal adaptive learning counts transitions and rewards and plans on them. In each state the joint
 actions that are best up to a slack pay 1 in a virtual game, all others 0, and the slack falls more
-slowly than the model's error. Biased adaptive play settles that game: a player looks at a sample
+slowly than the model's error. Biased adaptive play settles that game: a player draws a sample
 of the last joint actions here and, where its mates did the same in all of it and some of it was
 best, does its part of the most recent best one; else it answers its mates' frequencies at random
 among equals. So the team ends on one and the same optimum, without a convention as Team-Q's.
 
-A row holds counts of what joint actions led to, [A_1, ..., A_N, S], so that the table grows with
+An entry holds counts of what joint actions led to, [A_1, ..., A_N, S], so that the table grows with
 the square of the number of states. Values are swept once an update: every `rollout_length` steps.
 
 Wang & Sandholm, 2002, NIPS; adaptive play is from Young, 1993, Econometrica 61.
@@ -22,46 +22,40 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
+from jaxmarl_core.algos.tabular.engine import tabular
+from jaxmarl_core.algos.tabular.hparams import Hparams
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.algos.tabular.stage import legal_joint
 from jaxmarl_core.errors import require
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.solvers.markov_games import MAX_ENTRIES
 from jaxmarl_core.types import Algorithm, Environment
 
 
 @dataclass(frozen=True)
-class Config(EngineConfig):
-    """What shapes the program: sweeps an update, and how much of the past is looked at."""
+class Config:
+    """What shapes the program: sweeps an update, and how much of the past is sampled."""
 
+    rollout_length: int = 64
     sweeps: int = 4
     sample: int = 2  # k, of the joint actions remembered
     memory: int = 8  # m, at least k (N + 2), for which convergence is proved
 
     def __post_init__(self):
-        super().__post_init__()
+        require(self.rollout_length >= 1, "rollout_length", "at least 1", self.rollout_length)
         require(self.sweeps >= 1, "sweeps", "at least 1", self.sweeps)
         require(self.sample >= 1, "sample", "at least 1", self.sample)
         fits = self.memory >= self.sample
         require(fits, "memory", f"at least sample ({self.sample})", self.memory)
 
 
-@struct.dataclass
-class Hparams:
-    """Traced numbers. Epsilon as in Q-learning; slack in units of return."""
-
-    gamma: float = hparam(0.9, 0.0, 1.0)
-    epsilon: float = hparam(1.0, 0.0, 1.0)
-    final_epsilon: float = hparam(0.05, 0.0, 1.0)
-    anneal_steps: float = hparam(3000.0, 1.0, 1e12, "log")
-    first_value: float = hparam(0.0, -1e9, 1e9)  # of joint actions never tried
-    slack: float = hparam(1.0, 0.0, 1e9, "log")  # slack (1 + n)^-slack_power, n being the tries of
-    slack_power: float = hparam(0.25, 0.0, 0.5)  # the joint action tried least in the state
+HPARAMS = Hparams(
+    learning_rate=None, rate_period=None, first_value=0.0, slack=1.0, slack_power=0.25
+)
 
 
 @struct.dataclass
-class Row:
+class Entry:
     tries: jax.Array  # [A_1, ..., A_N] f32
     paid: jax.Array  # [A_1, ..., A_N] f32, in sum
     led: jax.Array  # [A_1, ..., A_N, S] f32, how often there, ends of episodes left out
@@ -72,7 +66,7 @@ class Row:
     sample: jax.Array  # [k] int32, of the past, in its order
 
 
-def planned(table: Row, hp: Hparams, sweeps: int) -> Row:
+def value_iteration(table: Entry, hp: Hparams, sweeps: int) -> Entry:
     """Returns the table, leaves [S, ...], after value iteration on its counts.
 
     Q(s, a) = (sum of rewards + gamma sum_s' n(s, a, s') max_b Q(s', b)) / n(s, a)
@@ -119,46 +113,46 @@ def biased_adaptive_play(
     return answer / jnp.maximum(answer.sum(), 1)
 
 
-def rule(seat: Seat, config: Config = Config()) -> Rule:
+def rule(info: GameInfo, config: Config = Config()) -> Rule:
     """Returns the rule.
 
     Raises:
       ValueError: the model has too many entries, or the memory is too short for the players.
     """
-    shape, player = seat.num_actions, seat.player
-    entries = prod(shape) * seat.num_states**2
+    shape, player = info.num_actions, info.player
+    entries = prod(shape) * info.num_states**2
     require(entries <= MAX_ENTRIES, "oal", f"a model of at most {MAX_ENTRIES} entries", entries)
     memory, least = config.memory, config.sample * (len(shape) + 2)
     require(memory >= least, "memory", f"at least sample (players + 2) = {least}", memory)
 
-    def first(key, hp):
+    def init(key, hp):
         zeros, yes = jnp.zeros(shape), jnp.ones(shape, bool)
-        led = jnp.zeros((*shape, seat.num_states))
+        led = jnp.zeros((*shape, info.num_states))
         q = jnp.full(shape, hp.first_value, jnp.float32)
         none = lambda length: jnp.full(length, -1, jnp.int32)
-        return Row(zeros, zeros, led, q, yes, yes, none(memory), none(config.sample))
+        return Entry(zeros, zeros, led, q, yes, yes, none(memory), none(config.sample))
 
-    def learn(row, next_row, t, hp):
-        entry = tuple(t.joint)
-        number = jnp.ravel_multi_index(entry, shape, mode="clip").astype(jnp.int32)
-        past = jnp.append(row.past[1:], number)
+    def learn(entry, next_entry, t, hp):
+        joint = tuple(t.joint_action)
+        number = jnp.ravel_multi_index(joint, shape, mode="clip").astype(jnp.int32)
+        past = jnp.append(entry.past[1:], number)
         drawn = jnp.argsort(jax.random.uniform(t.key, (memory,)))[: config.sample]
-        return row.replace(
-            tries=row.tries.at[entry].add(1),
-            paid=row.paid.at[entry].add(t.reward),
-            led=row.led.at[(*entry, t.next_obs)].add(t.discount),
+        return entry.replace(
+            tries=entry.tries.at[joint].add(1),
+            paid=entry.paid.at[joint].add(t.reward),
+            led=entry.led.at[(*joint, t.next_obs)].add(t.discount),
             legal=legal_joint(t.masks),
             past=past,
             sample=jnp.where((past >= 0).all(), past[jnp.sort(drawn)], -1),
         ), {}
 
-    def strategy(row, mask, epsilon):
-        adaptive = biased_adaptive_play(row.good, row.sample, mask, player)
+    def strategy(entry, mask, epsilon):
+        adaptive = biased_adaptive_play(entry.good, entry.sample, mask, player)
         return epsilon * mask / jnp.maximum(mask.sum(), 1) + (1 - epsilon) * adaptive
 
-    best = lambda row, mask: strategy(row, mask, 0.0)
-    plan = lambda table, hp: planned(table, hp, config.sweeps)
-    return Rule(first, strategy, best, learn, informed=True, plan=plan)
+    greedy = lambda entry, mask: strategy(entry, mask, 0.0)
+    plan = lambda table, hp: value_iteration(table, hp, config.sweeps)
+    return Rule(init, strategy, greedy, learn, informed=True, plan=plan)
 
 
 def oal(env: Environment, config: Config = Config()) -> Algorithm:
@@ -167,7 +161,8 @@ def oal(env: Environment, config: Config = Config()) -> Algorithm:
     Raises:
       ValueError: agents on several teams, a model with too many entries, or too short a memory.
     """
+    require_own("oal", config, Config)
     teams = {group.team for group in env.groups.values()}
     if len(teams) > 1:
         raise ValueError(f"oal: needs one team, the environment has {len(teams)}")
-    return tabular(env, config, partial(rule, config=config), Hparams())
+    return tabular(env, config, partial(rule, config=config), HPARAMS)

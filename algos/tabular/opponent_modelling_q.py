@@ -8,31 +8,27 @@ Uther & Veloso, 1997, CMU-CS-03-107 (two players, zero-sum); Claus & Boutilier, 
 one state, a count for every other player: as here).
 """
 
-from flax import struct
 from jax import numpy as jnp
 
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.hparams import Hparams
 from jaxmarl_core.algos.tabular.models import modelling_rule
-from jaxmarl_core.algos.tabular.stage import Config
-from jaxmarl_core.algos.tabular.stage import Hparams as Common
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.recipes import require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
-
-@struct.dataclass
-class Hparams(Common):
-    """Those of Q-learning, and how firm the first belief in uniform play is."""
-
-    prior: float = hparam(1.0, 1e-9, 1e9, "log")  # imagined plays of each action (Laplace)
+HPARAMS = Hparams(learning_rate=1.0, first_value=0.0, prior=1.0)
 
 
-def rule(seat: Seat, rate: str = "visits") -> Rule:
+def rule(info: GameInfo, rate: str = "visits") -> Rule:
     """Returns the rule: beliefs are counts."""
     count = lambda belief, done, visits, hp: belief + done
     prior = lambda num, hp: jnp.full(num, hp.prior, jnp.float32)
-    return modelling_rule(seat, count, rate, prior)
+    return modelling_rule(info, count, rate, prior)
 
 
 def opponent_modelling_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns opponent-modelling Q-learning for every agent."""
-    return tabular(env, config, lambda seat: rule(seat, config.rate), Hparams())
+    require_own("opponent_modelling_q", config, Config)
+    config = with_defaults(config, rate="visits")
+    return tabular(env, config, lambda info: rule(info, config.rate), HPARAMS)

@@ -17,15 +17,17 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.rates import RATES, Values, blank, towards
-from jaxmarl_core.algos.tabular.wolf_phc import STARTS, Config, Hparams, climbed, played
+from jaxmarl_core.algos.tabular.engine import tabular
+from jaxmarl_core.algos.tabular.rates import RATES, Values, initial_values, q_update
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.wolf_phc import HPARAMS, STARTS, Config, epsilon_soft, hill_climb
 from jaxmarl_core.functional.losses import q_target
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 
 @struct.dataclass
-class Row:
+class Entry:
     values: Values
     pi: jax.Array  # [A] f32
     change: jax.Array  # [A] f32, the last of pi
@@ -34,37 +36,38 @@ class Row:
 
 
 def rule(
-    seat: Seat,
+    info: GameInfo,
     rate: str = "hyperbolic",
     policy_rate: str = "hyperbolic",
     start: str = "uniform",
 ) -> Rule:
     """Returns the rule: an action's share moves slowly where change * change2 < 0."""
-    num_actions = seat.num_actions[seat.player]
+    num_actions = info.num_actions[info.player]
 
-    def first(key, hp):
+    def init(key, hp):
         still = jnp.zeros(num_actions)
         pi = STARTS[start](key, num_actions)
-        return Row(blank((num_actions,), rate), pi, still, still, jnp.float32(0))
+        return Entry(initial_values((num_actions,), rate), pi, still, still, jnp.float32(0))
 
-    def learn(row, next_row, t, hp):
-        target = q_target(t.reward, hp.gamma * t.discount, next_row.values.q, t.next_mask)
-        values = towards(row.values, t.action, target, hp, t.step, rate)
-        visits = row.visits + 1
-        wins = row.change * row.change2 < 0
+    def learn(entry, next_entry, t, hp):
+        target = q_target(t.reward, hp.gamma * t.discount, next_entry.values.q, t.next_mask)
+        values = q_update(entry.values, t.action, target, hp, t.step, rate)
+        visits = entry.visits + 1
+        wins = entry.change * entry.change2 < 0
         step = RATES[policy_rate](hp.win_step, hp.step_period, t.step, visits)
         step = step * jnp.where(wins, 1.0, hp.lose_ratio)
-        pi = climbed(row.pi, values.q, t.mask, step)
-        change = pi - row.pi
-        return Row(values, pi, change, change - row.change, visits), {}
+        pi = hill_climb(entry.pi, values.q, t.mask, step)
+        change = pi - entry.pi
+        return Entry(values, pi, change, change - entry.change, visits), {}
 
-    def strategy(row, mask, epsilon):
-        return played(row.pi, mask, epsilon)
+    def strategy(entry, mask, epsilon):
+        return epsilon_soft(entry.pi, mask, epsilon)
 
-    return Rule(first, strategy, lambda row, mask: played(row.pi, mask, 0.0), learn)
+    return Rule(init, strategy, lambda entry, mask: epsilon_soft(entry.pi, mask, 0.0), learn)
 
 
 def pd_wolf(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns PD-WoLF policy hill climbing for every agent."""
+    require_own("pd_wolf", config, Config)
     rules = partial(rule, rate=config.rate, policy_rate=config.policy_rate, start=config.start)
-    return tabular(env, config, rules, Hparams())
+    return tabular(env, config, rules, HPARAMS)

@@ -11,10 +11,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.tabular.engine import Config, Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.rates import Values, blank, towards
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.rates import Values, initial_values, q_update
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.functional.exploration import epsilon_greedy_probs
 from jaxmarl_core.functional.losses import q_target
+from jaxmarl_core.recipes import require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -28,19 +30,21 @@ def exploit(values: Values, mask: jax.Array) -> jax.Array:
     return epsilon_greedy_probs(values.q, jnp.float32(0), mask)
 
 
-def rule(seat: Seat, rate: str = "constant") -> Rule:
+def rule(info: GameInfo, rate: str = "constant") -> Rule:
     """Returns the rule: Q(s, a) moves towards r + gamma max_b Q(s', b)."""
 
-    def first(key, hp):
-        return blank((seat.num_actions[seat.player],), rate)
+    def init(key, hp):
+        return initial_values((info.num_actions[info.player],), rate)
 
-    def learn(row, next_row, t, hp):
-        target = q_target(t.reward, hp.gamma * t.discount, next_row.q, t.next_mask)
-        return towards(row, t.action, target, hp, t.step, rate), {}
+    def learn(entry, next_entry, t, hp):
+        target = q_target(t.reward, hp.gamma * t.discount, next_entry.q, t.next_mask)
+        return q_update(entry, t.action, target, hp, t.step, rate), {}
 
-    return Rule(first, explore, exploit, learn)
+    return Rule(init, explore, exploit, learn)
 
 
 def q_learning(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Q-learning, epsilon-greedy with a falling epsilon."""
+    require_own("q_learning", config, Config)
+    config = with_defaults(config, rate="constant")
     return tabular(env, config, partial(rule, rate=config.rate))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-# name -> (learning_rate, rate_period, steps so far, visits to the entry with this one) -> rate
+# name -> (learning_rate, rate_period, steps so far, visits to the action with this one) -> rate
 RATES: dict[str, Callable] = {
     "constant": lambda rate, period, step, visits: rate,
     "hyperbolic": lambda rate, period, step, visits: rate / (1 + step / period),
@@ -25,13 +25,15 @@ class Values:
     visits: Any  # like q without players, or ()
 
 
-def blank(shape: tuple[int, ...], rate: str, value: float = 0.0, players: tuple[int, ...] = ()):
+def initial_values(
+    shape: tuple[int, ...], rate: str, value: float = 0.0, players: tuple[int, ...] = ()
+):
     """Returns Values with q [*players, *shape] all at `value`."""
     visits = jnp.zeros(shape) if rate == "visits" else ()
     return Values(jnp.full((*players, *shape), value, jnp.float32), visits)
 
 
-def towards(
+def q_update(
     values: Values,
     action: jax.Array | tuple[jax.Array, ...],
     target: jax.Array,
@@ -50,10 +52,10 @@ def towards(
       rate: a key of RATES.
     """
     action = action if isinstance(action, tuple) else (action,)
-    visits, seen = values.visits, None
+    visits, count = values.visits, None
     if rate == "visits":
         visits = visits.at[action].add(1)
-        seen = visits[action]
-    alpha = RATES[rate](hp.learning_rate, hp.rate_period, step, seen)
-    entry = (..., *action)
-    return Values(values.q.at[entry].add(alpha * (target - values.q[entry])), visits)
+        count = visits[action]
+    alpha = RATES[rate](hp.learning_rate, hp.rate_period, step, count)
+    at = (..., *action)
+    return Values(values.q.at[at].add(alpha * (target - values.q[at])), visits)

@@ -11,93 +11,77 @@ strategy of the step before then stays.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
-from jaxmarl_core.algos.tabular.engine import Hparams as Common
-from jaxmarl_core.algos.tabular.engine import Rule, Seat
-from jaxmarl_core.algos.tabular.rates import Values, blank, towards
-from jaxmarl_core.algos.tabular.wolf_phc import played
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.algos.tabular.hparams import Hparams
+from jaxmarl_core.algos.tabular.rates import Values, initial_values, q_update
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.wolf_phc import epsilon_soft
+
+HPARAMS = Hparams(learning_rate=1.0, first_value=0.0)  # with a sample mean's rate
 
 
-@dataclass(frozen=True)
-class Config(EngineConfig):
-    """What shapes the program; learning rates are a sample mean's by default."""
-
-    rate: str = "visits"
-
-
-@struct.dataclass
-class Hparams(Common):
-    """Those of Q-learning, and what every joint action is thought to be worth at first."""
-
-    learning_rate: float = hparam(1.0, 0.0, 1.0, "log")
-    first_value: float = hparam(0.0, -1e9, 1e9)
-
-
-class Stage(NamedTuple):
-    """A solved stage game, as one player sees it."""
+class Solution(NamedTuple):
+    """A stage game's solution for one player."""
 
     strategy: jax.Array  # [A_i] f32, how it plays
     value: jax.Array  # [K] f32, what the state is worth to those it keeps values of
     solved: jax.Array  # [] bool
-    joint: jax.Array | tuple = ()  # [A_1, ..., A_N] f32, where a referee draws for all
+    joint: jax.Array | tuple = ()  # [A_1, ..., A_N] f32, where a referee draws for all players
 
 
-Solve = Callable[[jax.Array, tuple[jax.Array, ...]], Stage]
-# (q [K, A_1, ..., A_N], masks: N times [A_j] bool) -> Stage
+Solve = Callable[[jax.Array, tuple[jax.Array, ...]], Solution]
+# (q [K, A_1, ..., A_N], masks: N times [A_j] bool) -> Solution
 
 
 @struct.dataclass
-class Row:
+class Entry:
     values: Values  # q [K, A_1, ..., A_N]
-    stage: Stage
+    stage: Solution
 
 
 def stage_rule(
-    seat: Seat, solve: Solve, rate: str, everyones: bool = False, referee: bool = False
+    info: GameInfo, solve: Solve, rate: str, all_players: bool = False, referee: bool = False
 ) -> Rule:
     """Returns the rule.
 
     Args:
-      seat: whose.
+      info: whose.
       solve: the stage game's solution.
       rate: a key of RATES.
-      everyones: whether it keeps the values of all players (K = N), or its own alone (K = 1).
-      referee: whether `solve` gives a joint strategy to draw from together.
+      all_players: whether it keeps the values of all players (K = N), or its own alone (K = 1).
+      referee: whether `solve` gives a joint strategy, which one draw for all players is made from.
     """
-    kept = jnp.arange(len(seat.num_actions)) if everyones else jnp.array([seat.player])
+    players = jnp.arange(len(info.num_actions)) if all_players else jnp.array([info.player])
 
-    def first(key, hp):
-        count = seat.num_actions[seat.player]
-        values = blank(seat.num_actions, rate, players=(len(kept),))
+    def init(key, hp):
+        count = info.num_actions[info.player]
+        values = initial_values(info.num_actions, rate, players=(len(players),))
         values = values.replace(q=jnp.full_like(values.q, hp.first_value))
-        size = jnp.prod(jnp.array(seat.num_actions))
-        joint = jnp.full(seat.num_actions, 1 / size) if referee else ()
-        value = jnp.full(len(kept), hp.first_value, jnp.float32)
-        stage = Stage(jnp.full(count, 1 / count), value, jnp.bool_(True), joint)
-        return Row(values, stage)
+        size = jnp.prod(jnp.array(info.num_actions))
+        joint = jnp.full(info.num_actions, 1 / size) if referee else ()
+        value = jnp.full(len(players), hp.first_value, jnp.float32)
+        stage = Solution(jnp.full(count, 1 / count), value, jnp.bool_(True), joint)
+        return Entry(values, stage)
 
-    def learn(row, next_row, t, hp):
-        target = t.rewards[kept] + hp.gamma * t.discount * next_row.stage.value
-        values = towards(row.values, tuple(t.joint), target, hp, t.step, rate)
+    def learn(entry, next_entry, t, hp):
+        target = t.rewards[players] + hp.gamma * t.discount * next_entry.stage.value
+        values = q_update(entry.values, tuple(t.joint_action), target, hp, t.step, rate)
         found = solve(values.q, t.masks)
-        stage = jax.tree.map(lambda new, old: jnp.where(found.solved, new, old), found, row.stage)
+        stage = jax.tree.map(lambda new, old: jnp.where(found.solved, new, old), found, entry.stage)
         stage = stage._replace(solved=found.solved)
-        return Row(values, stage), {"solver_failure": ~found.solved}
+        return Entry(values, stage), {"solver_failure": ~found.solved}
 
-    def strategy(row, mask, epsilon):
-        return played(row.stage.strategy, mask, epsilon)
+    def strategy(entry, mask, epsilon):
+        return epsilon_soft(entry.stage.strategy, mask, epsilon)
 
-    recommend = (lambda row: row.stage.joint) if referee else None
-    best = lambda row, mask: strategy(row, mask, 0.0)
-    return Rule(first, strategy, best, learn, informed=True, recommend=recommend)
+    recommend = (lambda entry: entry.stage.joint) if referee else None
+    greedy = lambda entry, mask: strategy(entry, mask, 0.0)
+    return Rule(init, strategy, greedy, learn, informed=True, recommend=recommend)
 
 
 def legal_joint(masks: tuple[jax.Array, ...]) -> jax.Array:

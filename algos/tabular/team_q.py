@@ -9,19 +9,21 @@ Littman, 2001, J. Cognitive Systems Research 2; Boutilier, 1996, TARK (the conve
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.tabular.engine import Seat, tabular
-from jaxmarl_core.algos.tabular.stage import Config, Hparams, Stage, legal_joint, stage_rule
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.rules import GameInfo
+from jaxmarl_core.algos.tabular.stage import HPARAMS, Solution, legal_joint, stage_rule
+from jaxmarl_core.recipes import require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def solve(seat: Seat, q: jax.Array, masks: tuple[jax.Array, ...]) -> Stage:
+def solve(info: GameInfo, q: jax.Array, masks: tuple[jax.Array, ...]) -> Solution:
     """Returns the stage game's first best joint action; q is [1, A_1, ..., A_N]."""
     worth = jnp.where(legal_joint(masks), q[0], -jnp.inf)
     joint = jnp.unravel_index(jnp.argmax(worth), worth.shape)
-    own = jax.nn.one_hot(joint[seat.player], seat.num_actions[seat.player])
+    own = jax.nn.one_hot(joint[info.player], info.num_actions[info.player])
     # NaN values are no solution: argmax would take them for the best.
     value = worth.max()
-    return Stage(own, value[None], jnp.isfinite(value))
+    return Solution(own, value[None], jnp.isfinite(value))
 
 
 def team_q(env: Environment, config: Config = Config()) -> Algorithm:
@@ -30,8 +32,10 @@ def team_q(env: Environment, config: Config = Config()) -> Algorithm:
     Raises:
       ValueError: agents on several teams.
     """
+    require_own("team_q", config, Config)
+    config = with_defaults(config, rate="visits")
     teams = {group.team for group in env.groups.values()}
     if len(teams) > 1:
         raise ValueError(f"team_q: needs one team, the environment has {len(teams)}")
-    rule = lambda seat: stage_rule(seat, lambda q, masks: solve(seat, q, masks), config.rate)
-    return tabular(env, config, rule, Hparams())
+    rule = lambda info: stage_rule(info, lambda q, masks: solve(info, q, masks), config.rate)
+    return tabular(env, config, rule, HPARAMS)

@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
-from jaxmarl_core.algos.tabular.engine import Hparams as Common
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.rates import RATES, Values, blank, towards
-from jaxmarl_core.errors import lookup
+from jaxmarl_core.algos.tabular.engine import tabular
+from jaxmarl_core.algos.tabular.hparams import Hparams
+from jaxmarl_core.algos.tabular.rates import RATES, Values, initial_values, q_update
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.functional.exploration import greedy
 from jaxmarl_core.functional.losses import q_target
-from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.types import Algorithm, Environment
 
 STARTS = {
@@ -31,41 +31,41 @@ STARTS = {
 
 
 @dataclass(frozen=True)
-class Config(EngineConfig):
+class Config:
     """What shapes the program; and where policies start."""
 
-    rate: str = "hyperbolic"  # of the values
+    rollout_length: int = 64
+    rate: str = "hyperbolic"  # of the values; a key of rates.RATES
     policy_rate: str = "hyperbolic"  # of the policy's steps
     start: str = "uniform"  # or "random"
 
     def __post_init__(self):
-        super().__post_init__()
+        require(self.rollout_length >= 1, "rollout_length", "at least 1", self.rollout_length)
+        lookup(RATES, self.rate, "rate")
         lookup(RATES, self.policy_rate, "policy_rate")
         lookup(STARTS, self.start, "start")
 
 
-@struct.dataclass
-class Hparams(Common):
-    """Those of Q-learning, and the policy's steps; by default as in the paper's small games."""
-
-    learning_rate: float = hparam(0.01, 0.0, 1.0, "log")  # 1 / (100 + t / 10000)
-    rate_period: float = hparam(1e6, 1.0, 1e12, "log")
-    epsilon: float = hparam(0.0, 0.0, 1.0)
-    final_epsilon: float = hparam(0.0, 0.0, 1.0)
-    win_step: float = hparam(5e-5, 0.0, 1.0, "log")  # 1 / (20000 + t)
-    step_period: float = hparam(2e4, 1.0, 1e12, "log")
-    lose_ratio: float = hparam(2.0, 1.0, 1e6, "log")  # a losing step over a winning one
+HPARAMS = Hparams(  # the paper's, in small games
+    learning_rate=0.01,  # 1 / (100 + t / 10000)
+    rate_period=1e6,
+    epsilon=0.0,
+    final_epsilon=0.0,
+    win_step=5e-5,  # 1 / (20000 + t)
+    step_period=2e4,
+    lose_ratio=2.0,
+)
 
 
 @struct.dataclass
-class Row:
+class Entry:
     values: Values
     pi: jax.Array  # [A] f32
     average: jax.Array  # [A] f32, of pi over visits
     visits: jax.Array  # [] f32
 
 
-def climbed(pi: jax.Array, q: jax.Array, mask: jax.Array, step: jax.Array) -> jax.Array:
+def hill_climb(pi: jax.Array, q: jax.Array, mask: jax.Array, step: jax.Array) -> jax.Array:
     """Returns the policy a step nearer to the greedy one.
 
     Every other legal action gives min(pi(a), step / (A - 1)) to the greedy one.
@@ -82,7 +82,7 @@ def climbed(pi: jax.Array, q: jax.Array, mask: jax.Array, step: jax.Array) -> ja
     return pi - given + best * given.sum()
 
 
-def played(pi: jax.Array, mask: jax.Array, epsilon: jax.Array | float) -> jax.Array:
+def epsilon_soft(pi: jax.Array, mask: jax.Array, epsilon: jax.Array | float) -> jax.Array:
     """Returns the policy on legal actions, mixed with a share epsilon of uniform play; [A]."""
     uniform = mask / jnp.maximum(mask.sum(), 1)
     legal = pi * mask
@@ -91,45 +91,47 @@ def played(pi: jax.Array, mask: jax.Array, epsilon: jax.Array | float) -> jax.Ar
 
 
 def rule(
-    seat: Seat,
+    info: GameInfo,
     rate: str = "hyperbolic",
     policy_rate: str = "hyperbolic",
     start: str = "uniform",
     wolf: bool = True,
 ) -> Rule:
     """Returns WoLF-PHC, or PHC, whose steps are always losing ones."""
-    num_actions = seat.num_actions[seat.player]
+    num_actions = info.num_actions[info.player]
 
-    def first(key, hp):
+    def init(key, hp):
         pi = STARTS[start](key, num_actions)
-        return Row(blank((num_actions,), rate), pi, pi, jnp.float32(0))
+        return Entry(initial_values((num_actions,), rate), pi, pi, jnp.float32(0))
 
-    def learn(row, next_row, t, hp):
-        target = q_target(t.reward, hp.gamma * t.discount, next_row.values.q, t.next_mask)
-        values = towards(row.values, t.action, target, hp, t.step, rate)
-        visits = row.visits + 1
-        average = row.average + (row.pi - row.average) / visits
-        wins = jnp.dot(row.pi, values.q) > jnp.dot(average, values.q)
+    def learn(entry, next_entry, t, hp):
+        target = q_target(t.reward, hp.gamma * t.discount, next_entry.values.q, t.next_mask)
+        values = q_update(entry.values, t.action, target, hp, t.step, rate)
+        visits = entry.visits + 1
+        average = entry.average + (entry.pi - entry.average) / visits
+        wins = jnp.dot(entry.pi, values.q) > jnp.dot(average, values.q)
         step = RATES[policy_rate](hp.win_step, hp.step_period, t.step, visits)
         step = step * jnp.where(wins & wolf, 1.0, hp.lose_ratio)
-        pi = climbed(row.pi, values.q, t.mask, step)
-        return Row(values, pi, average, visits), {}
+        pi = hill_climb(entry.pi, values.q, t.mask, step)
+        return Entry(values, pi, average, visits), {}
 
-    def strategy(row, mask, epsilon):
-        return played(row.pi, mask, epsilon)
+    def strategy(entry, mask, epsilon):
+        return epsilon_soft(entry.pi, mask, epsilon)
 
-    return Rule(first, strategy, lambda row, mask: played(row.pi, mask, 0.0), learn)
+    return Rule(init, strategy, lambda entry, mask: epsilon_soft(entry.pi, mask, 0.0), learn)
 
 
 def wolf_phc(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns WoLF-PHC for every agent."""
+    require_own("wolf_phc", config, Config)
     rules = partial(rule, rate=config.rate, policy_rate=config.policy_rate, start=config.start)
-    return tabular(env, config, rules, Hparams())
+    return tabular(env, config, rules, HPARAMS)
 
 
 def phc(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns policy hill climbing for every agent; its step is win_step times lose_ratio."""
+    require_own("phc", config, Config)
     rules = partial(
         rule, rate=config.rate, policy_rate=config.policy_rate, start=config.start, wolf=False
     )
-    return tabular(env, config, rules, Hparams())
+    return tabular(env, config, rules, HPARAMS)

@@ -16,9 +16,9 @@ import numpy as np
 from scipy.optimize import linprog
 
 from jaxmarl_core import hparams as hp
-from jaxmarl_core.algos.tabular.engine import tabular
+from jaxmarl_core.algos.tabular.engine import Config, tabular
 from jaxmarl_core.algos.tabular.fixed import fixed
-from jaxmarl_core.algos.tabular.minimax_q import Config, Hparams, rule
+from jaxmarl_core.algos.tabular.minimax_q import HPARAMS, rule
 from jaxmarl_core.envs import soccer
 from jaxmarl_core.experiments.benchmarks import per_core
 from jaxmarl_core.sweeps.batch import run_mesh, sharded
@@ -32,7 +32,7 @@ PYTHON_STEPS = 300
 def ours(rules, num_learners: int, num_devices: int) -> tuple[float, float]:
     """Returns table updates per second of the median call, and the share of unsolved programs."""
     env = soccer(max_steps=None)
-    algorithm = tabular(env, Config(ROLLOUT), rules, Hparams())
+    algorithm = tabular(env, Config(ROLLOUT), rules, HPARAMS)
     _, resume = make_train(algorithm, env, Schedule(UPDATES))
     mesh = run_mesh(jax.devices()[:num_devices])
     rows = jax.tree.map(lambda leaf: jnp.repeat(leaf, NUM_RUNS), hp.rows(algorithm.hparams))

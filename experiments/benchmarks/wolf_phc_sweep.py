@@ -21,9 +21,10 @@ from flax import struct
 from jax.sharding import PartitionSpec
 
 from jaxmarl_core import hparams
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.wolf_phc import Config, played
-from jaxmarl_core.algos.tabular.wolf_phc import Hparams as WolfHparams
+from jaxmarl_core.algos.tabular.engine import tabular
+from jaxmarl_core.algos.tabular.hparams import Hparams as TabularHparams
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.wolf_phc import Config, epsilon_soft
 from jaxmarl_core.algos.tabular.wolf_phc import rule as wolf_rule
 from jaxmarl_core.envs.matrix_games import GameState, RepeatedGame
 from jaxmarl_core.hparams import hparam
@@ -44,7 +45,7 @@ OPPONENTS = {  # winning step, and a losing step over it
 
 
 @struct.dataclass
-class Hparams(WolfHparams):
+class Hparams(TabularHparams):
     """Player 0's numbers, and the opponent's steps."""
 
     learning_rate: float = hparam(0.1, 0.0, 1.0, "log")
@@ -76,15 +77,15 @@ def random_games(num_games: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]
     return payoffs, legal
 
 
-def player_rule(seat: Seat) -> Rule:
-    """Returns WoLF-PHC, whose steps are the opponent's on seat 1."""
-    rule = wolf_rule(seat, "constant", "constant", "random")
-    if seat.player == 0:
+def player_rule(info: GameInfo) -> Rule:
+    """Returns WoLF-PHC, whose steps are the opponent's for player 1."""
+    rule = wolf_rule(info, "constant", "constant", "random")
+    if info.player == 0:
         return rule
 
-    def learn(row, next_row, t, hp):
+    def learn(entry, next_entry, t, hp):
         other = hp.replace(win_step=hp.other_win_step, lose_ratio=hp.other_lose_ratio)
-        return rule.learn(row, next_row, t, other)
+        return rule.learn(entry, next_entry, t, other)
 
     return rule._replace(learn=learn)
 
@@ -97,7 +98,7 @@ def regrets(payoffs: jax.Array, legal: jax.Array, key: jax.Array, hp: Hparams) -
     train, _ = make_train(algorithm, env, Schedule(1))
     state, _ = train(key, hp)
     tables = state.params.tables.values()
-    x, y = (played(table.pi[0, 0], mask, 0.0) for table, mask in zip(tables, legal))
+    x, y = (epsilon_soft(table.pi[0, 0], mask, 0.0) for table, mask in zip(tables, legal))
     worth = payoffs[0] @ y, payoffs[1].T @ x
     best = [jnp.where(mask, w, -jnp.inf).max() for mask, w in zip(legal, worth)]
     return jnp.stack([best[0] - worth[0] @ x, best[1] - worth[1] @ y])

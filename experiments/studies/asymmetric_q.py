@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.tabular.asymmetric_q import Config, asymmetric_q
-from jaxmarl_core.algos.tabular.stage import Hparams
+from jaxmarl_core.algos.tabular.stage import HPARAMS
 from jaxmarl_core.envs import grid_game, guarding_territory
 from jaxmarl_core.envs.matrix_games import from_payoffs
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
@@ -87,7 +87,7 @@ def in_random_games(num_seeds: int, leader: int) -> tuple[np.ndarray, np.ndarray
         env = base.replace(payoffs=payoffs)
         algorithm = asymmetric_q(env, Config(MATRIX_STEPS, rate="constant", leader=leader))
         train, _ = make_train(algorithm, env, Schedule(1))
-        state, _ = train(key_train, Hparams(gamma=0.0, **EXPLORE))
+        state, _ = train(key_train, HPARAMS.replace(gamma=0.0, **EXPLORE))
         return payoffs, state.params.tables["player_0"].stage.value[0, 0]
 
     mesh = run_mesh()

@@ -14,10 +14,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.repeated.awesome import Config, Hparams, awesome, rule
-from jaxmarl_core.algos.repeated.cross_play import seated, stationary
-from jaxmarl_core.algos.repeated.engine import repeated, rows
-from jaxmarl_core.algos.repeated.equilibrium import agreed
-from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
+from jaxmarl_core.algos.repeated.cross_play import by_player, stationary
+from jaxmarl_core.algos.repeated.engine import Config as EngineConfig
+from jaxmarl_core.algos.repeated.engine import entries, repeated
+from jaxmarl_core.algos.repeated.equilibrium import agreed_equilibrium
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_time, share
 from jaxmarl_core.functional.projections import action_payoffs
@@ -36,10 +36,10 @@ NEARLY = 0.95
 def self_play(name: str, num_seeds: int) -> jax.Array:
     """Returns [seeds] bool, whether both play the equilibrium in the end."""
     env = matrix_game(name, num_rounds=None)
-    fair = agreed(env.payoffs).strategies
+    fair = agreed_equilibrium(env.payoffs).strategies
 
     def keep(state):
-        players = rows(state)
+        players = entries(state)
         near = [jnp.abs(row.strategy - pi).max() < 1e-3 for row, pi in zip(players, fair)]
         return jnp.stack(near).all()
 
@@ -52,10 +52,10 @@ def against_stationary(name: str, num_seeds: int) -> tuple[jax.Array, jax.Array]
     Both as a share of the payoffs' range; the second beside the next best action.
     """
     env = matrix_game(name, num_rounds=None)
-    algorithm = repeated(env, EngineConfig(UPDATE), seated(rule, stationary()), Hparams())
+    algorithm = repeated(env, EngineConfig(UPDATE), by_player(rule, stationary()), Hparams())
 
     def keep(state):
-        me, other = rows(state)
+        me, other = entries(state)
         worth = action_payoffs(env.payoffs[0], [me.strategy, other], 0)
         worth = worth / (env.payoffs[0].max() - env.payoffs[0].min())
         best, second = jax.lax.top_k(worth, 2)[0]

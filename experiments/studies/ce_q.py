@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos.tabular import ce_q, friend_or_foe_q, q_learning
 from jaxmarl_core.algos.tabular.engine import Config, Params, tabular
 from jaxmarl_core.algos.tabular.fixed import fixed
-from jaxmarl_core.algos.tabular.stage import Hparams
+from jaxmarl_core.algos.tabular.stage import HPARAMS
 from jaxmarl_core.envs import grid_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, share
 from jaxmarl_core.functional.trees import select
@@ -70,23 +70,23 @@ def algorithms(game: int, learner: str):
     """Returns what learns, and what plays by its tables."""
     env = grid_game(game, start="random", max_steps=50)
     rule = partial(RULES[learner], rate=RATE[game])
-    together = tabular(env, Config(1000), rule, Hparams())
+    self_play = tabular(env, Config(1000), rule, HPARAMS)
     if learner not in COMMON:
-        return env, together, together
+        return env, self_play, self_play
     # one program is everybody's, and one learner is enough
     return (
         env,
-        tabular(env, Config(1000), {"player_0": rule, "player_1": fixed}, Hparams()),
-        together,
+        tabular(env, Config(1000), {"player_0": rule, "player_1": fixed}, HPARAMS),
+        self_play,
     )
 
 
 def scores(game: int, learner: str, num_seeds: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns both players' scores [R, 2] and the numbers of games [R]."""
-    env, learning, together = algorithms(game, learner)
+    env, learning, self_play = algorithms(game, learner)
     num_updates = (STEPS[game] if learner in LINEAR_PROGRAMS else MANY_STEPS) // 1000
     train, _ = make_train(learning, env, Schedule(num_updates))
-    row = Hparams(gamma=0.9, epsilon=1.0, final_epsilon=1.0)
+    row = HPARAMS.replace(gamma=0.9, epsilon=1.0, final_epsilon=1.0)
     world = grid_game(game)
 
     def run(key):
@@ -99,7 +99,7 @@ def scores(game: int, learner: str, num_seeds: int) -> tuple[np.ndarray, np.ndar
         def step(carry, key):
             state, total, games = carry
             key_act, key_env = jax.random.split(key)
-            actions, _ = together.policy.greedy(params, key_act, world.observe(state), ())
+            actions, _ = self_play.policy.greedy(params, key_act, world.observe(state), ())
             state = world.advance(key_env, state, actions)
             over = world.terminal(state)
             state_after = select(over, world.initial(key_env), state)

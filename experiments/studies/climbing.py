@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.repeated import fmq, jal
+from jaxmarl_core.algos.repeated.engine import Config
 from jaxmarl_core.algos.tabular.distributed_q import distributed_q
-from jaxmarl_core.algos.tabular.engine import Config
+from jaxmarl_core.algos.tabular.engine import Config as TabularConfig
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
 from jaxmarl_core.report import svg
@@ -24,7 +25,7 @@ LEARNERS = {
     "il": partial(fmq.fmq, config=Config(100)),  # weight 0: plain Boltzmann Q-learning
     "jal": partial(jal.jal, config=Config(100)),
     "fmq": partial(fmq.fmq, config=Config(100)),
-    "distributed_q": partial(distributed_q, config=Config(100)),
+    "distributed_q": partial(distributed_q, config=TabularConfig(100)),
 }
 HPARAMS = {
     "il": {"weight": 0.0},

@@ -16,10 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core.algos.repeated.cross_play import seated, stationary
+from jaxmarl_core.algos.repeated.cross_play import by_player, stationary
 from jaxmarl_core.algos.tabular import exorl, opponent_modelling_q
-from jaxmarl_core.algos.tabular.engine import tabular
-from jaxmarl_core.algos.tabular.stage import Config
+from jaxmarl_core.algos.tabular.engine import Config, tabular
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
 from jaxmarl_core.functional.projections import action_payoffs
@@ -28,8 +27,8 @@ from jaxmarl_core.report import svg
 NUM_ROUNDS = 5_000
 GAMES = ("matching_pennies", "tricky", "rock_paper_scissors")
 LEARNERS = {
-    "exorl": (exorl.rule, exorl.Hparams()),
-    "opponent_modelling_q": (opponent_modelling_q.rule, opponent_modelling_q.Hparams()),
+    "exorl": (exorl.rule, exorl.HPARAMS),
+    "opponent_modelling_q": (opponent_modelling_q.rule, opponent_modelling_q.HPARAMS),
 }
 OPTIONS = {"gamma": 0.0, "final_epsilon": 0.1, "anneal_steps": 1000.0}
 NEAR = 0.01  # of the equilibrium, in every run
@@ -41,10 +40,10 @@ ESTIMATE = 0.06  # and three standard errors of a share after 5,000 draws, 0.02,
 
 
 def learner(name: str, env, opponent=None):
-    """Returns the algorithm: the learner against itself, or in seat 0 against an opponent."""
+    """Returns the algorithm: the learner against itself, or as player 0 against an opponent."""
     rule, hparams = LEARNERS[name]
     rule = partial(rule, rate="visits")
-    rules = rule if opponent is None else seated(rule, opponent)
+    rules = rule if opponent is None else by_player(rule, opponent)
     return tabular(env, Config(500), rules, hparams)
 
 

@@ -18,11 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core.algos.repeated.engine import rows
+from jaxmarl_core.algos.repeated.engine import Config, entries
 from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play
 from jaxmarl_core.algos.repeated.no_regret import multiplicative_weights, regret_matching
 from jaxmarl_core.algos.repeated.replicator import replicator
-from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, over_time, share
 from jaxmarl_core.report import svg
@@ -44,7 +43,7 @@ def frequencies(name: str, num_seeds: int, prior: float = 10.0) -> jax.Array:
     env = matrix_game(name, num_rounds=None)
 
     def keep(state):
-        counts = [row.counts[i] for i, row in enumerate(rows(state))]
+        counts = [row.counts[i] for i, row in enumerate(entries(state))]
         return uneven([count / count.sum() for count in counts])
 
     algorithm = fictitious_play(env, Config(SAMPLE))
@@ -57,7 +56,7 @@ def regret(name: str, learner: str, num_rounds: int, num_seeds: int) -> jax.Arra
     algorithm = NO_REGRET[learner](env, Config(SAMPLE))
 
     def keep(state, metrics):
-        scores = [row.score.max() for row in rows(state)]
+        scores = [row.score.max() for row in entries(state)]
         if learner == "multiplicative weights":  # keeps what actions would have paid
             got = [metrics[f"reward_player_{i}"].sum() * SAMPLE for i in range(2)]
             scores = [score - each for score, each in zip(scores, got)]
@@ -71,7 +70,7 @@ def replicated(num_seeds: int) -> tuple[jax.Array, jax.Array]:
     env = matrix_game("matching_pennies", num_rounds=None)
 
     def keep(state):
-        players = rows(state)
+        players = entries(state)
         return uneven([p.x for p in players]), uneven([p.average for p in players])
 
     algorithm = replicator(env, Config(SAMPLE))

@@ -15,9 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.repeated import gradient
-from jaxmarl_core.algos.repeated.cross_play import seated, with_hparams
-from jaxmarl_core.algos.repeated.engine import repeated, rows
-from jaxmarl_core.algos.tabular.engine import Config
+from jaxmarl_core.algos.repeated.cross_play import by_player, with_hparams
+from jaxmarl_core.algos.repeated.engine import Config, entries, repeated
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_time
 from jaxmarl_core.report import svg
@@ -44,11 +43,11 @@ NEAR = 0.05  # with nothing published to compare, this is convergence
 def paths(name: str, opponent, num_rounds: int, num_seeds: int) -> tuple[jax.Array, jax.Array]:
     """Returns both players' strategies and averages over time, each [seeds, points, 2, A]."""
     env = matrix_game(name, num_rounds=None)
-    rules = seated(GIGA_WOLF, opponent)
+    rules = by_player(GIGA_WOLF, opponent)
     algorithm = repeated(env, Config(SAMPLE), rules, gradient.Hparams(step_size=0.1))
 
     def keep(state):
-        players = rows(state)
+        players = entries(state)
         return jnp.stack([p.x for p in players]), jnp.stack([p.average for p in players])
 
     return over_time(algorithm, num_rounds, num_seeds, keep)

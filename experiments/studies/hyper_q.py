@@ -16,10 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.repeated import gradient, hyper_q
-from jaxmarl_core.algos.repeated.cross_play import restarting, seated, with_hparams
-from jaxmarl_core.algos.repeated.engine import repeated
+from jaxmarl_core.algos.repeated.cross_play import by_player, restarting, with_hparams
+from jaxmarl_core.algos.repeated.engine import Config, repeated
 from jaxmarl_core.algos.tabular import wolf_phc
-from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
 from jaxmarl_core.report import svg
@@ -31,7 +30,7 @@ IGA = restarting(with_hparams(gradient.rule, gradient.Hparams(step_size=0.002)),
 PHC = restarting(
     with_hparams(
         partial(wolf_phc.rule, rate="constant", policy_rate="constant", start="random", wolf=False),
-        wolf_phc.Hparams(learning_rate=0.1, gamma=0.0, win_step=0.01, lose_ratio=1.0),
+        wolf_phc.HPARAMS.replace(learning_rate=0.1, gamma=0.0, win_step=0.01, lose_ratio=1.0),
     ),
     UPDATE,
     lambda row, fresh: row.replace(pi=fresh.pi),
@@ -48,7 +47,7 @@ def rewards(estimator: str, opponent, num_seeds: int) -> jax.Array:
     """Returns the first player's average reward in every update, [seeds, updates]."""
     env = matrix_game("rock_paper_scissors", num_rounds=None)
     mine = partial(hyper_q.rule, grid=GRID, estimator=estimator)
-    rules = seated(mine, mine if opponent is None else opponent)
+    rules = by_player(mine, mine if opponent is None else opponent)
     algorithm = repeated(env, Config(UPDATE), rules, hyper_q.Hparams())
     keep = lambda state, metrics: metrics["reward_player_0"]
     return over_seeds(algorithm, env, NUM_ROUNDS, num_seeds, keep)

@@ -19,10 +19,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.tabular import minimax_q, q_learning
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
+from jaxmarl_core.algos.tabular.engine import Config, tabular
 from jaxmarl_core.algos.tabular.fixed import fixed
-from jaxmarl_core.algos.tabular.minimax_q import Config, Hparams
+from jaxmarl_core.algos.tabular.minimax_q import HPARAMS
 from jaxmarl_core.algos.tabular.rates import Values
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.envs import soccer
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, spread
 from jaxmarl_core.functional.exploration import greedy, pick
@@ -36,13 +37,13 @@ from jaxmarl_core.train import Schedule, make_train
 TRAINING, CHALLENGE, TEST = 1_000_000, 250_000, 100_000  # steps
 DRAW, GAMMA = 0.1, 0.9
 ENV = soccer(max_steps=None)  # who scores, and the game goes on: no episode ends
-CONFIG = Config(1000)
+CONFIG = Config(1000, rate="exponential")
 
 
-def q_rule(seat: Seat) -> Rule:
+def q_rule(info: GameInfo) -> Rule:
     """Returns Q-learning with the values that minimax-Q starts from."""
-    first = lambda key, hp: Values(jnp.full(seat.num_actions[seat.player], hp.first_value), ())
-    return q_learning.rule(seat, CONFIG.rate)._replace(first=first)
+    init = lambda key, hp: Values(jnp.full(info.num_actions[info.player], hp.first_value), ())
+    return q_learning.rule(info, CONFIG.rate)._replace(init=init)
 
 
 LEARNERS = {
@@ -78,7 +79,7 @@ def minimax() -> tuple[jax.Array, jax.Array]:
 
 def trained(learner: str, num_seeds: int) -> tuple[jax.Array, ...]:
     """Returns A's strategies [R, S, 5], its values [R, S], and the share of unsolved games [R]."""
-    algorithm = tabular(ENV, CONFIG, LEARNERS[learner], Hparams())
+    algorithm = tabular(ENV, CONFIG, LEARNERS[learner], HPARAMS)
 
     def keep(state, metrics):
         table = state.params.tables["A"]
@@ -93,8 +94,8 @@ def trained(learner: str, num_seeds: int) -> tuple[jax.Array, ...]:
 
 def challenger(key: jax.Array, strategies: jax.Array) -> jax.Array:
     """Returns the greedy strategies [S, 5] of a Q-learner that met one player A only [S, 5]."""
-    algorithm = tabular(ENV, CONFIG, {"A": fixed, "B": q_rule}, Hparams())
-    row = Hparams(rate_period=CHALLENGE, gamma=GAMMA)
+    algorithm = tabular(ENV, CONFIG, {"A": fixed, "B": q_rule}, HPARAMS)
+    row = HPARAMS.replace(rate_period=CHALLENGE, gamma=GAMMA)
     _, resume = make_train(algorithm, ENV, Schedule(CHALLENGE // CONFIG.rollout_length))
     key_init, key_run = jax.random.split(key)
     state = algorithm.init(key_init, row)

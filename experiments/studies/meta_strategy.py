@@ -14,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core.algos.repeated.cross_play import outguess, seated, stationary
-from jaxmarl_core.algos.repeated.engine import repeated, rows
+from jaxmarl_core.algos.repeated.cross_play import by_player, exploit_fictitious_play, stationary
+from jaxmarl_core.algos.repeated.engine import Config, entries, repeated
 from jaxmarl_core.algos.repeated.meta_strategy import Hparams, rule
-from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
 from jaxmarl_core.functional.projections import action_payoffs
@@ -46,7 +45,7 @@ def played(name: str, rules, num_seeds: int) -> tuple[jax.Array, jax.Array]:
 
     def keep(state, metrics):
         rewards = jnp.stack([metrics[f"reward_player_{i}"] for i in range(2)], axis=-1)
-        other = rows(state)[1]
+        other = entries(state)[1]
         known = isinstance(other, jax.Array)
         best = action_payoffs(env.payoffs[0], [other, other], 0).max() if known else jnp.nan
         return rewards, best
@@ -80,7 +79,7 @@ def measure(num_seeds: int) -> Findings:
         claims.append(Claim(what, published, "claim", share(kept), met))
 
     for name in TARGETS:
-        rewards, best = played(name, seated(rule, stationary()), num_seeds)
+        rewards, best = played(name, by_player(rule, stationary()), num_seeds)
         claim("best response", name, (best - rewards[:, :, 0].mean(1)) / unit(name))
         drawn["best response", name] = np.asarray((best[:, None] - rewards[:, :, 0]) / unit(name))
     for name in SELVES:
@@ -92,7 +91,7 @@ def measure(num_seeds: int) -> Findings:
         gap = (optimal(name)[None, None] - rewards[:, :, None]).max(-1).min(-1) / unit(name)
         drawn["self-play", name] = np.asarray(gap)
     for name in ADVERSARIAL:
-        rewards, _ = played(name, seated(rule, outguess), num_seeds)
+        rewards, _ = played(name, by_player(rule, exploit_fictitious_play), num_seeds)
         floor = zero_sum(matrix_game(name).payoffs[0]).value
         mean = jnp.cumsum(rewards[:, :, 0], 1) / jnp.arange(1, rewards.shape[1] + 1)
         claim("security", name, (floor - mean[:, -1]) / unit(name))

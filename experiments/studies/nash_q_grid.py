@@ -20,8 +20,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.tabular import nash_q, q_learning
-from jaxmarl_core.algos.tabular.engine import Config, Seat, tabular
-from jaxmarl_core.algos.tabular.stage import Hparams
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.rules import GameInfo
+from jaxmarl_core.algos.tabular.stage import HPARAMS
 from jaxmarl_core.envs import grid_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
 from jaxmarl_core.functional.exploration import greedy
@@ -55,7 +56,7 @@ PAPER_RUNS = 50
 def learned(game: int, rules: dict, num_seeds: int) -> dict:
     """Returns every player's values, leaves [R, 1, S, ...]."""
     env = grid_game(game, start="random", max_steps=100)
-    algorithm = tabular(env, Config(1000), rules, Hparams())
+    algorithm = tabular(env, Config(1000), rules, HPARAMS)
     keep = lambda state, metrics: {
         name: getattr(table, "values", table).q for name, table in state.params.tables.items()
     }
@@ -67,8 +68,8 @@ def solved(q: jax.Array, player: int, kind: str, game: MarkovGame) -> jax.Array:
     """Returns the likeliest action [S] by q [S, 2, 4, 4], or [S, 4] if single."""
     if kind == "single":
         return greedy(q, game.legal[player])
-    seat = Seat(player, game.num_states, game.num_actions, (0, 1), None)
-    solve = partial(nash_q.solve, seat, select=kind, find=NASH[kind])
+    info = GameInfo(player, game.num_states, game.num_actions, (0, 1), None)
+    solve = partial(nash_q.solve, info, select=kind, find=NASH[kind])
     return greedy(jax.vmap(solve)(q, game.legal).strategy, game.legal[player])
 
 

@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core.algos.repeated.cross_play import seated
+from jaxmarl_core.algos.repeated.cross_play import by_player
 from jaxmarl_core.algos.tabular import nscp, opponent_modelling_q, q_learning
-from jaxmarl_core.algos.tabular.engine import Rule, Seat, tabular
-from jaxmarl_core.algos.tabular.stage import Config, Hparams
+from jaxmarl_core.algos.tabular.engine import Config, tabular
+from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
+from jaxmarl_core.algos.tabular.stage import HPARAMS
 from jaxmarl_core.envs.matrix_games import from_payoffs
 from jaxmarl_core.experiments.study import Claim, Findings, Study, share, spread
 from jaxmarl_core.report import svg
@@ -28,9 +29,9 @@ from jaxmarl_core.sweeps.batch import run_mesh, sharded
 
 SIZE, BLOCK, NUM_BLOCKS, PERIOD = 3, 200, 50, 1000.0
 LEARNERS = {
-    "nscp": (nscp.rule, nscp.Hparams()),
-    "opponent_modelling_q": (opponent_modelling_q.rule, opponent_modelling_q.Hparams()),
-    "q_learning": (q_learning.rule, Hparams()),
+    "nscp": (nscp.rule, nscp.HPARAMS),
+    "opponent_modelling_q": (opponent_modelling_q.rule, opponent_modelling_q.HPARAMS),
+    "q_learning": (q_learning.rule, HPARAMS),
 }
 EXPLORING = {"gamma": 0.0, "epsilon": 1.0, "final_epsilon": 0.1, "anneal_steps": 1000.0}
 GOOD = 0.05  # a loss that counts as none: payoffs lie in [-1, 1], and the opponent is 9 % away
@@ -43,9 +44,9 @@ def drifting(start: jax.Array, limit: jax.Array):
     def at(time):
         return limit + (start - limit) / (1 + time / PERIOD)
 
-    def build(seat: Seat) -> Rule:
+    def build(info: GameInfo) -> Rule:
         act = lambda row, mask, exploration=0.0: at(row)
-        learn = lambda row, next_row, t, hp: (row + 1, {})
+        learn = lambda entry, next_entry, t, hp: (entry + 1, {})
         return Rule(lambda key, hp: jnp.float32(0), act, act, learn, informed=True)
 
     return build, at
@@ -64,8 +65,8 @@ def losses(name: str, key: jax.Array, hp) -> jax.Array:
         payoffs=payoffs, is_team=False
     )
     rule = partial(LEARNERS[name][0], rate="visits")
-    algorithm = tabular(env, Config(BLOCK), seated(rule, opponent), LEARNERS[name][1])
-    mine = rule(Seat(0, 1, (SIZE, SIZE), (0, 1), None))
+    algorithm = tabular(env, Config(BLOCK), by_player(rule, opponent), LEARNERS[name][1])
+    mine = rule(GameInfo(0, 1, (SIZE, SIZE), (0, 1), None))
 
     def block(state, index):
         state, _ = algorithm.update(jax.random.fold_in(key_run, index), state, hp, index)

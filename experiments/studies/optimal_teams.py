@@ -24,7 +24,6 @@ from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.algos.tabular.oal import Config as OalConfig
 from jaxmarl_core.algos.tabular.oal import oal
 from jaxmarl_core.algos.tabular.q_learning import q_learning
-from jaxmarl_core.algos.tabular.stage import Config as StageConfig
 from jaxmarl_core.algos.tabular.team_q import team_q
 from jaxmarl_core.envs import matrix_game, rendezvous, two_step_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
@@ -35,7 +34,7 @@ NUM_STEPS, GAMMA, MAX_STEPS = 20_000, 0.9, 20
 EXPLORING = {"gamma": GAMMA, "epsilon": 1.0, "anneal_steps": 16_000.0}
 LEARNERS = {
     "q_learning": (partial(q_learning, config=Config(100)), {"final_epsilon": 0.02}),
-    "team_q": (partial(team_q, config=StageConfig(100)), {"final_epsilon": 0.02}),
+    "team_q": (partial(team_q, config=Config(100)), {"final_epsilon": 0.02}),
     "distributed_q": (partial(distributed_q, config=Config(100)), {"final_epsilon": 0.02}),
     "oal": (partial(oal, config=OalConfig(10)), {"final_epsilon": 0.0}),
 }

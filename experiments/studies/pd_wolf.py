@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxmarl_core.algos.repeated.engine import Config
 from jaxmarl_core.algos.repeated.gradient import iga, pd_wolf_iga
-from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.algos.tabular.pd_wolf import pd_wolf
 from jaxmarl_core.algos.tabular.wolf_phc import Config as PolicyConfig
 from jaxmarl_core.algos.tabular.wolf_phc import phc, wolf_phc

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core.algos.repeated.engine import rows
+from jaxmarl_core.algos.repeated.engine import Config as EngineConfig
+from jaxmarl_core.algos.repeated.engine import entries
 from jaxmarl_core.algos.repeated.gradient import iga
 from jaxmarl_core.algos.repeated.wolf_iga import Config, wolf_iga
-from jaxmarl_core.algos.tabular.engine import Config as EngineConfig
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_time
 from jaxmarl_core.report import svg
@@ -35,7 +35,7 @@ def distances(name: str, learner: str, num_seeds: int) -> tuple[jax.Array, jax.A
     algorithm = (
         wolf_iga(env, Config(SAMPLE)) if learner == "wolf" else iga(env, EngineConfig(SAMPLE))
     )
-    keep = lambda state: jnp.stack([row.x for row in rows(state)])
+    keep = lambda state: jnp.stack([row.x for row in entries(state)])
     path = over_time(algorithm, NUM_ROUNDS, num_seeds, keep, step_size=STEP)
     last = path[:, -SAMPLE // 2 :]  # the last quarter: a circle passes by anywhere
     return jnp.abs(last - 1 / path.shape[-1]).max((-2, -1)).mean(1), path

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxmarl_core.algos.repeated.engine import Config
 from jaxmarl_core.algos.repeated.gradient import giga
 from jaxmarl_core.algos.repeated.replicator import replicator
-from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.errors import lookup
 from jaxmarl_core.experiments import study

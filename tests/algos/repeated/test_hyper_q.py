@@ -7,19 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmarl_core.algos.repeated import hyper_q
-from jaxmarl_core.algos.repeated.cross_play import seated, stationary
+from jaxmarl_core.algos.repeated import engine, hyper_q
+from jaxmarl_core.algos.repeated.cross_play import by_player, stationary
 from jaxmarl_core.algos.repeated.engine import repeated
 from jaxmarl_core.algos.repeated.hyper_q import (
     Config,
+    Entry,
     Hparams,
-    Row,
     nearest,
     posterior,
     simplex_grid,
 )
-from jaxmarl_core.algos.tabular import engine
-from jaxmarl_core.algos.tabular.engine import Seat, Transition
+from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.train import Schedule, make_train
 
@@ -35,7 +34,7 @@ def test_the_grid_has_every_strategy_once(actions, values):
     np.testing.assert_allclose(grid.sum(1), 1, atol=1e-6)
     units = np.round(grid * (values - 1))
     np.testing.assert_allclose(units / (values - 1), grid, atol=1e-6)
-    assert len({tuple(row) for row in units}) == len(grid)
+    assert len({tuple(entry) for entry in units}) == len(grid)
     assert (grid >= 0).all()
 
 
@@ -55,20 +54,20 @@ def test_bayes_by_hand():
     np.testing.assert_allclose(posterior(jnp.zeros(2), grid), 1 / 3, rtol=1e-6)
 
 
-def lesson(rule, row, joint, reward, hp, step=0, strategies=None):
-    seen = Transition(*[None] * 10)._replace(
+def lesson(rule, entry, joint, reward, hp, step=0, strategies=None):
+    told = Transition(*[None] * 10)._replace(
         reward=jnp.float32(reward),
         discount=jnp.float32(1),
         step=jnp.int32(step),
         key=jax.random.key(5),
-        joint=jnp.array(joint),
+        joint_action=jnp.array(joint),
         strategies=strategies,
     )
-    return rule.learn(row, row, seen, hp)[0]
+    return rule.learn(entry, entry, told, hp)[0]
 
 
 def pennies(**config):
-    return hyper_q.rule(Seat(0, 1, (2, 2), (0, 1), None), **config)
+    return hyper_q.rule(GameInfo(0, 1, (2, 2), (0, 1), None), **config)
 
 
 def test_a_point_learns_by_hand():
@@ -80,8 +79,8 @@ def test_a_point_learns_by_hand():
     rule = pennies(grid=3, estimator="omniscient")
     hp = Hparams(learning_rate=0.1, gamma=0.5)
     q = jnp.array([[9.0, 9.0, 9.0], [0.0, 0.0, 1.0], [3.0, 2.0, 0.0]])
-    row = Row(q, jnp.int32(2), jnp.int32(1), jnp.array([0.5, 0.5]))
-    after = lesson(rule, row, [0, 0], 1, hp, strategies=(None, jnp.array([1.0, 0.0])))
+    entry = Entry(q, jnp.int32(2), jnp.int32(1), jnp.array([0.5, 0.5]))
+    after = lesson(rule, entry, [0, 0], 1, hp, strategies=(None, jnp.array([1.0, 0.0])))
     np.testing.assert_allclose(after.q, q.at[1, 2].add(0.15), rtol=1e-6)
     assert after.y == 2 and after.x == 0
 
@@ -90,8 +89,8 @@ def test_the_next_strategy_is_the_best_after_the_lesson():
     """In the same y as before, a bad reward makes the other strategy the better one."""
     rule = pennies(grid=2, estimator="omniscient")
     hp = Hparams(learning_rate=0.5, gamma=0.0)
-    row = Row(jnp.array([[0.0, 0.0], [0.5, 1.0]]), jnp.int32(1), jnp.int32(1), jnp.zeros(2))
-    after = lesson(rule, row, [0, 0], -1, hp, strategies=(None, jnp.array([1.0, 0.0])))
+    entry = Entry(jnp.array([[0.0, 0.0], [0.5, 1.0]]), jnp.int32(1), jnp.int32(1), jnp.zeros(2))
+    after = lesson(rule, entry, [0, 0], -1, hp, strategies=(None, jnp.array([1.0, 0.0])))
     np.testing.assert_allclose(after.q[1], [0.5, 0.0])  # grid (0, 1), (1, 0)
     assert after.x == 0
 
@@ -104,9 +103,9 @@ def test_all_points_learn_at_once_under_bayes():
     rule = pennies(grid=3, estimator="bayes", memory=4)
     hp = Hparams(learning_rate=0.3, gamma=0.5, forgetting=0.25)
     q = jnp.array([[9.0, 9.0, 9.0], [0.0, 1.0, 1.0], [3.0, 2.0, 0.0]])
-    row = rule.first(jax.random.key(0), hp).replace(q=q, x=jnp.int32(2))
-    np.testing.assert_allclose(row.y, 1 / 3, rtol=1e-6)
-    after = lesson(rule, row, [1, 0], 1, hp)
+    entry = rule.init(jax.random.key(0), hp).replace(q=q, x=jnp.int32(2))
+    np.testing.assert_allclose(entry.y, 1 / 3, rtol=1e-6)
+    after = lesson(rule, entry, [1, 0], 1, hp)
     np.testing.assert_allclose(after.y, [0, 1 / 3, 2 / 3], atol=1e-6)
     change = [0, 0.3 / 3 * (2 - 1), 0.3 * 2 / 3 * (2 - 0)]
     np.testing.assert_allclose(after.q, q.at[:, 2].add(jnp.array(change)), rtol=1e-5)
@@ -120,11 +119,11 @@ def test_all_points_learn_at_once_under_bayes():
 def test_the_average_moves_and_strategies_begin_anew():
     rule = pennies(grid=5, estimator="average")
     hp = Hparams(forgetting=0.2, restart=10.0)
-    row = rule.first(jax.random.key(0), hp)
-    after = lesson(rule, row, [0, 1], 0, hp)
+    entry = rule.init(jax.random.key(0), hp)
+    after = lesson(rule, entry, [0, 1], 0, hp)
     np.testing.assert_allclose(after.memory, [0.4, 0.6], rtol=1e-6)
     q = jnp.zeros((5, 5)).at[:, 4].set(1.0)
-    xs = [int(lesson(rule, row.replace(q=q), [0, 1], 0, hp, step).x) for step in range(20)]
+    xs = [int(lesson(rule, entry.replace(q=q), [0, 1], 0, hp, step).x) for step in range(20)]
     anywhere = int(jax.random.randint(jax.random.key(5), (), 0, 5))
     assert anywhere != 4
     assert xs == ([4] * 9 + [anywhere]) * 2
@@ -134,8 +133,8 @@ def test_the_average_moves_and_strategies_begin_anew():
 def test_it_finds_the_best_reply_to_one_who_does_not_learn(estimator):
     """Rock, paper, scissors against (.6, .2, .2): paper, worth .4."""
     env = game("rock_paper_scissors")
-    rule = lambda seat: hyper_q.rule(seat, grid=5, estimator=estimator, memory=50)
-    rules = seated(rule, stationary([0.6, 0.2, 0.2]))
+    rule = lambda info: hyper_q.rule(info, grid=5, estimator=estimator, memory=50)
+    rules = by_player(rule, stationary([0.6, 0.2, 0.2]))
     hp = Hparams(learning_rate=0.02, forgetting=0.02, restart=20.0, gamma=0.5)
     algorithm = repeated(env, engine.Config(1000), rules, hp)
     train, _ = make_train(algorithm, env, Schedule(10))

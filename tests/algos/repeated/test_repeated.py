@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.algos.repeated import fmq, gradient, jal
+from jaxmarl_core.algos.repeated.engine import Config
 from jaxmarl_core.algos.repeated.fictitious_play import fictitious_play, smooth_fictitious_play
 from jaxmarl_core.algos.repeated.gradient import giga, giga_wolf, iga
 from jaxmarl_core.algos.repeated.no_regret import (
@@ -15,14 +16,14 @@ from jaxmarl_core.algos.repeated.no_regret import (
     regret_strategy,
 )
 from jaxmarl_core.algos.repeated.replicator import replicator, replicator_step
-from jaxmarl_core.algos.tabular.engine import Config, Seat, Transition
+from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
 from jaxmarl_core.envs import battle, matrix_game
 from jaxmarl_core.envs.matrix_games import from_payoffs
 from jaxmarl_core.train import Schedule, make_train
 
 
 def trained(build, env, num_rounds, num_seeds, length=250, **hparams):
-    """Returns the players' final rows, leaves [num_seeds, ...], in a tuple."""
+    """Returns the players' final entries, leaves [num_seeds, ...], in a tuple."""
     algorithm = build(env, Config(length))
     train, _ = make_train(algorithm, env, Schedule(num_rounds // length))
     hparams = algorithm.hparams.replace(**{n: jnp.float32(v) for n, v in hparams.items()})
@@ -49,9 +50,11 @@ def game(name):
     return matrix_game(name, num_rounds=None)
 
 
-def furthest(rows, field, equilibrium):
+def furthest(entries, field, equilibrium):
     """The largest distance of any probability from the equilibrium, per seed, [num_seeds]."""
-    gaps = [np.abs(np.asarray(getattr(row, field)) - np.asarray(equilibrium)) for row in rows]
+    gaps = [
+        np.abs(np.asarray(getattr(entry, field)) - np.asarray(equilibrium)) for entry in entries
+    ]
     return np.max([gap.max(axis=-1) for gap in gaps], axis=0)
 
 
@@ -60,8 +63,8 @@ PENNIES, ROSHAMBO = [1 / 2] * 2, [1 / 3] * 3
 
 @pytest.mark.parametrize("build", [regret_matching, regret_matching_plus, multiplicative_weights])
 def test_averages_without_regret_reach_equilibrium(build):
-    rows = trained(build, game("rock_paper_scissors"), 20_000, 4, length=1000)
-    assert (furthest(rows, "average", ROSHAMBO) < 0.03).all()
+    entries = trained(build, game("rock_paper_scissors"), 20_000, 4, length=1000)
+    assert (furthest(entries, "average", ROSHAMBO) < 0.03).all()
 
 
 def test_regrets_by_hand():
@@ -71,8 +74,8 @@ def test_regrets_by_hand():
 
 def test_fictitious_play_reaches_the_frequencies_of_robinson_and_cycles_in_shapleys_game():
     def frequencies(name):
-        rows = trained(fictitious_play, game(name), 20_000, 4, length=1000, prior_spread=1.0)
-        return [np.asarray(row.counts[i]) / 20_000 for i, row in enumerate(rows)]
+        entries = trained(fictitious_play, game(name), 20_000, 4, length=1000, prior_spread=1.0)
+        return [np.asarray(entry.counts[i]) / 20_000 for i, entry in enumerate(entries)]
 
     for found in frequencies("matching_pennies"):
         np.testing.assert_allclose(found, [PENNIES] * 4, atol=0.02)
@@ -85,7 +88,7 @@ def test_fictitious_play_counts_by_hand():
     """Matching pennies, one imagined play of each: both play 0; then the second moves away.
 
     Row wants to match, column not. Ties go to action 0: (0, 0). Row believes (2, 1): 0. Column
-    believes (2, 1): 1. Then row believes (2, 2): tie, 0; column (3, 1): 1. Then row (2, 3): 1.
+    believes (2, 1): 1. Then entry believes (2, 2): tie, 0; column (3, 1): 1. Then entry (2, 3): 1.
     """
     env = game("matching_pennies")
     first, second = trained(fictitious_play, env, 4, 1, length=1)
@@ -95,16 +98,16 @@ def test_fictitious_play_counts_by_hand():
 
 def test_smooth_fictitious_play_settles_on_the_logit_equilibrium():
     """In a symmetric zero-sum game it is uniform, at any temperature."""
-    rows = trained(smooth_fictitious_play, game("rock_paper_scissors"), 20_000, 4, length=1000)
-    frequencies = [np.asarray(row.counts[i]) for i, row in enumerate(rows)]
+    entries = trained(smooth_fictitious_play, game("rock_paper_scissors"), 20_000, 4, length=1000)
+    frequencies = [np.asarray(entry.counts[i]) for i, entry in enumerate(entries)]
     for count in frequencies:
         np.testing.assert_allclose(count / count.sum(-1, keepdims=True), 1 / 3, atol=0.03)
 
 
 def test_iga_circles_and_its_average_converges():
-    rows = trained(iga, game("matching_pennies"), 20_000, 4, length=1000, step_size=1e-3)
-    assert (furthest(rows, "average", PENNIES) < 0.03).all()
-    assert furthest(rows, "x", PENNIES).mean() > 0.1
+    entries = trained(iga, game("matching_pennies"), 20_000, 4, length=1000, step_size=1e-3)
+    assert (furthest(entries, "average", PENNIES) < 0.03).all()
+    assert furthest(entries, "x", PENNIES).mean() > 0.1
 
 
 @pytest.mark.parametrize(
@@ -117,8 +120,8 @@ def test_iga_circles_and_its_average_converges():
     ],
 )
 def test_giga_wolf_converges_where_bowling_shows_it(name, equilibrium, bound):
-    rows = trained(giga_wolf, game(name), 20_000, 8, length=1000)
-    assert (furthest(rows, "x", equilibrium) < bound).all()
+    entries = trained(giga_wolf, game(name), 20_000, 8, length=1000)
+    assert (furthest(entries, "x", equilibrium) < bound).all()
 
 
 def test_giga_wolf_does_not_in_shapleys_game_and_giga_not_even_in_pennies():
@@ -131,47 +134,47 @@ def test_giga_wolf_does_not_in_shapleys_game_and_giga_not_even_in_pennies():
 def test_giga_wolf_step_by_hand():
     """Step 0.3, gradient (1, 0), both at (.5, .5), round 4: 0.15 and 0.05 along (.5, -.5)."""
     half = jnp.array([0.5, 0.5])
-    row = gradient.Row(half, half, half, jnp.float32(3))
-    x, slow = gradient.giga_wolf_step(row, jnp.array([1.0, 0.0]), 0.3)
+    entry = gradient.Entry(half, half, half, jnp.float32(3))
+    x, slow = gradient.giga_wolf_step(entry, jnp.array([1.0, 0.0]), 0.3)
     np.testing.assert_allclose(slow, [0.525, 0.475], rtol=1e-6)
     # x^ = (.575, .425): apart .05 sqrt 2, moved .025 sqrt 2, so half of the way back
     np.testing.assert_allclose(x, [0.55, 0.45], rtol=1e-6)
 
 
 def test_replicator_by_hand_and_to_the_dominant_action():
-    row = gradient.Row(jnp.array([0.25, 0.75]), None, None, None)
-    x, _ = replicator_step(row, jnp.array([4.0, 0.0]), 0.1)  # mean 1: grows by 1.3, and 0.9
+    entry = gradient.Entry(jnp.array([0.25, 0.75]), None, None, None)
+    x, _ = replicator_step(entry, jnp.array([4.0, 0.0]), 0.1)  # mean 1: grows by 1.3, and 0.9
     np.testing.assert_allclose(x, [0.325, 0.675], rtol=1e-6)
-    rows = trained(replicator, game("prisoners_dilemma"), 5_000, 4, 1000, step_size=0.05)
-    assert (furthest(rows, "x", [0.0, 1.0]) < 1e-3).all()
+    entries = trained(replicator, game("prisoners_dilemma"), 5_000, 4, 1000, step_size=0.05)
+    assert (furthest(entries, "x", [0.0, 1.0]) < 1e-3).all()
 
 
 def test_fmq_by_hand():
     """Rewards 2, 5, 5, 1 for action 0: Q by rate 1/2; the best came 2 times of 3."""
-    seat = Seat(0, 1, (2, 2), (0, 0), None)
-    rule = fmq.rule(seat)
+    info = GameInfo(0, 1, (2, 2), (0, 0), None)
+    rule = fmq.rule(info)
     hp = fmq.Hparams(learning_rate=0.5, weight=10.0)
-    row = rule.first(jax.random.key(0), hp)
+    entry = rule.init(jax.random.key(0), hp)
     for reward in (2.0, 5.0, 5.0, 1.0):
-        seen = Transition(jnp.int32(0), jnp.int32(0), jnp.float32(reward), *[None] * 7)
-        row, _ = rule.learn(row, row, seen, hp)
-    np.testing.assert_allclose(row.q, [((1 + 2.5 + 1.5) / 1 - 5 + 2.375 + 0.0), 0.0], atol=3)
-    np.testing.assert_allclose(row.best[0], 5.0)
-    np.testing.assert_allclose(row.frequency[0], 2 / 3, rtol=1e-6)
-    np.testing.assert_allclose(fmq.heuristic(row)[0], row.q[0] + 10 * 2 / 3 * 5, rtol=1e-6)
-    np.testing.assert_allclose(fmq.heuristic(row)[1], 0.0)  # never tried
+        told = Transition(jnp.int32(0), jnp.int32(0), jnp.float32(reward), *[None] * 7)
+        entry, _ = rule.learn(entry, entry, told, hp)
+    np.testing.assert_allclose(entry.q, [((1 + 2.5 + 1.5) / 1 - 5 + 2.375 + 0.0), 0.0], atol=3)
+    np.testing.assert_allclose(entry.best[0], 5.0)
+    np.testing.assert_allclose(entry.frequency[0], 2 / 3, rtol=1e-6)
+    np.testing.assert_allclose(fmq.heuristic(entry)[0], entry.q[0] + 10 * 2 / 3 * 5, rtol=1e-6)
+    np.testing.assert_allclose(fmq.heuristic(entry)[1], 0.0)  # never tried
 
 
 def test_jal_expects_what_it_has_seen():
     """Q = [[1, 5], [2, 4]] and the mate played 1 in three of four: (4, 3.5)."""
-    rule = jal.rule(Seat(0, 1, (2, 2), (0, 0), None))
-    row = jal.Row(
+    rule = jal.rule(GameInfo(0, 1, (2, 2), (0, 0), None))
+    entry = jal.Entry(
         jnp.array([[1.0, 5.0], [2.0, 4.0]]), (jnp.zeros(2), jnp.array([1.0, 3.0])), jnp.float32(0)
     )
     every = jnp.ones(2, bool)
-    strategy = rule.strategy(row, every, jnp.float32(2.0))
+    strategy = rule.strategy(entry, every, jnp.float32(2.0))
     np.testing.assert_allclose(jnp.log(strategy[0] / strategy[1]), (4 - 3.5) / 2, rtol=1e-4)
-    assert rule.best(row.replace(optimism=jnp.float32(1)), every)[0] == 1.0  # 5 beats 4
+    assert rule.greedy(entry.replace(optimism=jnp.float32(1)), every)[0] == 1.0  # 5 beats 4
 
 
 @pytest.mark.slow

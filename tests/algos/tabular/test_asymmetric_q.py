@@ -9,7 +9,7 @@ from stage_runs import ALWAYS_EXPLORE, learned, start_of
 
 from jaxmarl_core.algos.tabular import asymmetric_q as module
 from jaxmarl_core.algos.tabular.asymmetric_q import Config, asymmetric_q
-from jaxmarl_core.algos.tabular.engine import Seat
+from jaxmarl_core.algos.tabular.rules import GameInfo
 from jaxmarl_core.envs import guarding_territory, matrix_game
 
 
@@ -32,8 +32,8 @@ def test_stage_games_are_those_of_a_loop(leader, player):
     masks = [rng.random((50, size)) < 0.7 for size in (3, 4)]
     for mask in masks:
         mask[~mask.any(axis=1), 0] = True
-    seat = Seat(player, 1, (3, 4), (0, 1), None)
-    solve = jax.jit(jax.vmap(lambda q, *masks: module.solve(seat, q, masks, leader)))
+    info = GameInfo(player, 1, (3, 4), (0, 1), None)
+    solve = jax.jit(jax.vmap(lambda q, *masks: module.solve(info, q, masks, leader)))
     found = solve(games, *masks)
     assert found.solved.all()
     for i, (q, *legal) in enumerate(zip(games, *masks)):
@@ -52,9 +52,9 @@ def test_recorded_commitments():
         q = jnp.array([game["A"], game["B"]], jnp.float32)
         masks = tuple(jnp.ones(size, bool) for size in q.shape[1:])
         for leader, side in enumerate(("row", "col")):
-            seat = Seat(leader, 1, q.shape[1:], (0, 1), None)
+            info = GameInfo(leader, 1, q.shape[1:], (0, 1), None)
             recorded = game[f"stackelberg_{side}_leads"]["pure_commitment_value"]
-            found = solve(seat, q, masks, leader).value[leader]
+            found = solve(info, q, masks, leader).value[leader]
             np.testing.assert_allclose(found, recorded, rtol=1e-5, atol=1e-5)
 
 
@@ -85,9 +85,9 @@ def test_who_shows_its_hand_in_a_race_loses_it():
 
 
 def test_what_cannot_be_solved_shows():
-    seat = Seat(0, 1, (2, 2), (0, 1), None)
+    info = GameInfo(0, 1, (2, 2), (0, 1), None)
     every = (jnp.ones(2, bool),) * 2
-    assert not module.solve(seat, jnp.full((2, 2, 2), jnp.nan), every, 0).solved
+    assert not module.solve(info, jnp.full((2, 2, 2), jnp.nan), every, 0).solved
 
 
 def test_it_takes_two():

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from game_oracles import oracle
-from stage_runs import ALWAYS_EXPLORE, learned, played, start_of
+from stage_runs import ALWAYS_EXPLORE, learned, play_greedily, start_of
 
 from jaxmarl_core.algos.tabular import ce_q as module
 from jaxmarl_core.algos.tabular.ce_q import OBJECTIVES, Config, ce_q
-from jaxmarl_core.algos.tabular.engine import Seat
+from jaxmarl_core.algos.tabular.rules import GameInfo
 from jaxmarl_core.envs import grid_game, guarding_territory, soccer_4x2
 from jaxmarl_core.envs.matrix_games import from_payoffs
 
@@ -23,8 +23,8 @@ def test_objectives_in_chicken(player):
 
     The other extreme: a player's own best is the pure equilibrium in which it dares, 7 against 2.
     """
-    seat = Seat(player, 1, (2, 2), (0, 1), None)
-    found = {name: module.solve(seat, CHICKEN, EVERY, name) for name in OBJECTIVES}
+    info = GameInfo(player, 1, (2, 2), (0, 1), None)
+    found = {name: module.solve(info, CHICKEN, EVERY, name) for name in OBJECTIVES}
     for name in ("utilitarian", "egalitarian"):
         np.testing.assert_allclose(found[name].value, [5.25, 5.25], rtol=1e-5)
         np.testing.assert_allclose(found[name].joint, [[0.5, 0.25], [0.25, 0]], atol=1e-5)
@@ -36,15 +36,15 @@ def test_objectives_in_chicken(player):
 
 def test_illegal_actions_are_neither_played_nor_deviated_to():
     """Without daring to swerve, player 0 dares: the other's best reply is to swerve."""
-    seat = Seat(0, 1, (2, 2), (0, 1), None)
-    found = module.solve(seat, CHICKEN, (jnp.array([False, True]), EVERY[1]), "utilitarian")
+    info = GameInfo(0, 1, (2, 2), (0, 1), None)
+    found = module.solve(info, CHICKEN, (jnp.array([False, True]), EVERY[1]), "utilitarian")
     np.testing.assert_allclose(found.joint, [[0, 0], [1, 0]], atol=1e-6)
     assert found.solved
 
 
 def test_what_cannot_be_solved_shows():
-    seat = Seat(0, 1, (2, 2), (0, 1), None)
-    assert not module.solve(seat, CHICKEN.at[0, 0, 0].set(jnp.nan), EVERY, "utilitarian").solved
+    info = GameInfo(0, 1, (2, 2), (0, 1), None)
+    assert not module.solve(info, CHICKEN.at[0, 0, 0].set(jnp.nan), EVERY, "utilitarian").solved
 
 
 def test_a_referee_draws_for_both_and_marginals_do_not():
@@ -52,7 +52,7 @@ def test_a_referee_draws_for_both_and_marginals_do_not():
     env = from_payoffs(np.asarray(CHICKEN), num_rounds=None)
     for play, expected in (("referee", 0.0), ("marginals", 1 / 16)):
         algorithm = ce_q(env, Config(100, rate="constant", play=play))
-        _, joint = played(algorithm, 2000)
+        _, joint = play_greedily(algorithm, 2000)
         crashed = (joint == 1).all(axis=0).mean()
         assert abs(crashed - expected) <= 4 * (expected / 2000) ** 0.5
         np.testing.assert_allclose((joint == 1).mean(axis=1), 0.25, atol=0.04)

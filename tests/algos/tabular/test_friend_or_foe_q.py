@@ -6,22 +6,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from game_oracles import minimax
-from stage_runs import ALWAYS_EXPLORE, learned, played, start_of
+from stage_runs import ALWAYS_EXPLORE, learned, play_greedily, start_of
 
 from jaxmarl_core.algos.tabular import friend_or_foe_q as module
 from jaxmarl_core.algos.tabular import minimax_q
-from jaxmarl_core.algos.tabular.engine import Seat, tabular
+from jaxmarl_core.algos.tabular.engine import tabular
 from jaxmarl_core.algos.tabular.friend_or_foe_q import FRIENDS, Config, friend_or_foe_q
-from jaxmarl_core.algos.tabular.stage import Hparams
+from jaxmarl_core.algos.tabular.rules import GameInfo
+from jaxmarl_core.algos.tabular.stage import HPARAMS
 from jaxmarl_core.algos.tabular.team_q import team_q
 from jaxmarl_core.envs import grid_game, guarding_territory, two_step_game
 from jaxmarl_core.envs.matrix_games import from_payoffs
 
 
 def test_who_is_a_friend():
-    seat = Seat(1, 1, (2, 2, 2), (0, 1, 0), None)
-    assert [FRIENDS[name](seat) for name in ("team", "all", "none")] == [[1], [0, 1, 2], [1]]
-    assert FRIENDS["team"](seat._replace(player=2)) == [0, 2]
+    info = GameInfo(1, 1, (2, 2, 2), (0, 1, 0), None)
+    assert [FRIENDS[name](info) for name in ("team", "all", "none")] == [[1], [0, 1, 2], [1]]
+    assert FRIENDS["team"](info._replace(player=2)) == [0, 2]
 
 
 @pytest.mark.parametrize("player", [0, 2])
@@ -34,8 +35,8 @@ def test_a_team_of_two_against_one(player):
         np.array([True, True, False, True]),
         np.array([True, False, True]),
     )
-    seat = Seat(player, 1, (2, 4, 3), (0, 1, 0), None)
-    found = module.solve(seat, jnp.asarray(q)[None], tuple(map(jnp.asarray, masks)), [0, 2])
+    info = GameInfo(player, 1, (2, 4, 3), (0, 1, 0), None)
+    found = module.solve(info, jnp.asarray(q)[None], tuple(map(jnp.asarray, masks)), [0, 2])
     legal = q[:, :, [0, 2]][:, [0, 1, 3]].transpose(0, 2, 1).reshape(4, 3)
     value, strategy = minimax(legal)
     np.testing.assert_allclose(found.value, [value], atol=1e-5)
@@ -60,7 +61,7 @@ def test_foes_are_minimax_q():
     """Guarding a territory: -4 to the defender, both coins."""
     env = guarding_territory()
     tables, _ = learned(friend_or_foe_q(env, Config(200, rate="constant")), env, 1000, 2)
-    same = tabular(env, Config(200), partial(minimax_q.rule, rate="constant"), Hparams())
+    same = tabular(env, Config(200), partial(minimax_q.rule, rate="constant"), HPARAMS)
     theirs, _ = learned(same, env, 1000, 2)
     for name, sign in (("defender", -1), ("invader", 1)):
         value = tables[name].stage.value[:, 0, start_of(env), 0]
@@ -81,8 +82,8 @@ def test_friends_throw_one_coin_and_foes_another():
     payoff[0, 0], payoff[1, 1] = [-1, 1], [1, -1]
     env = from_payoffs(np.stack([payoff, payoff, -payoff]), num_rounds=None)
     teams = (0, 0, 1)
-    build = lambda seat: module.rule(seat._replace(teams=teams), rate="constant")
-    _, (first, second, guess) = played(tabular(env, Config(200), build, Hparams()), 1000)
+    build = lambda info: module.rule(info._replace(teams=teams), rate="constant")
+    _, (first, second, guess) = play_greedily(tabular(env, Config(200), build, HPARAMS), 1000)
     np.testing.assert_array_equal(first, second)
     assert abs(first.mean() - 0.5) < 0.08
     assert abs((first == guess).mean() - 0.5) < 0.08  # five standard errors
@@ -101,7 +102,7 @@ def test_friends_all_hope_for_the_best_in_grid_game_1():
 
 
 def test_what_cannot_be_solved_shows():
-    seat = Seat(0, 1, (2, 2), (0, 1), None)
+    info = GameInfo(0, 1, (2, 2), (0, 1), None)
     every = (jnp.ones(2, bool),) * 2
     for friends in ([0], [0, 1]):
-        assert not module.solve(seat, jnp.full((1, 2, 2), jnp.nan), every, friends).solved
+        assert not module.solve(info, jnp.full((1, 2, 2), jnp.nan), every, friends).solved

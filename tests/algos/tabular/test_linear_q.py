@@ -5,13 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxmarl_core.algos.tabular import linear_q as module
 from jaxmarl_core.algos.tabular.linear_q import (
     Config,
     Hparams,
+    Params,
     largest_product,
     linear_q,
-    most_correlated,
     td_step,
+    utilitarian,
 )
 from jaxmarl_core.envs import battle, field_coverage, rendezvous, two_step_game
 from jaxmarl_core.solvers.markov_games import backup, markov_game
@@ -48,14 +50,14 @@ def test_joint_actions_by_hand():
     np.testing.assert_allclose(strategy, [[0, 0], [1, 0]])
     # Aumann's: (6, 6), (2, 7), (7, 2), (0, 0): 1/2, 1/4, 1/4 is worth 5.25 to each
     chicken = jnp.array([[[6.0, 2.0], [7.0, 0.0]], [[6.0, 7.0], [2.0, 0.0]]])
-    strategy, found = most_correlated(chicken, EVERY)
+    strategy, found = utilitarian(chicken, EVERY)
     assert found
     np.testing.assert_allclose(strategy, [[0.5, 0.25], [0.25, 0.0]], atol=1e-4)
 
 
 def test_a_game_that_cannot_be_solved_is_reported():
     q = jnp.array([[[1.0, 2.0], [jnp.nan, 0.0]]] * 2)
-    assert not most_correlated(q, EVERY)[1] and not largest_product(q, EVERY)[1]
+    assert not utilitarian(q, EVERY)[1] and not largest_product(q, EVERY)[1]
 
 
 @pytest.mark.parametrize("joint", ["correlated", "product"])
@@ -88,3 +90,51 @@ def test_worlds_that_do_not_fit_are_refused():
         linear_q(field_coverage(observation="features", **crowd))
     with pytest.raises(ValueError, match="joint: expected one of correlated, product"):
         Config(joint="corelated")
+
+
+def built_of(env=None):
+    return module.build(env or two_step_game(observation="features"), Config(4, "product"))
+
+
+def test_the_phases_act_on_what_was_built():
+    """Joint actions (0, 0) to (1, 1) are worth 1, 2, 5, 3 in the first state: (1, 0) is played."""
+    built = built_of()
+    assert built.shape == (2, 2) and len(built.num_features) == 2
+    hp = Hparams()
+    state = module.init(built, jax.random.key(0), hp)
+    timestep = state.play.timestep
+    phi = next(iter(timestep.observation.values()))[0]
+    worth = jnp.array([[1.0, 2.0], [5.0, 3.0]])
+    weights = tuple(worth[..., None] * phi for _ in range(2))
+    params = Params(weights, jnp.float32(0))
+    joint, found = module.act(built, params, jax.random.key(1), timestep, 0.0)
+    assert [int(a) for a in joint] == [1, 0] and found
+    act = lambda key: module.act(built, params, key, timestep, 1.0)[0]
+    drawn = np.stack(jax.jit(jax.vmap(act))(jax.random.split(jax.random.key(2), 400)))
+    counts = np.bincount(2 * drawn[0] + drawn[1], minlength=4)
+    assert (np.abs(counts - 100) < 5 * np.sqrt(400 * 3 / 16)).all()  # uniform over joint actions
+
+
+def test_the_dead_and_the_step_after_an_end_teach_nothing():
+    built = built_of()
+    hp = Hparams(learning_rate=0.5, gamma=0.0)
+    state = module.init(built, jax.random.key(0), hp)
+    before, weights = state.play.timestep, state.params.weights
+    after = before.replace(reward={n: jnp.full_like(r, 4.0) for n, r in before.reward.items()})
+    joint = jnp.int32(0), jnp.int32(1)
+    learned = lambda before: module.learn(built, weights, before, joint, after, hp)
+    phi = next(iter(before.observation.values()))[0]
+    for theta in learned(before):  # 0 + 0.5 (4 - 0) phi where (0, 1) was played
+        np.testing.assert_allclose(theta[0, 1], 2 * phi)
+        assert not theta[0, 0].any() and not theta[1].any()
+    for theta in learned(before.replace(last=jnp.bool_(True))):
+        assert not theta.any()
+    alive = {name: jnp.zeros_like(x).at[0].set(True) for name, x in before.alive.items()}
+    first, second = learned(before.replace(alive=alive))
+    assert first.any() and not second.any()
+
+
+def test_exploration_falls_by_e_every_period():
+    hp = Hparams(epsilon=0.9, final_epsilon=0.1, epsilon_period=100.0)
+    found = [float(module.annealed_epsilon(hp, step)) for step in (0.0, 100.0, 200.0)]
+    np.testing.assert_allclose(found, 0.1 + 0.8 * np.exp([0.0, -1.0, -2.0]), rtol=1e-6)

@@ -8,15 +8,16 @@ from game_oracles import minimax, oracle
 from stage_runs import ALWAYS_EXPLORE, learned, start_of
 
 from jaxmarl_core.algos.tabular import minimax_q as module
-from jaxmarl_core.algos.tabular.engine import Seat, Transition, tabular
+from jaxmarl_core.algos.tabular.engine import Config, tabular
 from jaxmarl_core.algos.tabular.fixed import fixed
-from jaxmarl_core.algos.tabular.minimax_q import Config, Hparams, minimax_q, rule
+from jaxmarl_core.algos.tabular.minimax_q import HPARAMS, minimax_q, rule
+from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
 from jaxmarl_core.envs import guarding_territory, matrix_game, soccer_4x2
 
 EVERY = (jnp.ones(2, bool),) * 2
 
 
-def seen(joint, rewards, discount=1.0, masks=EVERY):
+def transition(joint, rewards, discount=1.0, masks=EVERY):
     """What player 1 is told after a joint action in state 0."""
     own = (jnp.int32(0), jnp.int32(joint[1]), jnp.float32(rewards[1]), jnp.float32(discount))
     rest = (jnp.int32(1), None, masks[1], masks[1], jnp.int32(0), jax.random.key(0))
@@ -28,18 +29,18 @@ def test_one_step_by_hand():
 
     Its maximin over columns (p, 1 - p): 4 p - (1 - p) = -p + (1 - p), p = 2/7, value 3/7.
     """
-    column = rule(Seat(1, 2, (2, 2), (0, 1), None), "constant")
-    hp = Hparams(learning_rate=0.5, gamma=0.5)
-    row = column.first(jax.random.key(0), hp)
-    assert (row.values.q == 1).all() and row.stage.value == 1  # Littman's optimistic start
-    row = row.replace(values=row.values.replace(q=jnp.array([[[3.0, -1.0], [-1.0, 1.0]]])))
-    ahead = row.replace(stage=row.stage._replace(value=jnp.array([8.0])))
-    after, metrics = column.learn(row, ahead, seen([0, 0], [-1.0, 1.0]), hp)
+    column = rule(GameInfo(1, 2, (2, 2), (0, 1), None), "constant")
+    hp = HPARAMS.replace(learning_rate=0.5, gamma=0.5)
+    entry = column.init(jax.random.key(0), hp)
+    assert (entry.values.q == 1).all() and entry.stage.value == 1  # Littman's optimistic start
+    entry = entry.replace(values=entry.values.replace(q=jnp.array([[[3.0, -1.0], [-1.0, 1.0]]])))
+    ahead = entry.replace(stage=entry.stage._replace(value=jnp.array([8.0])))
+    after, metrics = column.learn(entry, ahead, transition([0, 0], [-1.0, 1.0]), hp)
     np.testing.assert_allclose(after.values.q[0], [[4.0, -1.0], [-1.0, 1.0]])
     np.testing.assert_allclose(after.stage.strategy, [2 / 7, 5 / 7], rtol=1e-5)
     np.testing.assert_allclose(after.stage.value, [3 / 7], rtol=1e-5)
     assert not metrics["solver_failure"]
-    ended, _ = column.learn(row, ahead, seen([0, 0], [-1.0, 1.0], 0.0), hp)
+    ended, _ = column.learn(entry, ahead, transition([0, 0], [-1.0, 1.0], 0.0), hp)
     np.testing.assert_allclose(ended.values.q[0, 0, 0], 2.0)  # 3 + 0.5 (1 - 3)
 
 
@@ -50,8 +51,8 @@ def test_stage_games_are_solved_on_their_legal_part(player):
     masks = rng.random((20, 3)) < 0.7, rng.random((20, 4)) < 0.7
     for mask in masks:
         mask[~mask.any(axis=1), 0] = True
-    seat = Seat(player, 1, (3, 4), (0, 1), None)
-    solve = jax.jit(jax.vmap(lambda q, *masks: module.solve(seat, q[None], masks)))
+    info = GameInfo(player, 1, (3, 4), (0, 1), None)
+    solve = jax.jit(jax.vmap(lambda q, *masks: module.solve(info, q[None], masks)))
     found = solve(games, *masks)
     assert found.solved.all()
     for game, first, second, stage in zip(games, *masks, np.asarray(found.value)[:, 0]):
@@ -61,10 +62,10 @@ def test_stage_games_are_solved_on_their_legal_part(player):
 
 
 def test_what_cannot_be_solved_shows_and_leaves_the_strategy():
-    first = rule(Seat(0, 1, (2, 2), (0, 1), None), "constant")
-    hp = Hparams(learning_rate=1.0)
-    row = first.first(jax.random.key(0), hp)
-    after, metrics = first.learn(row, row, seen([0, 0], [jnp.nan, 0.0]), hp)
+    first = rule(GameInfo(0, 1, (2, 2), (0, 1), None), "constant")
+    hp = HPARAMS.replace(learning_rate=1.0)
+    entry = first.init(jax.random.key(0), hp)
+    after, metrics = first.learn(entry, entry, transition([0, 0], [jnp.nan, 0.0]), hp)
     assert metrics["solver_failure"] == 1
     np.testing.assert_array_equal(after.stage.strategy, [0.5, 0.5])
 
@@ -73,7 +74,7 @@ def guarded(rules=None):
     """Start's value [4 seeds] and strategy [4, 2] of the defender and invader of a territory."""
     env = guarding_territory()
     config = Config(200, rate="constant")  # deterministic: a rate of 1 learns exact values
-    algorithm = tabular(env, config, rules, Hparams()) if rules else minimax_q(env, config)
+    algorithm = tabular(env, config, rules, HPARAMS) if rules else minimax_q(env, config)
     tables, _ = learned(algorithm, env, 1000, 4)
     start = start_of(env)
     stages = [table.stage for table in tables.values() if hasattr(table, "stage")]
@@ -90,7 +91,7 @@ def test_guarding_a_territory_is_worth_minus_four_and_a_coin():
 
 def test_what_is_learnt_does_not_depend_on_the_other():
     ((value, strategy),) = guarded(
-        {"defender": lambda seat: rule(seat, "constant"), "invader": fixed}
+        {"defender": lambda info: rule(info, "constant"), "invader": fixed}
     )
     np.testing.assert_allclose(value, -4, atol=1e-4)
     np.testing.assert_allclose(strategy, 0.5, atol=1e-4)

@@ -7,14 +7,14 @@ import pytest
 
 from jaxmarl_core.algos.tabular import exorl as extended
 from jaxmarl_core.algos.tabular import models, nscp, opponent_modelling_q
-from jaxmarl_core.algos.tabular.engine import Seat, Transition
+from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.algos.tabular.rates import Values
-from jaxmarl_core.algos.tabular.stage import Config
+from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
 from jaxmarl_core.envs import guarding_territory, matrix_game
 from jaxmarl_core.solvers.markov_games import backup, markov_game
 from jaxmarl_core.train import Schedule, make_train
 
-SEAT = Seat(0, 2, (2, 2), (0, 1), None)
+INFO = GameInfo(0, 2, (2, 2), (0, 1), None)
 
 
 def learned(build, env, num_steps, num_seeds, rate="visits", **hparams):
@@ -27,7 +27,7 @@ def learned(build, env, num_steps, num_seeds, rate="visits", **hparams):
     return state.params.tables, metrics
 
 
-def seen(joint, rewards, masks=((True, True), (True, True)), discount=1.0):
+def transition(joint, rewards, masks=((True, True), (True, True)), discount=1.0):
     masks = tuple(jnp.array(mask) for mask in masks)
     return Transition(
         *(jnp.int32(0), jnp.int32(joint[0]), jnp.float32(rewards[0]), jnp.float32(discount)),
@@ -36,28 +36,28 @@ def seen(joint, rewards, masks=((True, True), (True, True)), discount=1.0):
     )
 
 
-def row(q, *beliefs, visits=0.0):
+def entry(q, *beliefs, visits=0.0):
     beliefs = tuple(jnp.array(belief) for belief in beliefs)
-    return models.Row(Values(jnp.array(q), jnp.zeros((2, 2))), beliefs, jnp.float32(visits))
+    return models.Entry(Values(jnp.array(q), jnp.zeros((2, 2))), beliefs, jnp.float32(visits))
 
 
 def test_what_an_action_is_worth_is_a_mean_over_beliefs():
     """Counts (1, 3): 0.25 * 4 + 0.75 * 8 = 7 and 0.25 * 2 + 0 = 0.5; legal only: 4 and 2."""
-    known = row([[4.0, 8.0], [2.0, 0.0]], [9.0, 9.0], [1.0, 3.0])
-    np.testing.assert_allclose(models.expected(known, 0), [7.0, 0.5])
+    known = entry([[4.0, 8.0], [2.0, 0.0]], [9.0, 9.0], [1.0, 3.0])
+    np.testing.assert_allclose(models.expected_values(known, 0), [7.0, 0.5])
     first = (jnp.ones(2, bool), jnp.array([True, False]))
-    np.testing.assert_allclose(models.expected(known, 0, first), [4.0, 2.0])
+    np.testing.assert_allclose(models.expected_values(known, 0, first), [4.0, 2.0])
 
 
 def test_one_step_of_opponent_modelling_by_hand():
     """Ahead max(7, 0.5) = 7: Q(0, 1) = 2 + 0.5 * 7 on the first visit; and the other's 1 counts."""
-    hp = opponent_modelling_q.Hparams(gamma=0.5)
-    ahead = row([[4.0, 8.0], [2.0, 0.0]], [1.0, 1.0], [1.0, 3.0])
-    rule = opponent_modelling_q.rule(SEAT)
-    after, _ = rule.learn(rule.first(None, hp), ahead, seen((0, 1), (2.0, 0.0)), hp)
+    hp = opponent_modelling_q.HPARAMS.replace(gamma=0.5)
+    ahead = entry([[4.0, 8.0], [2.0, 0.0]], [1.0, 1.0], [1.0, 3.0])
+    rule = opponent_modelling_q.rule(INFO)
+    after, _ = rule.learn(rule.init(None, hp), ahead, transition((0, 1), (2.0, 0.0)), hp)
     np.testing.assert_allclose(after.values.q, [[0.0, 5.5], [0.0, 0.0]])
     np.testing.assert_allclose(after.beliefs[1], [1.0, 2.0])
-    illegal = seen((0, 1), (2.0, 0.0), ((True, True), (False, True)))
+    illegal = transition((0, 1), (2.0, 0.0), ((True, True), (False, True)))
     after, _ = rule.learn(after, ahead, illegal, hp)
     np.testing.assert_allclose(after.beliefs[1], [0.0, 3.0])
 
@@ -69,7 +69,7 @@ def test_recent_beliefs_are_frequencies_or_forget_sooner():
         belief = jnp.array([0.5, 0.5])
         for visits, action in ((1.0, 0), (2.0, 1), (3.0, 1)):
             done = jax.nn.one_hot(action, 2)
-            belief = models.recent(belief, done, jnp.float32(visits), forgetting)
+            belief = models.recency_weighted(belief, done, jnp.float32(visits), forgetting)
         found[forgetting] = belief
     np.testing.assert_allclose(found[1.0], [1 / 3, 2 / 3], rtol=1e-6)
     kept = (1 - 2**-0.5) * (1 - 3**-0.5)
@@ -80,14 +80,20 @@ def test_nscp_answers_where_the_other_is_going_before_counting_does():
     """The other goes from 0 to 1 for good after 100 of 150 rounds; 1 must be answered by 1."""
     weights = {}
     for name, rule, hp in (
-        ("nscp", nscp.rule(SEAT), nscp.Hparams(gamma=0.0)),
-        ("counts", opponent_modelling_q.rule(SEAT), opponent_modelling_q.Hparams(gamma=0.0)),
+        ("nscp", nscp.rule(INFO), nscp.HPARAMS.replace(gamma=0.0)),
+        (
+            "counts",
+            opponent_modelling_q.rule(INFO),
+            opponent_modelling_q.HPARAMS.replace(gamma=0.0),
+        ),
     ):
-        known = rule.first(None, hp)
+        known = rule.init(None, hp)
         known = known.replace(values=known.values.replace(q=jnp.eye(2)))
         for i in range(150):
-            known, _ = rule.learn(known, known, seen((0, int(i >= 100)), (float(i < 100), 0.0)), hp)
-        weights[name] = rule.best(known, jnp.ones(2, bool))
+            known, _ = rule.learn(
+                known, known, transition((0, int(i >= 100)), (float(i < 100), 0.0)), hp
+            )
+        weights[name] = rule.greedy(known, jnp.ones(2, bool))
     np.testing.assert_allclose(weights["nscp"], [0.0, 1.0])
     np.testing.assert_allclose(weights["counts"], [1.0, 0.0])
 
@@ -162,16 +168,16 @@ def test_extended_responses_agree_with_a_linear_program_of_scipys():
     every = jnp.ones(3, bool), jnp.ones(4, bool)
     solve = jax.jit(jax.vmap(lambda *game: extended.response(*game, sigma, *every)[0]))
     for a, b, y, x in zip(own, other, beliefs, np.asarray(solve(own, other, beliefs))):
-        rows = a @ y + sigma * (b @ y - b.T)  # [B, A]
+        payoffs = a @ y + sigma * (b @ y - b.T)  # [B, A]
         program = optimize.linprog(
             [0, 0, 0, -1],
-            A_ub=np.c_[-rows, np.ones(4)],
+            A_ub=np.c_[-payoffs, np.ones(4)],
             b_ub=np.zeros(4),
             A_eq=[[1, 1, 1, 0]],
             b_eq=[1],
             bounds=[(0, None)] * 3 + [(None, None)],
         )
-        np.testing.assert_allclose((rows @ x).min(), -program.fun, atol=1e-4)
+        np.testing.assert_allclose((payoffs @ x).min(), -program.fun, atol=1e-4)
 
 
 @pytest.mark.parametrize(

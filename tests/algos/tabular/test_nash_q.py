@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from stage_runs import ALWAYS_EXPLORE, learned, played, start_of
+from stage_runs import ALWAYS_EXPLORE, learned, play_greedily, start_of
 
 from jaxmarl_core.algos.tabular import nash_q as module
-from jaxmarl_core.algos.tabular.engine import Seat, tabular
+from jaxmarl_core.algos.tabular.engine import tabular
 from jaxmarl_core.algos.tabular.nash_q import FINDERS, SELECTIONS, Config, nash_q
-from jaxmarl_core.algos.tabular.stage import Hparams
+from jaxmarl_core.algos.tabular.rules import GameInfo
+from jaxmarl_core.algos.tabular.stage import HPARAMS
 from jaxmarl_core.envs import grid_game
 from jaxmarl_core.envs.matrix_games import from_payoffs
 
@@ -23,8 +24,8 @@ SOLVE = jax.jit(module.solve, static_argnums=(0, 3, 4))
 
 
 def solved(game, player, select, find="vertices", masks=EVERY):
-    seat = Seat(player, 1, game.shape[1:], (0, 1), None)
-    return SOLVE(seat, game, masks, select, find)
+    info = GameInfo(player, 1, game.shape[1:], (0, 1), None)
+    return SOLVE(info, game, masks, select, find)
 
 
 @pytest.mark.parametrize("find", sorted(set(FINDERS) - {"one_path"}))  # which finds one only
@@ -64,8 +65,8 @@ def test_three_players_defect():
     """A dilemma of three: to defect, action 1, pays 1 more, and costs the others 2 each."""
     own = np.indices((2, 2, 2))
     game = jnp.asarray(own - 2.0 * (own.sum(axis=0) - own), jnp.float32)
-    seat = Seat(2, 1, (2, 2, 2), (0, 1, 2), None)
-    solve = jax.jit(lambda q: module.solve(seat, q, (jnp.ones(2, bool),) * 3, "first", "vertices"))
+    info = GameInfo(2, 1, (2, 2, 2), (0, 1, 2), None)
+    solve = jax.jit(lambda q: module.solve(info, q, (jnp.ones(2, bool),) * 3, "first", "vertices"))
     found = solve(game)
     assert found.solved
     np.testing.assert_allclose(found.strategy, [0, 1], atol=1e-4)
@@ -80,11 +81,11 @@ def test_players_who_select_differently_meet():
     """Battle of the sexes at gamma 0: each best for itself, so that both insist."""
     env = from_payoffs(np.asarray(SEXES), num_rounds=None)
     build = partial(module.rule, select="best", find="vertices", rate="constant")
-    _, joint = played(tabular(env, Config(100), build, Hparams()), 50)
+    _, joint = play_greedily(tabular(env, Config(100), build, HPARAMS), 50)
     assert (joint == [[0], [1]]).all()
     first, second = (partial(build, select=name) for name in ("first", "second"))
-    _, joint = played(
-        tabular(env, Config(100), dict(zip(env.groups, (first, second))), Hparams()), 9
+    _, joint = play_greedily(
+        tabular(env, Config(100), dict(zip(env.groups, (first, second))), HPARAMS), 9
     )
     assert (joint[0] != joint[1]).all()
 

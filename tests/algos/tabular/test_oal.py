@@ -43,9 +43,9 @@ def test_biased_adaptive_play_by_hand(sample, player, expected):
 def test_biased_adaptive_play_follows_the_most_recent_of_several_optima():
     """With the mate on column 1 both rows 0 and 1 pay: what settled last is kept, not a draw."""
     good = jnp.array([[0, 1], [0, 1], [1, 0]], bool)
-    for sample, row in (([1, 3], 1), ([3, 1], 0)):  # (0, 1) then (1, 1); and the reverse
+    for sample, entry in (([1, 3], 1), ([3, 1], 0)):  # (0, 1) then (1, 1); and the reverse
         found = biased_adaptive_play(good, jnp.array(sample), EVERY, 0)
-        np.testing.assert_allclose(found, np.arange(3) == row)
+        np.testing.assert_allclose(found, np.arange(3) == entry)
     legal = jnp.array([False, True, True])  # an answer is legal
     found = biased_adaptive_play(good, jnp.array([5, 3 - 1]), legal, 0)
     assert found[0] == 0 and abs(float(found.sum()) - 1) < 1e-6

@@ -7,16 +7,17 @@ import pytest
 
 from jaxmarl_core.algos.repeated import gradient
 from jaxmarl_core.algos.tabular import pd_wolf
-from jaxmarl_core.algos.tabular.engine import Config, Seat, Transition
+from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.algos.tabular.rates import Values
+from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.train import Schedule, make_train
 
 
 @pytest.mark.parametrize(("last", "last2", "ratio"), [(0.1, -0.02, 1), (0.1, 0.02, 4), (0, 0, 4)])
 def test_a_hill_climber_steps_far_unless_its_changes_shrink(last, last2, ratio):
-    hp = pd_wolf.Hparams(learning_rate=0.0, win_step=0.01, lose_ratio=4.0, step_period=1e9)
-    row = pd_wolf.Row(
+    hp = pd_wolf.HPARAMS.replace(learning_rate=0.0, win_step=0.01, lose_ratio=4.0, step_period=1e9)
+    entry = pd_wolf.Entry(
         Values(jnp.array([1.0, 0.0]), ()),
         jnp.array([0.5, 0.5]),
         jnp.array([last, -last]),
@@ -24,11 +25,11 @@ def test_a_hill_climber_steps_far_unless_its_changes_shrink(last, last2, ratio):
         jnp.float32(3),
     )
     every = jnp.ones(2, bool)
-    seen = Transition(
+    told = Transition(
         *(jnp.int32(0), jnp.int32(0), jnp.float32(0), jnp.float32(0), jnp.int32(0), None),
         *(every, every, jnp.int32(0), jax.random.key(0)),
     )
-    after, _ = pd_wolf.rule(Seat(0, 1, (2, 2), (0, 1), None)).learn(row, row, seen, hp)
+    after, _ = pd_wolf.rule(GameInfo(0, 1, (2, 2), (0, 1), None)).learn(entry, entry, told, hp)
     step = 0.01 * ratio
     np.testing.assert_allclose(after.pi, [0.5 + step, 0.5 - step], rtol=1e-5)
     np.testing.assert_allclose(after.change, [step, -step], rtol=1e-5)
@@ -39,8 +40,8 @@ def test_a_hill_climber_steps_far_unless_its_changes_shrink(last, last2, ratio):
 def test_a_gradient_step_is_doubled_unless_it_shrinks(last, step):
     """Gradient (0.8, 0): movement (0.4, -0.4), after (0.6, -0.6) it slows down, after 0.2 not."""
     half = jnp.array([0.5, 0.5])
-    row = gradient.Row(half, jnp.array([last, -last]), half, jnp.float32(3))
-    x, movement = gradient.pd_wolf_step(row, jnp.array([0.8, 0.0]), 0.1)
+    entry = gradient.Entry(half, jnp.array([last, -last]), half, jnp.float32(3))
+    x, movement = gradient.pd_wolf_step(entry, jnp.array([0.8, 0.0]), 0.1)
     np.testing.assert_allclose(movement, [0.4, -0.4], rtol=1e-6)
     np.testing.assert_allclose(x, [0.5 + step * 0.4, 0.5 - step * 0.4], rtol=1e-6)
 

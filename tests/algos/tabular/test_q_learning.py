@@ -7,9 +7,10 @@ import pytest
 from probes import ConstantReward
 
 from jaxmarl_core.algos import q_learning
-from jaxmarl_core.algos.tabular.engine import Config, Seat, Transition
+from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.algos.tabular.q_learning import rule
 from jaxmarl_core.algos.tabular.rates import Values
+from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.train import Schedule, make_train
 
@@ -46,16 +47,16 @@ def test_a_time_limit_is_no_end(truncate, low, high):
 
 def test_the_rule_by_hand():
     """q(1, 0) = 2; r = 1, gamma 0.5, best legal next 6: 2 + 0.1 (1 + 0.5 * 6 - 2) = 2.2."""
-    learn = rule(Seat(0, 2, (2,), (0,), None)).learn
-    row, next_row = (Values(jnp.array(q), ()) for q in ([2.0, 3.0], [6.0, 9.0]))
+    learn = rule(GameInfo(0, 2, (2,), (0,), None)).learn
+    entry, next_entry = (Values(jnp.array(q), ()) for q in ([2.0, 3.0], [6.0, 9.0]))
     hp = q_learning(matrix_game()).hparams.replace(learning_rate=0.1, gamma=0.5)
     every, one = jnp.array([True, True]), jnp.array([True, False])
-    seen = Transition(
+    told = Transition(
         jnp.int32(1), jnp.int32(0), jnp.float32(1), jnp.float32(1), jnp.int32(0), None, every, one,
         jnp.int32(0), jax.random.key(0),
     )  # fmt: skip
-    learned = lambda seen: learn(row, next_row, seen, hp)[0].q
-    np.testing.assert_allclose(learned(seen), [2.2, 3.0], rtol=1e-6)
-    np.testing.assert_allclose(learned(seen._replace(next_mask=every))[0], 2.35, rtol=1e-6)
-    ended = learned(seen._replace(discount=jnp.float32(0)))
+    learned = lambda told: learn(entry, next_entry, told, hp)[0].q
+    np.testing.assert_allclose(learned(told), [2.2, 3.0], rtol=1e-6)
+    np.testing.assert_allclose(learned(told._replace(next_mask=every))[0], 2.35, rtol=1e-6)
+    ended = learned(told._replace(discount=jnp.float32(0)))
     np.testing.assert_allclose(ended[0], 1.9, rtol=1e-6)  # 2 + 0.1 (1 - 2)

@@ -19,15 +19,16 @@ from jaxmarl_core.algos.tabular import hysteretic_q as hysteretic
 from jaxmarl_core.algos.tabular import lenient_q as lenient
 from jaxmarl_core.algos.tabular import sarsa as on_policy
 from jaxmarl_core.algos.tabular import wolf_phc as wolf
-from jaxmarl_core.algos.tabular.engine import Config, Seat, Transition
-from jaxmarl_core.algos.tabular.rates import RATES, Values, blank, towards
+from jaxmarl_core.algos.tabular.engine import Config
+from jaxmarl_core.algos.tabular.rates import RATES, Values, initial_values, q_update
+from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.train import Schedule, make_train
 
-SEAT = Seat(0, 2, (2, 2), (0, 1), None)
+INFO = GameInfo(0, 2, (2, 2), (0, 1), None)
 
 
-def seen(action, reward, discount=1.0, next_action=0, seed=0):
+def transition(action, reward, discount=1.0, next_action=0, seed=0):
     every = jnp.ones(2, bool)
     numbers = jnp.int32(0), jnp.int32(action), jnp.float32(reward), jnp.float32(discount)
     step = jnp.int32(0)
@@ -57,20 +58,20 @@ def test_rates(rate, expected):
 
 def test_a_rate_of_one_over_visits_gives_the_mean():
     hp = q_learning(matrix_game()).hparams.replace(learning_rate=1.0)
-    row = blank((2, 3), "visits", value=7.0)
+    entry = initial_values((2, 3), "visits", value=7.0)
     rewards = [3.0, -1.0, 4.0, 8.0]
     for reward in rewards:
-        row = towards(row, (jnp.int32(1), jnp.int32(2)), reward, hp, 0, "visits")
+        entry = q_update(entry, (jnp.int32(1), jnp.int32(2)), reward, hp, 0, "visits")
     expected = np.full((2, 3), 7.0)
     expected[1, 2] = np.mean(rewards)
-    np.testing.assert_allclose(row.q, expected, rtol=1e-6)
+    np.testing.assert_allclose(entry.q, expected, rtol=1e-6)
 
 
 def test_sarsa_values_what_comes_next():
     """2 + 0.1 (1 + 0.5 * 4 - 2) = 2.1, although the other action would be worth 9."""
     hp = sarsa(matrix_game()).hparams.replace(learning_rate=0.1, gamma=0.5)
-    learned, _ = on_policy.rule(SEAT).learn(
-        values(2.0, 3.0), values(4.0, 9.0), seen(0, 1.0, next_action=0), hp
+    learned, _ = on_policy.rule(INFO).learn(
+        values(2.0, 3.0), values(4.0, 9.0), transition(0, 1.0, next_action=0), hp
     )
     np.testing.assert_allclose(learned.q, [2.1, 3.0], rtol=1e-6)
 
@@ -78,9 +79,9 @@ def test_sarsa_values_what_comes_next():
 def test_hysteretic_learns_bad_news_slowly():
     """Up: 2 + 0.5 (4 - 2) = 3. Down: 2 + 0.5 * 0.1 (0 - 2) = 1.9."""
     hp = hysteretic_q(matrix_game()).hparams.replace(learning_rate=0.5, pessimism=0.1)
-    learn = hysteretic.rule(SEAT).learn
-    up, _ = learn(values(2.0, 3.0), values(0.0, 0.0), seen(0, 4.0, 0.0), hp)
-    down, _ = learn(values(2.0, 3.0), values(0.0, 0.0), seen(0, 0.0, 0.0), hp)
+    learn = hysteretic.rule(INFO).learn
+    up, _ = learn(values(2.0, 3.0), values(0.0, 0.0), transition(0, 4.0, 0.0), hp)
+    down, _ = learn(values(2.0, 3.0), values(0.0, 0.0), transition(0, 0.0, 0.0), hp)
     np.testing.assert_allclose(up.q[0], 3.0)
     np.testing.assert_allclose(down.q[0], 1.9, rtol=1e-6)
 
@@ -90,32 +91,36 @@ def test_lenience_is_a_matter_of_temperature():
     hp = lenient_q(matrix_game()).hparams.replace(
         learning_rate=0.5, cooling=0.9, leniency=1.0, diffusion=0.25
     )
-    learn = lenient.rule(SEAT).learn
-    row = lenient.Row(values(2.0, 3.0), jnp.array([4.0, 6.0]))
-    ahead = lenient.Row(values(0.0, 0.0), jnp.array([1.0, 3.0]))
-    bad = lambda key: learn(row, ahead, seen(0, 0.0, 0.0)._replace(key=key), hp)[0].values.q[0]
+    learn = lenient.rule(INFO).learn
+    entry = lenient.Entry(values(2.0, 3.0), jnp.array([4.0, 6.0]))
+    ahead = lenient.Entry(values(0.0, 0.0), jnp.array([1.0, 3.0]))
+    bad = lambda key: learn(entry, ahead, transition(0, 0.0, 0.0)._replace(key=key), hp)[
+        0
+    ].values.q[0]
     found = np.asarray(jax.vmap(bad)(jax.random.split(jax.random.key(0), 4000)))
     assert set(np.unique(found)) == {1.0, 2.0}
     heeded = 1 - np.exp(-1 / 4)
     assert abs((found == 1).mean() - heeded) < 3 * np.sqrt(heeded * (1 - heeded) / 4000)
-    good, _ = learn(row, ahead, seen(0, 8.0, 0.0), hp)
+    good, _ = learn(entry, ahead, transition(0, 8.0, 0.0), hp)
     np.testing.assert_allclose(good.values.q[0], 5.0)
     np.testing.assert_allclose(good.temperature, [3.6, 6.0], rtol=1e-6)  # ended: 0.9 * 4
-    goes_on, _ = learn(row, ahead, seen(0, 8.0, 1.0), hp)
+    goes_on, _ = learn(entry, ahead, transition(0, 8.0, 1.0), hp)
     np.testing.assert_allclose(goes_on.temperature[0], 0.9 * (4 + 0.25 * (2 - 4)), rtol=1e-6)
 
 
 def test_distributed_q_keeps_the_best_and_its_action():
     hp = distributed_q(matrix_game()).hparams.replace(gamma=0.5)
-    learn = distributed.rule(SEAT).learn
-    none = distributed.Row(jnp.zeros(2), jnp.int32(0))
-    row = distributed.Row(jnp.array([2.0, 5.0]), jnp.int32(1))
-    worse, _ = learn(row, none, seen(1, 3.0), hp)
+    learn = distributed.rule(INFO).learn
+    none = distributed.Entry(jnp.zeros(2), jnp.int32(0))
+    entry = distributed.Entry(jnp.array([2.0, 5.0]), jnp.int32(1))
+    worse, _ = learn(entry, none, transition(1, 3.0), hp)
     np.testing.assert_allclose(worse.q, [2.0, 5.0])
-    equal, _ = learn(row, none, seen(0, 5.0), hp)  # as good as the best: the policy stays
+    equal, _ = learn(entry, none, transition(0, 5.0), hp)  # as good as the best: the policy stays
     np.testing.assert_allclose(equal.q, [5.0, 5.0])
     assert equal.action == 1
-    better, _ = learn(row, distributed.Row(jnp.array([4.0, 8.0]), none.action), seen(0, 2.0), hp)
+    better, _ = learn(
+        entry, distributed.Entry(jnp.array([4.0, 8.0]), none.action), transition(0, 2.0), hp
+    )
     np.testing.assert_allclose(better.q, [6.0, 5.0])
     assert better.action == 0
 
@@ -124,10 +129,10 @@ def test_policies_climb_by_hand():
     """Others give min(pi, step / (A - 1)) to the greedy one; an illegal action all it has."""
     pi, q = jnp.array([0.5, 0.1, 0.4]), jnp.array([1.0, 2.0, 3.0])
     every, two = jnp.ones(3, bool), jnp.array([True, True, False])
-    np.testing.assert_allclose(wolf.climbed(pi, q, every, 0.4), [0.3, 0.0, 0.7], rtol=1e-6)
-    np.testing.assert_allclose(wolf.climbed(pi, q, two, 0.2), [0.3, 0.7, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(wolf.hill_climb(pi, q, every, 0.4), [0.3, 0.0, 0.7], rtol=1e-6)
+    np.testing.assert_allclose(wolf.hill_climb(pi, q, two, 0.2), [0.3, 0.7, 0.0], rtol=1e-6)
     expected = [0.15 + 0.7 * 5 / 6, 0.15 + 0.7 / 6, 0.0]
-    np.testing.assert_allclose(wolf.played(pi, two, 0.3), expected, rtol=1e-6)
+    np.testing.assert_allclose(wolf.epsilon_soft(pi, two, 0.3), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("q", "ratio"), [((1.0, 0.0), 1.0), ((0.0, 1.0), 4.0)])
@@ -136,10 +141,10 @@ def test_wolf_steps_far_only_when_losing(q, ratio):
     hp = wolf_phc(matrix_game()).hparams.replace(
         learning_rate=0.0, win_step=0.01, lose_ratio=4.0, step_period=1e9
     )
-    row = wolf.Row(values(*q), jnp.array([0.7, 0.3]), jnp.array([0.5, 0.5]), jnp.float32(1e6))
+    entry = wolf.Entry(values(*q), jnp.array([0.7, 0.3]), jnp.array([0.5, 0.5]), jnp.float32(1e6))
     for is_wolf in (True, False):
-        learn = wolf.rule(SEAT, wolf=is_wolf).learn
-        learned, _ = learn(row, row, seen(0, 0.0, 0.0), hp)
+        learn = wolf.rule(INFO, wolf=is_wolf).learn
+        learned, _ = learn(entry, entry, transition(0, 0.0, 0.0), hp)
         step = 0.01 * (ratio if is_wolf else 4.0)
         expected = 0.7 + step * (1 if q[0] > q[1] else -1)
         np.testing.assert_allclose(learned.pi[0], expected, rtol=1e-5)

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmarl_core.algos.tabular.engine import Seat, Transition
-from jaxmarl_core.algos.tabular.stage import Hparams, Stage, legal_joint, stage_rule
-from jaxmarl_core.algos.tabular.team_q import Config, team_q
+from jaxmarl_core.algos.tabular.engine import Config
+from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
+from jaxmarl_core.algos.tabular.stage import HPARAMS, Solution, legal_joint, stage_rule
+from jaxmarl_core.algos.tabular.team_q import team_q
 from jaxmarl_core.envs import matrix_game, rendezvous, two_step_game
 from jaxmarl_core.solvers.markov_games import backup, markov_game
 from jaxmarl_core.train import Schedule, make_train
@@ -24,46 +25,46 @@ def learned(build, env, num_steps, num_seeds, **hparams):
 
 def test_one_step_by_hand():
     """Q(0, 1) = 2; reward 1, V(s') = 6, gamma 0.5, rate 0.25: 2 + 0.25 (1 + 3 - 2) = 2.5."""
-    seat = Seat(1, 2, (2, 2), (0, 0), None)
-    seen_q = []
+    info = GameInfo(1, 2, (2, 2), (0, 0), None)
+    given_q = []
 
     def solve(q, masks):
-        seen_q.append(q)
-        return Stage(jnp.array([0.25, 0.75]), q[:, 0, 1], jnp.bool_(True))
+        given_q.append(q)
+        return Solution(jnp.array([0.25, 0.75]), q[:, 0, 1], jnp.bool_(True))
 
-    rule = stage_rule(seat, solve, "constant")
-    hp = Hparams(learning_rate=0.25, gamma=0.5)
-    row = rule.first(jax.random.key(0), hp)
-    row = row.replace(values=row.values.replace(q=jnp.array([[[1.0, 2.0], [3.0, 4.0]]])))
-    ahead = row.replace(stage=row.stage._replace(value=jnp.array([6.0])))
+    rule = stage_rule(info, solve, "constant")
+    hp = HPARAMS.replace(learning_rate=0.25, gamma=0.5)
+    entry = rule.init(jax.random.key(0), hp)
+    entry = entry.replace(values=entry.values.replace(q=jnp.array([[[1.0, 2.0], [3.0, 4.0]]])))
+    ahead = entry.replace(stage=entry.stage._replace(value=jnp.array([6.0])))
     every = (jnp.ones(2, bool),) * 2
-    seen = Transition(
+    told = Transition(
         *(jnp.int32(0), jnp.int32(1), jnp.float32(1), jnp.float32(1), jnp.int32(1), None),
         *(every[1], every[1], jnp.int32(0), jax.random.key(0)),
         *(jnp.array([0, 1]), jnp.array([9.0, 1.0]), None, every, every),
     )
-    after, metrics = rule.learn(row, ahead, seen, hp)
+    after, metrics = rule.learn(entry, ahead, told, hp)
     np.testing.assert_allclose(after.values.q[0], [[1.0, 2.5], [3.0, 4.0]])
     np.testing.assert_allclose(after.stage.strategy, [0.25, 0.75])
     np.testing.assert_allclose(after.stage.value, [2.5])
     assert not metrics["solver_failure"]
-    ended, _ = rule.learn(row, ahead, seen._replace(discount=jnp.float32(0)), hp)
+    ended, _ = rule.learn(entry, ahead, told._replace(discount=jnp.float32(0)), hp)
     np.testing.assert_allclose(ended.values.q[0, 0, 1], 1.75)
 
 
 def test_a_failed_solve_shows_and_changes_no_strategy():
-    seat = Seat(0, 1, (2, 2), (0, 0), None)
-    solve = lambda q, masks: Stage(jnp.array([1.0, 0.0]), q[:, 0, 0], jnp.bool_(False))
-    rule = stage_rule(seat, solve, "constant")
-    hp = Hparams()
-    row = rule.first(jax.random.key(0), hp)
+    info = GameInfo(0, 1, (2, 2), (0, 0), None)
+    solve = lambda q, masks: Solution(jnp.array([1.0, 0.0]), q[:, 0, 0], jnp.bool_(False))
+    rule = stage_rule(info, solve, "constant")
+    hp = HPARAMS
+    entry = rule.init(jax.random.key(0), hp)
     every = (jnp.ones(2, bool),) * 2
-    seen = Transition(
+    told = Transition(
         *(jnp.int32(0), jnp.int32(0), jnp.float32(1), jnp.float32(1), jnp.int32(0), None),
         *(every[0], every[0], jnp.int32(0), jax.random.key(0)),
         *(jnp.array([0, 0]), jnp.array([1.0, 1.0]), None, every, every),
     )
-    after, metrics = rule.learn(row, row, seen, hp)
+    after, metrics = rule.learn(entry, entry, told, hp)
     assert metrics["solver_failure"]
     np.testing.assert_allclose(after.stage.strategy, [0.5, 0.5])
 
