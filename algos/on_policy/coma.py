@@ -7,36 +7,29 @@ where the authors mix in a falling share of uniform play.
 Foerster et al., 2018, arXiv:1705.08926.
 """
 
-from dataclasses import dataclass
-from functools import partial
-
 from jaxmarl_core.algos.on_policy.counterfactual import counterfactual_critics
 from jaxmarl_core.algos.on_policy.engine import actor_critic
-from jaxmarl_core.algos.on_policy.learning import ascent, importance_weighted
-from jaxmarl_core.algos.on_policy.options import Hparams, OnePassConfig
-from jaxmarl_core.algos.on_policy.order import at_once
-from jaxmarl_core.errors import require
+from jaxmarl_core.algos.on_policy.learning import gradient_ascent, importance_weighted
+from jaxmarl_core.algos.on_policy.options import Config, Hparams
+from jaxmarl_core.algos.on_policy.order import simultaneous_update
+from jaxmarl_core.recipes import refuse, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
-
-
-@dataclass(frozen=True)
-class Config(OnePassConfig):
-    """What shapes the program; and the updates between two copies to the target network."""
-
-    target_period: int = 10
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(self.target_period >= 1, "target_period", "at least 1", self.target_period)
 
 
 def coma(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns counterfactual multi-agent policy gradients; `gae_lambda` is the critic's TD's."""
+    refuse(
+        "coma",
+        config,
+        critic="as its critic values joint actions",
+        normalise_value="as its critic predicts returns in their own units",
+    )
+    config = with_defaults(config, share="group", num_epochs=1, num_minibatches=1, target_period=10)
     return actor_critic(
         env,
         config,
-        Hparams(gae_lambda=0.8),
-        critics=partial(counterfactual_critics, target_period=config.target_period),
-        improve=ascent(config, importance_weighted),
-        order=at_once,
+        Hparams(gae_lambda=0.8, value_clip=None),
+        critics=counterfactual_critics,
+        actor_update=gradient_ascent(config, importance_weighted),
+        order=simultaneous_update,
     )

@@ -9,63 +9,76 @@ Foerster et al., 2018, arXiv:1705.08926.
 """
 
 import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import struct
 
-from jaxmarl_core.algos.on_policy.critics import Critics, arriving
-from jaxmarl_core.algos.on_policy.learning import (
-    OF_AGENTS,
-    minibatches,
-    policy,
-    some_environments,
+from jaxmarl_core.algos.on_policy.critic_inputs import (
+    CriticInput,
+    number_of_each,
+    state_for_each,
+    team_inputs,
 )
+from jaxmarl_core.algos.on_policy.critics import (
+    Critics,
+    Played,
+    descend,
+    on_arrival,
+    over_environments,
+)
+from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, Batch, policy
 from jaxmarl_core.algos.on_policy.networks import Actor, Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed
-from jaxmarl_core.algos.on_policy.views import team_views
 from jaxmarl_core.functional.losses import chosen, huber, masked_mean
 from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
 from jaxmarl_core.learners.parameter_sharing import AgentStack, observe, stack_groups, state_space
-from jaxmarl_core.spaces import Box, Composite, Discrete, zeros
-from jaxmarl_core.types import Environment
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space, zeros
+from jaxmarl_core.types import Actions, Environment, Key, Metrics, TimeStep
 
 
 @struct.dataclass
-class State:
+class CounterfactualState:
     params: dict[str, Any]  # stack -> parameters, shared by its agents
     target: dict[str, Any]
     optimiser: dict[str, Any]
 
 
-class Rows(NamedTuple):
+class CounterfactualBatch(NamedTuple):
     """What a critic learns from, leaves [T, B, n, ...]."""
 
-    inputs: Any
+    observation: Any
     action: jax.Array  # int32
     target: jax.Array  # f32
     counts: jax.Array  # bool
     memory: Any = ()
 
 
+class CounterfactualCritics(NamedTuple):
+    """What the critics are built of: one for each stack, whose agents it tells by their number."""
+
+    stacks: list[AgentStack]
+    state: Box  # the environment's
+    team: CriticInput  # what the agents' teams are paid
+    spaces: dict[str, Space]  # stack -> what its critic sees
+    networks: dict[str, Critic]
+    actors: dict[str, Actor]
+    config: Config
+
+
 def counterfactual_critics(
-    env: Environment,
-    stacks: list[AgentStack],
-    config: Config,
-    actors: dict[str, Actor],
-    target_period: int,
+    env: Environment, stacks: list[AgentStack], config: Config, actors: dict[str, Actor]
 ) -> Critics:
-    """Returns the critics: one network for each stack, whose agents tell theirs by their number.
+    """Returns the critics.
 
     Args:
       env: with a state, and Discrete actions.
       stacks: the agents.
-      config: what shapes the program; the critic is feed-forward.
+      config: what shapes the program, with a target_period; the critic is feed-forward.
       actors: of the stacks.
-      target_period: updates between two copies to the target network.
 
     Raises:
       ValueError: a group's actions are not Discrete.
@@ -75,115 +88,175 @@ def counterfactual_critics(
             raise ValueError(
                 f'coma: needs discrete actions, group "{stack.name}" has {stack.action}'
             )
-    counts = [stack.action.num_values for stack in stacks for _ in range(stack.size)]
-    state, (teams,) = state_space(env), team_views(env, stacks)
+    state, (team,) = state_space(env), team_inputs(env, stacks)
+    num_actions = sum(stack.size * stack.action.num_values for stack in stacks)
     feed_forward = dataclasses.replace(config, memory_size=0)
-    spaces = {
-        stack.name: Composite(
+    spaces, networks = {}, {}
+    for stack in stacks:
+        spaces[stack.name] = Composite(
             {
                 "state": state,
                 "observation": stack.observation,
-                "others": Box((sum(counts),)),
+                "others": Box((num_actions,)),
                 "number": Discrete(stack.size),
             }
         )
-        for stack in stacks
+        networks[stack.name] = Critic(spaces[stack.name], feed_forward, stack.action.num_values)
+    parts = CounterfactualCritics(stacks, state, team, spaces, networks, actors, config)
+    return Critics(
+        partial(init_critics, parts),
+        partial(estimate_advantages, parts),
+        partial(fit_critics, parts),
+    )
+
+
+def critic_observation(
+    parts: CounterfactualCritics, stack: AgentStack, timestep: TimeStep, actions: Actions, axis: int
+) -> dict[str, Any]:
+    """Returns what the stack's critic sees, leaves [..., n, *space].
+
+    "others" are the actions of all agents, one-hot, side by side; the agent's own are 0.
+    """
+    return {
+        "state": state_for_each(timestep, parts.state, stack.size, axis),
+        "observation": observe(stack, timestep, axis),
+        "others": actions_of_others(parts.stacks, stack, actions, axis),
+        "number": number_of_each(timestep, stack.size, axis),
     }
-    nets = {u.name: Critic(spaces[u.name], feed_forward, u.action.num_values) for u in stacks}
 
-    def inputs(stack, timestep, actions, axis):
-        """What the stack's critic sees, leaves [..., n, *space]."""
-        done = [
-            jax.nn.one_hot(stack_groups(other, actions, axis), other.action.num_values)
-            for other in stacks
-        ]
-        done = [x.reshape(*x.shape[:axis], -1) for x in done]  # [..., agents * A] per stack
-        done = jnp.concatenate(done, -1)
-        owner = np.repeat(np.arange(len(counts)), counts)
-        others = owner[None] != stack.first + np.arange(stack.size)[:, None]  # [n, sum A]
-        leading = (*done.shape[:axis], stack.size)
-        rows = jnp.expand_dims(timestep.state, axis)
-        return {
-            "state": jnp.broadcast_to(rows, (*leading, *state.shape)),
-            "observation": observe(stack, timestep, axis),
-            "others": jnp.where(others, done[..., None, :], 0.0),
-            "number": jnp.broadcast_to(jnp.arange(stack.size, dtype=jnp.int32), leading),
-        }
 
-    def values(stack, params, seen_by_critic):
-        """Returns Q(s, (u_-i, .)) [..., n, A]."""
-        return nets[stack.name].apply(params, (), seen_by_critic)[1]
+def actions_of_others(
+    stacks: list[AgentStack], stack: AgentStack, actions: Actions, axis: int
+) -> jax.Array:
+    """Returns all agents' actions, one-hot, side by side, each one's own at 0, [..., n, sum A].
 
-    def init(key, hp):
-        params = {
-            u.name: nets[u.name].init(jax.random.fold_in(key, i), (), zeros(spaces[u.name]))
-            for i, u in enumerate(stacks)
-        }
-        start = optimiser(0.0, 1.0).init
-        return State(params, params, {name: start(p) for name, p in params.items()})
+    Args:
+      stacks: all of them.
+      stack: whose n agents are told.
+      actions: group -> [..., agents] int32.
+      axis: the agents'.
+    """
+    taken = [
+        jax.nn.one_hot(stack_groups(other, actions, axis), other.action.num_values)
+        for other in stacks
+    ]
+    taken = jnp.concatenate([x.reshape(*x.shape[:axis], -1) for x in taken], -1)  # [..., sum A]
+    sizes = [other.action.num_values for other in stacks for _ in range(other.size)]
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    others = owner[None] != stack.first + np.arange(stack.size)[:, None]  # [n, sum A]
+    return jnp.where(others, taken[..., None, :], 0.0)
 
-    def estimate(state, steps, final, hp, batches, actor_params, final_actions):
-        timestep, following = steps.timestep, final_actions()
-        paid = arriving(teams.reward, timestep, final)
-        going = hp.gamma * arriving(teams.discount, timestep, final)
-        advantages, rows = {}, {}
-        for stack in stacks:
-            name, batch = stack.name, batches[stack.name]
-            row = np.array(teams.row_of[name])
-            now = inputs(stack, timestep, steps.actions, 2)
-            value = chosen(values(stack, state.target[name], now), batch.action)
-            last = values(stack, state.target[name], inputs(stack, final, following, 1))
-            bootstrap = chosen(last, stack_groups(stack, following, 1))
-            valid = jnp.broadcast_to(~timestep.last[..., None], value.shape)
-            over = lambda f: jax.vmap(f, (1, 1, 1, 0, None, 1), 1)
-            target = over(over(lambda_returns))(
-                paid[..., row], going[..., row], value, bootstrap, hp.gae_lambda, valid
-            )
-            q = values(stack, state.params[name], now)
-            probs = lambda params, batch, name=name: policy(actors[name], params, batch).probs
-            probs = jax.vmap(probs, (0, OF_AGENTS), 2) if stack.separate else probs
-            pi = probs(actor_params[name], batch)
-            advantages[name] = counterfactual_advantage(q, pi, batch.action)
-            rows[name] = Rows(now, batch.action, target, batch.counts)
-        return advantages, rows, state
 
-    def learn_one(stack, key, params, opt_state, rows, hp, index):
-        rule = optimiser(annealed(hp.critic_learning_rate, hp, index), hp.max_grad_norm)
+def action_values(network: Critic, params: Any, observation: Any) -> jax.Array:
+    """Returns Q(s, (u_-i, .)) [..., n, A]."""
+    return network.apply(params, (), observation)[1]
 
-        def loss(params, some):
-            error = chosen(values(stack, params, some.inputs), some.action) - some.target
-            return masked_mean(huber(error, hp.huber), some.counts)
 
-        def step(carry, which):
-            params, opt_state = carry
-            some = some_environments(rows, which, config)
-            found, grads = jax.value_and_grad(loss)(params, some)
-            updates, opt_state = rule.update(grads, opt_state, params)
-            return (optax.apply_updates(params, updates), opt_state), found
+def init_critics(parts: CounterfactualCritics, key: Key, hp: Any) -> CounterfactualState:
+    """Returns the state before the first update."""
+    params = {
+        name: network.init(jax.random.fold_in(key, i), (), zeros(parts.spaces[name]))
+        for i, (name, network) in enumerate(parts.networks.items())
+    }
+    opt_state = {name: optimiser(0.0, 1.0).init(p) for name, p in params.items()}
+    return CounterfactualState(params, params, opt_state)
 
-        (params, opt_state), losses = jax.lax.scan(
-            step,
-            (params, opt_state),
-            minibatches(key, config, config.num_critic_epochs or config.num_epochs),
+
+def estimate_advantages(
+    parts: CounterfactualCritics, state: CounterfactualState, played: Played, hp: Any
+) -> tuple[dict[str, jax.Array], dict[str, CounterfactualBatch], CounterfactualState]:
+    """Returns (advantages [T, B, n] by stack, batches by stack, the state as it was)."""
+    following = played.final_actions()
+    advantages, batches = {}, {}
+    for stack in parts.stacks:
+        name, batch = stack.name, played.batches[stack.name]
+        observation = critic_observation(
+            parts, stack, played.steps.timestep, played.steps.actions, 2
         )
-        return params, opt_state, losses.mean()
+        target = target_returns(
+            parts, stack, state.target[name], observation, following, played, hp
+        )
+        q = action_values(parts.networks[name], state.params[name], observation)
+        pi = action_probabilities(stack, parts.actors[name], played.actors[name], batch)
+        advantages[name] = counterfactual_advantage(q, pi, batch.action)
+        batches[name] = CounterfactualBatch(observation, batch.action, target, batch.counts)
+    return advantages, batches, state
 
-    def learn(key, state, rows, hp, index):
-        params, opt_state, figures = {}, {}, {}
-        for i, stack in enumerate(stacks):
-            name = stack.name
-            params[name], opt_state[name], loss = learn_one(
-                stack,
-                jax.random.fold_in(key, i),
-                state.params[name],
-                state.optimiser[name],
-                rows[name],
-                hp,
-                index,
-            )
-            figures["value_loss" + (f"_{name}" if len(stacks) > 1 else "")] = loss
-        due = (index + 1) % target_period == 0
-        target = jax.tree.map(lambda new, old: jnp.where(due, new, old), params, state.target)
-        return State(params, target, opt_state), figures
 
-    return Critics(init, estimate, learn)
+def target_returns(
+    parts: CounterfactualCritics,
+    stack: AgentStack,
+    target_params: Any,
+    observation: Any,
+    following: Actions,
+    played: Played,
+    hp: Any,
+) -> jax.Array:
+    """Returns lambda-returns of the team's pay, by the target network, [T, B, n].
+
+    Args:
+      parts: the critics.
+      stack: whose agents' returns.
+      target_params: of the target network.
+      observation: what the critic sees at each step, leaves [T, B, n, ...].
+      following: what the agents would do at the final time step, [B, agents] by group.
+      played: the rollout.
+      hp: the hparams.
+    """
+    timestep, final = played.steps.timestep, played.final
+    values = partial(action_values, parts.networks[stack.name], target_params)
+    place = np.array(parts.team.place[stack.name])
+    value = chosen(values(observation), played.batches[stack.name].action)
+    last = values(critic_observation(parts, stack, final, following, 1))
+    return over_environments(lambda_returns)(
+        on_arrival(parts.team.reward, timestep, final)[..., place],
+        hp.gamma * on_arrival(parts.team.discount, timestep, final)[..., place],
+        value,
+        chosen(last, stack_groups(stack, following, 1)),
+        hp.gae_lambda,
+        jnp.broadcast_to(~timestep.last[..., None], value.shape),
+    )
+
+
+def action_probabilities(stack: AgentStack, actor: Actor, params: Any, batch: Batch) -> jax.Array:
+    """Returns pi_i(. | o_i) at every step, [T, B, n, A]."""
+    probabilities = lambda params, batch: policy(actor, params, batch).probs
+    if stack.separate:
+        probabilities = jax.vmap(probabilities, (0, AGENT_AXES), 2)
+    return probabilities(params, batch)
+
+
+def fit_critics(
+    parts: CounterfactualCritics,
+    key: Key,
+    state: CounterfactualState,
+    batches: dict[str, CounterfactualBatch],
+    hp: Any,
+    update_index: jax.Array,
+) -> tuple[CounterfactualState, Metrics]:
+    """Returns (state, metrics) after all critics learnt; the target network is copied when due."""
+    rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
+    params, opt_state, metrics = {}, {}, {}
+    for i, stack in enumerate(parts.stacks):
+        name = stack.name
+        loss = partial(value_loss, parts.networks[name], hp)
+        params[name], opt_state[name], losses = descend(
+            jax.random.fold_in(key, i),
+            loss,
+            rule,
+            state.params[name],
+            state.optimiser[name],
+            batches[name],
+            parts.config,
+        )
+        suffix = f"_{name}" if len(parts.stacks) > 1 else ""
+        metrics[f"value_loss{suffix}"] = losses.mean()
+    due = (update_index + 1) % parts.config.target_period == 0
+    target = jax.tree.map(lambda new, old: jnp.where(due, new, old), params, state.target)
+    return CounterfactualState(params, target, opt_state), metrics
+
+
+def value_loss(network: Critic, hp: Any, params: Any, batch: CounterfactualBatch) -> jax.Array:
+    """Returns the mean Huber loss of the values of what was done, []."""
+    error = chosen(action_values(network, params, batch.observation), batch.action) - batch.target
+    return masked_mean(huber(error, hp.huber), batch.counts)

@@ -2,28 +2,31 @@
 
 One update plays `rollout_length` steps of `num_envs` environments with the current policies. The
 critics say how much better than expected each action turned out; then the actors learn, all at once
-or one after another, each by its way of improvement; then the critics learn what they should have
-expected. What varies between algorithms is handed in:
+or one after another; then the critics learn what they should have expected. What varies between
+algorithms is handed in:
 
-    critics     who values states, from what          critics.py, views.py, counterfactual.py
-    improve     how an actor climbs                    learning.py
-    order       who climbs when                        order.py
+    critics        who values states, from what     value_critics.py, counterfactual.py
+    actor_update   how an actor climbs              learning.py
+    order          who climbs when                  order.py
+
+`update` reads in that order; its phases are the functions below it.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jaxmarl_core.algos.on_policy.critics import Critics, CriticState, resets
-from jaxmarl_core.algos.on_policy.learning import Batch, Improve
+from jaxmarl_core.algos.on_policy.critics import Critics, Played, resets
+from jaxmarl_core.algos.on_policy.learning import ActorUpdate, Batch
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.algos.on_policy.options import Config
-from jaxmarl_core.algos.on_policy.order import Order
+from jaxmarl_core.algos.on_policy.order import Actors, ActorState, Order
+from jaxmarl_core.errors import require
 from jaxmarl_core.functional.returns import standardise
 from jaxmarl_core.learners.networks import initial_memory
 from jaxmarl_core.learners.parameter_sharing import (
@@ -34,10 +37,19 @@ from jaxmarl_core.learners.parameter_sharing import (
     split_groups,
     stack_groups,
 )
-from jaxmarl_core.play.rollout import Play, begin, rollout
+from jaxmarl_core.play.rollout import Play, Step, begin, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.spaces import zeros
-from jaxmarl_core.types import Algorithm, Environment, Policy
+from jaxmarl_core.types import (
+    Actions,
+    Algorithm,
+    Environment,
+    Key,
+    Memory,
+    Metrics,
+    Policy,
+    TimeStep,
+)
 
 __all__ = ["Config", "actor_critic"]
 
@@ -50,7 +62,7 @@ class Params:
     """What is learnt; the policy reads the actors."""
 
     actors: dict[str, Any]  # stack -> parameters, with a leading axis n if not shared
-    critics: dict[str, Any]  # view -> parameters
+    critics: dict[str, Any]  # critic -> parameters
 
 
 @struct.dataclass
@@ -58,7 +70,18 @@ class State:
     params: Params
     optimiser: dict[str, Any]  # stack -> of its actors
     play: Play  # leaves [B, ...]
-    critics: CriticState  # its parameters stand in `params`
+    critics: Any  # the critics' state; its parameters stand in `params`
+
+
+class Parts(NamedTuple):
+    """What a learner is built of."""
+
+    env: Environment  # episodic, resets itself
+    config: Config
+    actors: Actors
+    critics: Critics
+    order: Order
+    sampling: Sampling | None
 
 
 def actor_critic(
@@ -67,7 +90,7 @@ def actor_critic(
     hparams: Any,
     *,
     critics: BuildCritics,
-    improve: Improve,
+    actor_update: ActorUpdate,
     order: Order,
     sampling: Sampling | None = None,
 ) -> Algorithm:
@@ -75,70 +98,188 @@ def actor_critic(
 
     Args:
       env: any number of groups, any actions, action masks, deaths.
-      config: what shapes the program.
+      config: what shapes the program; what recipes differ in is said.
       hparams: the defaults.
       critics: builds the critics for (env, stacks, config, actors).
-      improve: how an actor climbs.
-      order: `at_once` or `one_by_one`.
+      actor_update: how an actor climbs.
+      order: `simultaneous_update` or `sequential_update`.
       sampling: how much a state counts, from the steps since its episode began [T, B] int32; None:
         states count as often as they are met.
 
     Raises:
-      ValueError: an option the environment's spaces or groups do not fit.
+      ValueError: an option the environment's spaces or groups do not fit, or that nobody gave.
     """
-    world = episodic(env)
+    parts = build(env, config, critics, actor_update, order, sampling)
+    return Algorithm(
+        partial(init, parts),
+        partial(update, parts),
+        policy(parts),
+        hparams,
+        config.rollout_length * config.num_envs,
+    )
+
+
+def build(
+    env: Environment,
+    config: Config,
+    critics: BuildCritics,
+    actor_update: ActorUpdate,
+    order: Order,
+    sampling: Sampling | None = None,
+) -> Parts:
+    """Returns the parts of a learner; arguments and errors as of `actor_critic`."""
+    for option in ("share", "num_epochs", "num_minibatches"):
+        value = getattr(config, option)
+        require(value is not None, option, "a value from the recipe", value)
     stacks = agent_stacks(env, config.share, config.agent_ids)
-    actors = {stack.name: Actor(stack.observation, stack.action, config) for stack in stacks}
-    judge = critics(env, stacks, config, actors)
-    learn_actors = order(stacks, actors, improve)
+    networks = {stack.name: Actor(stack.observation, stack.action, config) for stack in stacks}
+    actors = Actors(stacks, networks, actor_update)
+    built = critics(env, stacks, config, networks)
+    return Parts(episodic(env), config, actors, built, order, sampling)
 
-    def each(stack, function, in_axes, out_axes=0):
-        """Maps a function of one agent over the agents that do not share, at the given axes."""
-        return jax.vmap(function, in_axes, out_axes) if stack.separate else function
 
-    def memory_of(batch=()):
-        return {u.name: initial_memory(config.memory_size, (*batch, u.size)) for u in stacks}
+def init(parts: Parts, key: Key, hp: Any) -> State:
+    """Returns the state before the first update."""
+    key_actors, key_critics, key_play = jax.random.split(key, 3)
+    actors = init_actors(parts, key_actors)
+    start = jax.vmap(lambda key: begin(key, parts.env, first_memory(parts)))
+    play = start(jax.random.split(key_play, parts.config.num_envs))
+    critic_state = parts.critics.init(key_critics, hp)
+    params = Params(actors.params, critic_state.params)
+    return State(params, actors.optimiser, play, critic_state.replace(params=()))
 
-    # ---- acting
 
-    def choose(name, params, key, memory, observation, mask, greedy):
-        """Returns (action, log-probability, memory) of one agent, or of agents that share."""
-        memory, pi = actors[name].policy(params, memory, observation, mask)
-        action = pi.mode() if greedy else pi.sample(seed=key)
-        return action, pi.log_prob(action), memory
+def update(
+    parts: Parts, key: Key, state: State, hp: Any, update_index: jax.Array
+) -> tuple[State, Metrics]:
+    """Returns (state, metrics) after one update."""
+    key_play, key_final, key_actors, key_critics = jax.random.split(key, 4)
+    play, steps = play_on(parts, key_play, state)
+    batches = actor_batches(parts, steps, state.play.memory, hp)
+    played = Played(
+        steps,
+        play.timestep,
+        batches,
+        state.params.actors,
+        partial(final_actions, parts, key_final, state.params, play),
+    )
+    critic_state = state.critics.replace(params=state.params.critics)
+    advantages, critic_batches, critic_state = parts.critics.estimate(critic_state, played, hp)
+    advantages = normalise_advantages(parts, advantages, batches)
+    batches = {name: x._replace(advantage=advantages[name]) for name, x in batches.items()}
+    actors, metrics = parts.order(
+        parts.actors,
+        key_actors,
+        ActorState(state.params.actors, state.optimiser),
+        batches,
+        hp,
+        update_index,
+    )
+    critic_state, critic_metrics = parts.critics.learn(
+        key_critics, critic_state, critic_batches, hp, update_index
+    )
+    metrics = metrics | critic_metrics | episode_metrics(parts.env, steps.timestep)
+    params = Params(actors.params, critic_state.params)
+    return State(params, actors.optimiser, play, critic_state.replace(params=())), metrics
 
-    def play_by(greedy):
-        def act(params, key, timestep, memory):
-            actions, log_probs, carried = {}, {}, {}
-            for i, stack in enumerate(stacks):
-                name = stack.name
-                keys = jax.random.fold_in(key, i)
-                keys = jax.random.split(keys, stack.size) if stack.separate else keys
-                one = each(stack, partial(choose, name, greedy=greedy), 0)
-                action, log_probs[name], carried[name] = one(
-                    params.actors[name],
-                    keys,
-                    memory[name],
-                    observe(stack, timestep, 0),
-                    legal_actions(stack, timestep, 0),
-                )
-                actions |= split_groups(stack, action, 0)
-            return actions, carried, log_probs
 
-        return act
+def per_agent(stack: AgentStack, function: Callable) -> Callable:
+    """Maps a function of one agent over the agents of a stack, if they do not share."""
+    return jax.vmap(function) if stack.separate else function
 
-    def without_log_prob(act):
-        return lambda *args: act(*args)[:2]
 
-    policy = Policy(memory_of, without_log_prob(play_by(False)), without_log_prob(play_by(True)))
+def agent_keys(stack: AgentStack, key: Key, i: int) -> Key:
+    """Returns the keys [n] of the agents of stack i, if they do not share; else one key."""
+    key = jax.random.fold_in(key, i)
+    return jax.random.split(key, stack.size) if stack.separate else key
 
-    # ---- what the actors learn from
 
-    def batch_of(stack, steps, memory, weight):
-        """Returns a stack's Batch, its advantages still to come."""
-        timestep = steps.timestep
+def init_actors(parts: Parts, key: Key) -> ActorState:
+    """Returns parameters drawn afresh, and the optimisers' state."""
+    params, opt_state = {}, {}
+    stacks, networks, actor_update = parts.actors
+    for i, stack in enumerate(stacks):
+        name = stack.name
+        example = initial_memory(parts.config.memory_size), zeros(stack.observation)
+        init = lambda key, name=name, example=example: networks[name].init(key, *example)
+        params[name] = per_agent(stack, init)(agent_keys(stack, key, i))
+        opt_state[name] = per_agent(stack, actor_update.init)(params[name])
+    return ActorState(params, opt_state)
+
+
+def first_memory(parts: Parts) -> Memory:
+    """Returns what the actors remember when an episode begins, stack -> [n, h] or ()."""
+    size = parts.config.memory_size
+    return {stack.name: initial_memory(size, (stack.size,)) for stack in parts.actors.stacks}
+
+
+def act(
+    parts: Parts, greedy: bool, params: Params, key: Key, timestep: TimeStep, memory: Memory
+) -> tuple[Actions, Memory, dict[str, jax.Array]]:
+    """Returns (actions, memory, log-probabilities [n] by stack) in one environment."""
+    actions, log_probs, carried = {}, {}, {}
+    for i, stack in enumerate(parts.actors.stacks):
+        name = stack.name
+        choose = per_agent(stack, partial(choose_action, parts.actors.networks[name], greedy))
+        action, log_probs[name], carried[name] = choose(
+            params.actors[name],
+            agent_keys(stack, key, i),
+            memory[name],
+            observe(stack, timestep, 0),
+            legal_actions(stack, timestep, 0),
+        )
+        actions |= split_groups(stack, action, 0)
+    return actions, carried, log_probs
+
+
+def choose_action(
+    actor: Actor, greedy: bool, params: Any, key: Key, memory: Any, observation: Any, mask: Any
+) -> tuple[Any, jax.Array, Any]:
+    """Returns (action, log-probability, memory) of one agent, or of all that share."""
+    memory, pi = actor.policy(params, memory, observation, mask)
+    action = pi.mode() if greedy else pi.sample(seed=key)
+    return action, pi.log_prob(action), memory
+
+
+def policy(parts: Parts) -> Policy:
+    """Returns how the agents act."""
+    without_log_prob = lambda greedy: lambda *args: act(parts, greedy, *args)[:2]
+    return Policy(partial(first_memory, parts), without_log_prob(False), without_log_prob(True))
+
+
+def play_on(parts: Parts, key: Key, state: State) -> tuple[Play, Step]:
+    """Returns where play stands after a rollout, and its steps, leaves [T, B, ...]."""
+    drawn = partial(act, parts, False, state.params)
+    one = lambda key, play: rollout(
+        key, parts.env, drawn, play, parts.config.rollout_length, first_memory(parts)
+    )
+    keys = jax.random.split(key, parts.config.num_envs)
+    return jax.vmap(one, out_axes=(0, 1))(keys, state.play)
+
+
+def final_actions(parts: Parts, key: Key, params: Params, play: Play) -> Actions:
+    """Returns what the actors would do next, [B, n, ...] by group."""
+    keys = jax.random.split(key, parts.config.num_envs)
+    return jax.vmap(partial(act, parts, False, params))(keys, play.timestep, play.memory)[0]
+
+
+def actor_batches(parts: Parts, steps: Step, memory: Memory, hp: Any) -> dict[str, Batch]:
+    """Returns what each stack's actors learn from, the advantages still to come.
+
+    Args:
+      parts: the learner.
+      steps: the rollout, leaves [T, B, ...].
+      memory: what the actors remembered before it, stack -> [B, n, h] or ().
+      hp: the hparams.
+    """
+    timestep = steps.timestep
+    weight = jnp.ones(timestep.last.shape)
+    if parts.sampling is not None:
+        weight = parts.sampling(timestep.extras["episode"].length, hp)
+    batches = {}
+    for stack in parts.actors.stacks:
         counts = stack_groups(stack, timestep.alive, 2) & ~timestep.last[..., None]
-        return Batch(
+        batches[stack.name] = Batch(
             observation=observe(stack, timestep, 2),
             mask=legal_actions(stack, timestep, 2),
             action=stack_groups(stack, steps.actions, 2),
@@ -149,77 +290,26 @@ def actor_critic(
             reset=resets(timestep.last),
             memory=memory[stack.name],
         )
+    return batches
 
-    def normalised(advantages, batches):
-        """Returns advantages by stack, with mean 0 and deviation 1 as the config asks."""
-        if config.normalise_advantage == "none":
-            return advantages
-        alone = config.normalise_advantage == "agent"
-        owner = [i if alone else team for i, team in enumerate(t for u in stacks for t in u.teams)]
-        join = lambda by_stack: jnp.concatenate([by_stack[u.name] for u in stacks], -1)
-        every = join(advantages)
-        counts = join({name: batch.counts for name, batch in batches.items()})
-        columns = [None] * len(owner)
-        for who in dict.fromkeys(owner):
-            own = [i for i, other in enumerate(owner) if other == who]
-            which = np.array(own)
-            scaled = standardise(every[..., which], counts[..., which])
-            for at, i in enumerate(own):
-                columns[i] = scaled[..., at]
-        every = jnp.stack(columns, -1)
-        return {u.name: every[..., u.first : u.first + u.size] for u in stacks}
 
-    # ---- the learner
-
-    def init(key, hp):
-        key_actors, key_critics, key_play = jax.random.split(key, 3)
-        params, opt_state = {}, {}
-        for i, stack in enumerate(stacks):
-            example = initial_memory(config.memory_size), zeros(stack.observation)
-            fresh = lambda key, stack=stack, example=example: actors[stack.name].init(key, *example)
-            stack_key = jax.random.fold_in(key_actors, i)
-            keys = jax.random.split(stack_key, stack.size) if stack.separate else stack_key
-            params[stack.name] = each(stack, fresh, 0)(keys)
-            opt_state[stack.name] = each(stack, improve.start, 0)(params[stack.name])
-        start = jax.vmap(lambda key: begin(key, world, policy.memory()))
-        play = start(jax.random.split(key_play, config.num_envs))
-        judged = judge.init(key_critics, hp)
-        return State(Params(params, judged.params), opt_state, play, judged.replace(params=()))
-
-    def update(key, state, hp, index):
-        key_play, key_final, key_actors, key_critics = jax.random.split(key, 4)
-        act = partial(play_by(False), state.params)
-        on = lambda key, play: rollout(
-            key, world, act, play, config.rollout_length, policy.memory()
-        )
-        keys = jax.random.split(key_play, config.num_envs)
-        play, steps = jax.vmap(on, out_axes=(0, 1))(keys, state.play)
-
-        weight = jnp.ones(steps.timestep.last.shape)
-        if sampling is not None:
-            weight = sampling(steps.timestep.extras["episode"].length, hp)
-        batches = {u.name: batch_of(u, steps, state.play.memory, weight) for u in stacks}
-
-        def final_actions():
-            """What the actors would do next, [B, n, ...] by group."""
-            keys = jax.random.split(key_final, config.num_envs)
-            return jax.vmap(act)(keys, play.timestep, play.memory)[0]
-
-        judged = state.critics.replace(params=state.params.critics)
-        advantages, rows, judged = judge.estimate(
-            judged, steps, play.timestep, hp, batches, state.params.actors, final_actions
-        )
-        advantages = normalised(advantages, batches)
-        batches = {
-            name: batch._replace(advantage=advantages[name]) for name, batch in batches.items()
-        }
-        params, opt_state, figures = learn_actors(
-            key_actors, index, state.params.actors, state.optimiser, batches, hp
-        )
-        judged, found = judge.learn(key_critics, judged, rows, hp, index)
-        metrics = figures | found | episode_metrics(world, steps.timestep)
-        params = Params(params, judged.params)
-        return State(params, opt_state, play, judged.replace(params=())), metrics
-
-    env_steps = config.rollout_length * config.num_envs
-    return Algorithm(init, update, policy, hparams, env_steps)
+def normalise_advantages(
+    parts: Parts, advantages: dict[str, jax.Array], batches: dict[str, Batch]
+) -> dict[str, jax.Array]:
+    """Returns advantages [T, B, n] by stack, with mean 0 and deviation 1 as the config asks."""
+    how, stacks = parts.config.normalise_advantage, parts.actors.stacks
+    if how == "none":
+        return advantages
+    teams = [team for stack in stacks for team in stack.teams]
+    owner = list(range(len(teams))) if how == "agent" else teams
+    join = lambda by_stack: jnp.concatenate([by_stack[stack.name] for stack in stacks], -1)
+    of_all = join(advantages)
+    counts = join({name: batch.counts for name, batch in batches.items()})
+    columns = [None] * len(owner)
+    for who in dict.fromkeys(owner):
+        own = [i for i, other in enumerate(owner) if other == who]
+        scaled = standardise(of_all[..., np.array(own)], counts[..., np.array(own)])
+        for at, i in enumerate(own):
+            columns[i] = scaled[..., at]
+    of_all = jnp.stack(columns, -1)
+    return {s.name: of_all[..., s.first : s.first + s.size] for s in stacks}

@@ -13,20 +13,21 @@ Zhong et al., 2023, arXiv:2304.09870, template 2.
 
 from typing import Any
 
-from jaxmarl_core.algos.on_policy.critics import central_critics
 from jaxmarl_core.algos.on_policy.engine import Sampling, actor_critic
-from jaxmarl_core.algos.on_policy.learning import Drift, Improve, ascent, less_drift
-from jaxmarl_core.algos.on_policy.options import CentralConfig, Hparams
-from jaxmarl_core.algos.on_policy.order import one_by_one
+from jaxmarl_core.algos.on_policy.learning import ActorUpdate, Drift, gradient_ascent, less_drift
+from jaxmarl_core.algos.on_policy.options import NO_TARGET, Config, Hparams, trust_region_hparams
+from jaxmarl_core.algos.on_policy.order import sequential_update
+from jaxmarl_core.algos.on_policy.value_critics import central_critics
+from jaxmarl_core.recipes import refuse, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 
 def haml(
     env: Environment,
-    config: CentralConfig = CentralConfig(share="none"),
+    config: Config = Config(),
     *,
     drift: Drift | None = None,
-    neighbourhood: Improve | None = None,
+    neighbourhood: ActorUpdate | None = None,
     sampling: Sampling | None = None,
     hparams: Any = None,
 ) -> Algorithm:
@@ -40,19 +41,35 @@ def haml(
       neighbourhood: how far a policy may go, as a way to climb: `trust_region()`; None: anywhere,
         by gradient ascent on the objective less the drift.
       sampling: how much a state counts, from its step in the episode; None: as often as it is met.
-      hparams: the defaults, with the fields that these read; None: `Hparams()`.
+      hparams: the defaults, with the numbers that these read; a drift with numbers of its own
+        wants an `Hparams` with more fields. None: those of gradient ascent, with a drift also
+        `clip` and `target_kl`, as `clipping_drift` reads; with a neighbourhood those of
+        `trust_region`.
 
     Raises:
       ValueError: both a drift and a neighbourhood, which would not heed it.
     """
     if drift is not None and neighbourhood is not None:
         raise ValueError("drift: expected None where a neighbourhood is given, got both")
+    refuse("haml", config, target_period=NO_TARGET)
+    config = with_defaults(
+        config,
+        share="none",
+        critic="environment",
+        num_epochs=4,
+        num_minibatches=4,
+        normalise_value="none",
+    )
+    if hparams is None and neighbourhood is not None:
+        hparams = trust_region_hparams()
+    elif hparams is None:
+        hparams = Hparams() if drift is None else Hparams(clip=0.2, target_kl=1e6)
     return actor_critic(
         env,
         config,
-        Hparams() if hparams is None else hparams,
+        hparams,
         critics=central_critics,
-        improve=neighbourhood or ascent(config, less_drift(drift)),
-        order=one_by_one,
+        actor_update=neighbourhood or gradient_ascent(config, less_drift(drift)),
+        order=sequential_update,
         sampling=sampling,
     )

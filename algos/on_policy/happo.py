@@ -8,10 +8,13 @@ Kuba et al., 2021, arXiv:2109.11251; Zhong et al., 2023, arXiv:2304.09870.
 
 from jaxmarl_core.algos.on_policy.haml import haml
 from jaxmarl_core.algos.on_policy.learning import clipping_drift
-from jaxmarl_core.algos.on_policy.options import PPOHparams, SequentialConfig
+from jaxmarl_core.algos.on_policy.options import NO_TARGET, Config, Hparams
+from jaxmarl_core.recipes import refuse
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def happo(env: Environment, config: SequentialConfig = SequentialConfig()) -> Algorithm:
+def happo(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns heterogeneous-agent PPO."""
-    return haml(env, config, drift=clipping_drift, hparams=PPOHparams())
+    refuse("happo", config, target_period=NO_TARGET)
+    hparams = Hparams(clip=0.2, target_kl=1e6)
+    return haml(env, config, drift=clipping_drift, hparams=hparams)

@@ -9,10 +9,12 @@ Kuba et al., 2021, arXiv:2109.11251, algorithm 1.
 
 from jaxmarl_core.algos.on_policy.haml import haml
 from jaxmarl_core.algos.on_policy.learning import trust_region
-from jaxmarl_core.algos.on_policy.options import SequentialConfig, TrustHparams
+from jaxmarl_core.algos.on_policy.options import NO_TARGET, Config, trust_region_hparams
+from jaxmarl_core.recipes import refuse
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def hatrpo(env: Environment, config: SequentialConfig = SequentialConfig()) -> Algorithm:
+def hatrpo(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns heterogeneous-agent TRPO; epochs and minibatches are the critic's."""
-    return haml(env, config, neighbourhood=trust_region(), hparams=TrustHparams())
+    refuse("hatrpo", config, target_period=NO_TARGET)
+    return haml(env, config, neighbourhood=trust_region(), hparams=trust_region_hparams())

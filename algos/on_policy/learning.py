@@ -1,7 +1,7 @@
-"""How actors learn: from what, and the ways to improve one on it.
+"""How an actor learns from a batch: by gradient ascent on an objective, or a trust-region step.
 
-An `Improve` sees the batch of one agent, or of several that share their parameters; who is improved
-when is another matter (order.py).
+An `ActorUpdate` sees the batch of one agent, or of several that share their parameters; whose turn
+it is when is another matter (order.py).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmarl_core.algos.on_policy.networks import Actor, optimiser
-from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight
+from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight, number
 from jaxmarl_core.functional.losses import masked_mean, policy_gradient, ppo_clip
 from jaxmarl_core.functional.trust_region import trust_region_step
 from jaxmarl_core.types import Key, Metrics
@@ -27,21 +27,22 @@ class Batch(NamedTuple):
     action: Any
     log_prob: jax.Array  # f32, of the policy that played
     advantage: jax.Array  # f32
-    weight: jax.Array  # f32, how much a row counts
-    counts: jax.Array  # bool: the agent was alive and the row is no end of an episode
-    reset: jax.Array  # [T, B] bool: the row begins an episode
-    memory: Any  # [B, n, h], what the actors remembered before row 0; or ()
+    weight: jax.Array  # f32, how much a step counts
+    counts: jax.Array  # bool: the agent was alive and the step is no end of an episode
+    reset: jax.Array  # [T, B] bool: the step begins an episode
+    memory: Any  # [B, n, h], what the actors remembered before step 0; or ()
 
 
-OF_AGENTS = Batch(*[2] * 7, None, 1)  # where each field has the axis n
+AGENT_AXES = Batch(*[2] * 7, None, 1)  # where each field has the axis n
 
 
-class Improve(NamedTuple):
-    """A way to improve an actor."""
+class ActorUpdate(NamedTuple):
+    """How an actor is updated."""
 
-    start: Callable[[Any], Any]  # params -> what it carries from update to update
-    step: Callable[[Actor, Key, Any, Any, Batch, Any, jax.Array], tuple[Any, Any, Metrics]]
-    # (actor, key, params, carried, batch, hparams, index) -> params, carried, figures
+    init: Callable[[Any], Any]  # params -> optimiser state, what it carries from update to update
+    update: Callable[[Actor, Key, Any, Any, Batch, Any, jax.Array], tuple[Any, Any, Metrics]]
+    # (actor, key, params, optimiser state, batch, hparams, update_index) -> the new params and
+    # optimiser state, and metrics
 
 
 class Ratio(NamedTuple):
@@ -62,8 +63,8 @@ def importance_weighted(x: Ratio, hp: Any) -> jax.Array:
 
 
 def clipped(x: Ratio, hp: Any) -> jax.Array:
-    """Returns PPO's objective."""
-    return ppo_clip(x.ratio, x.advantage, hp.clip)
+    """Returns PPO's objective; raises ValueError without `clip` among the hparams."""
+    return ppo_clip(x.ratio, x.advantage, number(hp, "clip"))
 
 
 def clipping_drift(x: Ratio, hp: Any) -> jax.Array:
@@ -98,8 +99,8 @@ def minibatches(key: Key, config: Config, num_epochs: int) -> jax.Array:
     return order.reshape(num_epochs * config.num_minibatches, -1)
 
 
-def some_environments(batch: Any, which: jax.Array, config: Config) -> Any:
-    """Returns the rows of some environments; `batch.memory` has no axis of time."""
+def minibatch(batch: Any, which: jax.Array, config: Config) -> Any:
+    """Returns what a batch holds of some environments; `batch.memory` has no axis of time."""
     if config.num_minibatches == 1:
         return batch
     along_time = batch._replace(memory=())
@@ -108,96 +109,125 @@ def some_environments(batch: Any, which: jax.Array, config: Config) -> Any:
 
 
 def surrogate_loss(
-    params: Any, start: Any, actor: Actor, some: Batch, objective: Objective, entropy: jax.Array
+    params: Any, old_params: Any, actor: Actor, batch: Batch, objective: Objective, entropy: Any
 ) -> tuple[jax.Array, Metrics]:
-    """Returns what gradient ascent minimises, and figures.
+    """Returns what gradient ascent minimises, and metrics.
 
-        - mean over rows of  weight objective(pi) + entropy H(pi)
+        - mean over what counts of  weight objective(pi) + entropy H(pi)
 
     Args:
       params: of the policy pi.
-      start: those of the policy that the drift is measured from.
+      old_params: those of the policy that the drift is measured from.
       actor: the network.
-      some: what was played.
+      batch: what was played.
       objective: maps a Ratio to what the policy climbs, entry by entry.
       entropy: [] f32, weight of the bonus.
     """
-    pi = policy(actor, params, some)
-    log_ratio = pi.log_prob(some.action) - some.log_prob
+    pi = policy(actor, params, batch)
+    log_ratio = pi.log_prob(batch.action) - batch.log_prob
     ratio = jnp.exp(log_ratio)
-    kl = lambda: policy(actor, start, some).kl_divergence(pi)
-    gain = masked_mean(some.weight * objective(Ratio(ratio, some.advantage, kl)), some.counts)
-    mean_entropy = masked_mean(pi.entropy(), some.counts)
-    nearness = masked_mean(ratio - 1 - log_ratio, some.counts)
-    figures = {"policy_loss": -gain, "entropy": mean_entropy, "kl": nearness}
-    return -gain - entropy * mean_entropy, figures
+    kl = lambda: policy(actor, old_params, batch).kl_divergence(pi)
+    gain = masked_mean(batch.weight * objective(Ratio(ratio, batch.advantage, kl)), batch.counts)
+    mean_entropy = masked_mean(pi.entropy(), batch.counts)
+    estimated_kl = masked_mean(ratio - 1 - log_ratio, batch.counts)
+    metrics = {"policy_loss": -gain, "entropy": mean_entropy, "kl": estimated_kl}
+    return -gain - entropy * mean_entropy, metrics
 
 
-def ascent(config: Config, objective: Objective) -> Improve:
+def gradient_ascent(config: Config, objective: Objective) -> ActorUpdate:
     """Returns epochs of gradient ascent on minibatches; see `surrogate_loss`.
 
     With `target_kl` among the hparams, no step follows one that found the policy further than that
     from the one that played: mean of r - 1 - log r, an unbiased estimate of KL(pi_old || pi)
     (Schulman, 2020, "Approximating KL divergence").
     """
-
-    def improve(actor, key, params, opt_state, batch, hp, index):
-        rule = optimiser(annealed(hp.learning_rate, hp, index), hp.max_grad_norm)
-        target = getattr(hp, "target_kl", None)
-        loss = partial(
-            surrogate_loss,
-            start=params,
-            actor=actor,
-            objective=lambda ratio: objective(ratio, hp),
-            entropy=entropy_weight(hp, index),
-        )
-
-        def step(carry, which):
-            params, opt_state, near = carry
-            some = some_environments(batch, which, config)
-            grads, figures = jax.grad(loss, has_aux=True)(params, some=some)
-            updates, moved = rule.update(grads, opt_state, params)
-            after = optax.apply_updates(params, updates), moved
-            if target is not None:
-                near = near & (figures["kl"] <= target)
-                after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
-            return (*after, near), figures
-
-        order = minibatches(key, config, config.num_epochs)
-        start = (params, opt_state, jnp.bool_(True))
-        (params, opt_state, _), figures = jax.lax.scan(step, start, order)
-        return params, opt_state, jax.tree.map(jnp.mean, figures)
-
-    return Improve(optimiser(0.0, 1.0).init, improve)
+    update = partial(ascend, config=config, objective=objective)
+    return ActorUpdate(optimiser(0.0, 1.0).init, update)
 
 
-def trust_region(num_iterations: int = 10, num_tries: int = 10) -> Improve:
+def ascend(
+    actor: Actor,
+    key: Key,
+    params: Any,
+    opt_state: Any,
+    batch: Batch,
+    hp: Any,
+    update_index: jax.Array,
+    *,
+    config: Config,
+    objective: Objective,
+) -> tuple[Any, Any, Metrics]:
+    """Returns (params, optimiser state, metrics) after all epochs; see `gradient_ascent`."""
+    rule = optimiser(annealed(hp.learning_rate, hp, update_index), hp.max_grad_norm)
+    target_kl = getattr(hp, "target_kl", None)
+    loss = partial(
+        surrogate_loss,
+        old_params=params,
+        actor=actor,
+        objective=lambda ratio: objective(ratio, hp),
+        entropy=entropy_weight(hp, update_index),
+    )
+
+    def step(carry, which):
+        params, opt_state, near = carry
+        some = minibatch(batch, which, config)
+        grads, metrics = jax.grad(loss, has_aux=True)(params, batch=some)
+        changes, moved = rule.update(grads, opt_state, params)
+        after = optax.apply_updates(params, changes), moved
+        if target_kl is not None:
+            near = near & (metrics["kl"] <= target_kl)
+            after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
+        return (*after, near), metrics
+
+    steps = minibatches(key, config, config.num_epochs)
+    start = (params, opt_state, jnp.bool_(True))
+    (params, opt_state, _), metrics = jax.lax.scan(step, start, steps)
+    return params, opt_state, jax.tree.map(jnp.mean, metrics)
+
+
+def trust_region(num_iterations: int = 10, num_tries: int = 10) -> ActorUpdate:
     """Returns one natural-gradient step on the whole batch, as long as `hp.max_kl` allows.
 
-    The mean KL(pi_old || pi) over the rows that count is the true one, in nats. There is no
-    entropy bonus, and no learning rate. Kuba et al., 2021, arXiv:2109.11251, eq. 10 to 13.
+    The mean KL(pi_old || pi) over what counts is the true one, in nats. There is no entropy bonus,
+    and no learning rate. Kuba et al., 2021, arXiv:2109.11251, eq. 10 to 13.
     """
+    search = partial(trust_region_step, num_iterations=num_iterations, num_tries=num_tries)
+    return ActorUpdate(lambda params: (), partial(step_in_trust_region, search=search))
 
-    def improve(actor, key, params, _, batch, hp, index):
-        old = policy(actor, params, batch)
 
-        def gain(params):
-            ratio = jnp.exp(policy(actor, params, batch).log_prob(batch.action) - batch.log_prob)
-            return masked_mean(batch.weight * ratio * batch.advantage, batch.counts)
+def step_in_trust_region(
+    actor: Actor,
+    key: Key,
+    params: Any,
+    opt_state: Any,
+    batch: Batch,
+    hp: Any,
+    update_index: jax.Array,
+    *,
+    search: Callable,
+) -> tuple[Any, Any, Metrics]:
+    """Returns (params, (), metrics) after one step; see `trust_region`.
 
-        def divergence(params):
-            kl = old.kl_divergence(policy(actor, params, batch))
-            return masked_mean(kl, batch.counts)
+    Raises:
+      ValueError: no `max_kl` or `damping` among the hparams.
+    """
+    old = policy(actor, params, batch)
 
-        step = partial(trust_region_step, num_iterations=num_iterations, num_tries=num_tries)
-        found = step(gain, divergence, params, hp.max_kl, damping=hp.damping)
-        figures = {
-            "policy_loss": -gain(found.params),
-            "entropy": masked_mean(old.entropy(), batch.counts),
-            "kl": found.divergence,
-            "improvement": found.gain,
-            "accepted": found.accepted.astype(jnp.float32),
-        }
-        return found.params, (), figures
+    def gain(params):
+        ratio = jnp.exp(policy(actor, params, batch).log_prob(batch.action) - batch.log_prob)
+        return masked_mean(batch.weight * ratio * batch.advantage, batch.counts)
 
-    return Improve(lambda params: (), improve)
+    def divergence(params):
+        kl = old.kl_divergence(policy(actor, params, batch))
+        return masked_mean(kl, batch.counts)
+
+    damping = number(hp, "damping")
+    found = search(gain, divergence, params, number(hp, "max_kl"), damping=damping)
+    metrics = {
+        "policy_loss": -gain(found.params),
+        "entropy": masked_mean(old.entropy(), batch.counts),
+        "kl": found.divergence,
+        "improvement": found.gain,
+        "accepted": found.accepted.astype(jnp.float32),
+    }
+    return found.params, (), metrics

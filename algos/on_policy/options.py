@@ -1,6 +1,7 @@
 """What on-policy actor-critics can be told: what shapes the program, and the traced numbers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jaxmarl_core.errors import lookup, require, require_sizes
 from jaxmarl_core.hparams import hparam
 from jaxmarl_core.learners.networks import ACTIVATIONS
 from jaxmarl_core.learners.parameter_sharing import SHARING
+from jaxmarl_core.recipes import require_kinds
 
 CHOICES = {
     "share": SHARING,
@@ -19,11 +21,21 @@ CHOICES = {
     "normalise_value": ("none", "running", "popart"),
     "critic": ("environment", "agent"),
 }
+LEAST = {
+    "num_envs": 1,
+    "rollout_length": 1,
+    "num_epochs": 1,
+    "num_minibatches": 1,
+    "num_critic_epochs": 0,
+    "memory_size": 0,
+    "target_period": 1,
+}
+NO_TARGET = "as its critics have no target network"
 
 
 @dataclass(frozen=True)
 class Config:
-    """What shapes the program.
+    """What shapes the program. None: as the recipe has it.
 
     num_minibatches: parts of whole environments that an epoch is cut into, so that a policy with
       memory is unrolled from where it stood.
@@ -41,100 +53,58 @@ class Config:
     normalise_advantage: "joint" over all agents of a team, "agent" over each one's own, or "none".
     normalise_value: whether critics predict returns in units of their running mean and deviation;
       "popart" also rescales the last layer, so that predictions stay when the units move.
+    critic: a central critic's: "environment", one for a team, of the environment's state, which
+      predicts what its agents earn on average; "agent", one for each actor, of the state, the
+      agent's observation and its number, which predicts what the agent earns.
+    target_period: updates between two copies of a critic to its target network.
     """
 
     num_envs: int = 16
     rollout_length: int = 32
-    num_epochs: int = 4
-    num_minibatches: int = 4
+    num_epochs: int | None = None
+    num_minibatches: int | None = None
     num_critic_epochs: int = 0
     hidden: tuple[int, ...] = (64, 64)
     channels: tuple[int, ...] = ()
     memory_size: int = 0
     activation: str = "tanh"
     layer_norm: bool = False
-    share: str = "group"
+    share: str | None = None
     agent_ids: bool = False
     scale: str = "parameter"
     squash: bool = True
     normalise_advantage: str = "joint"
-    normalise_value: str = "none"
+    normalise_value: str | None = None
+    critic: str | None = None
+    target_period: int | None = None
 
     def __post_init__(self):
-        for field in ("num_envs", "rollout_length", "num_epochs", "num_minibatches"):
-            require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
-        divides = self.num_envs % self.num_minibatches == 0
-        expected = f"a divisor of num_envs ({self.num_envs})"
-        require(divides, "num_minibatches", expected, self.num_minibatches)
+        require_kinds(self)
+        given = {name: x for name, x in vars(self).items() if x is not None}
+        for field, least in LEAST.items():
+            if field in given:
+                require(given[field] >= least, field, f"at least {least}", given[field])
+        if self.num_minibatches is not None:
+            divides = self.num_envs % self.num_minibatches == 0
+            expected = f"a divisor of num_envs ({self.num_envs})"
+            require(divides, "num_minibatches", expected, self.num_minibatches)
         for field in ("hidden", "channels"):
-            require_sizes(field, getattr(self, field))
-        for field in ("num_critic_epochs", "memory_size"):
-            require(getattr(self, field) >= 0, field, "at least 0", getattr(self, field))
+            require_sizes(field, given[field])
         for field in ("layer_norm", "agent_ids", "squash"):
-            value = getattr(self, field)
-            require(isinstance(value, bool), field, "True or False", value)
+            require(isinstance(given[field], bool), field, "True or False", given[field])
         for field, choices in CHOICES.items():
-            if hasattr(self, field):
-                lookup(dict.fromkeys(choices), getattr(self, field), field)
-
-
-@dataclass(frozen=True)
-class CentralConfig(Config):
-    """What shapes the program of learners whose critics see more than their actors.
-
-    critic: "environment", one critic for a team, of the environment's state, which predicts what
-      its agents earn on average; "agent", one for each actor, of the state, the agent's
-      observation and its number, which predicts what the agent earns.
-    """
-
-    critic: str = "environment"
-
-
-@dataclass(frozen=True)
-class SequentialConfig(CentralConfig):
-    """What shapes the program of learners who learn in turn; each has its own parameters."""
-
-    share: str = "none"
-
-
-@dataclass(frozen=True)
-class OnePassConfig(Config):
-    """What shapes the program of learners who look at a batch once, whole."""
-
-    num_epochs: int = 1
-    num_minibatches: int = 1
-
-
-@dataclass(frozen=True)
-class CentralOnePassConfig(CentralConfig):
-    """What shapes the program of those with a central critic."""
-
-    num_epochs: int = 1
-    num_minibatches: int = 1
-
-
-@dataclass(frozen=True)
-class SequentialOnePassConfig(SequentialConfig):
-    """What shapes the program of those who learn in turn."""
-
-    num_epochs: int = 1
-    num_minibatches: int = 1
+            if field in given:
+                lookup(dict.fromkeys(choices), given[field], field)
 
 
 @struct.dataclass
-class Ascent:
-    """Traced numbers of gradient ascent."""
+class Hparams:
+    """The traced numbers. What only some recipes have is None where a recipe does not give it."""
 
-    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
+    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")  # of actors
     entropy: float = hparam(0.01, 0.0, 1e3, "log")  # weight of the entropy bonus at first
     final_entropy: float = hparam(0.01, 0.0, 1e3, "log")  # and after `entropy_updates`
     entropy_updates: float = hparam(1e12, 1.0, 1e12, "log")
-
-
-@struct.dataclass
-class Judging:
-    """Traced numbers of critics."""
-
     critic_learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
     anneal_updates: float = hparam(1e12, 1.0, 1e12, "log")  # in which learning rates fall to 0
     gamma: float = hparam(0.99, 0.0, 1.0)
@@ -142,35 +112,37 @@ class Judging:
     value_clip: float = hparam(0.2, 0.0, 1e6, "log")  # of a prediction's step, in its own units
     huber: float = hparam(1e6, 1e-6, 1e6, "log")  # error beyond which the value loss is straight
     max_grad_norm: float = hparam(0.5, 1e-6, 1e6, "log")
+    clip: float = hparam(None, 0.0, 1e6, "log")  # of the ratio of probabilities
+    target_kl: float = hparam(None, 0.0, 1e6, "log")  # beyond it an update's other steps are left
+    max_kl: float = hparam(None, 1e-9, 1e3, "log")  # of a trust-region step, in nats
+    damping: float = hparam(None, 0.0, 1e3, "log")  # added to the Fisher matrix's diagonal
 
 
-@struct.dataclass
-class Hparams(Judging, Ascent):
-    """Those of gradient ascent and of critics."""
+def trust_region_hparams() -> Hparams:
+    """Returns the defaults of learners by trust-region steps: no learning rate, no bonus."""
+    return Hparams(
+        learning_rate=None,
+        entropy=None,
+        final_entropy=None,
+        entropy_updates=None,
+        max_kl=0.01,
+        damping=0.1,
+    )
 
 
-@struct.dataclass
-class PPOHparams(Hparams):
-    """Those, and how far a policy may go from the one that played."""
-
-    clip: float = hparam(0.2, 0.0, 1e6, "log")  # of the ratio of probabilities
-    target_kl: float = hparam(1e6, 0.0, 1e6, "log")  # beyond it the update's other steps are left
-
-
-@struct.dataclass
-class TrustHparams(Judging):
-    """Those of critics, and the trust region's."""
-
-    max_kl: float = hparam(0.01, 1e-9, 1e3, "log")  # of a step, in nats
-    damping: float = hparam(0.1, 0.0, 1e3, "log")  # added to the Fisher matrix's diagonal
+def number(hp: Any, name: str) -> jax.Array:
+    """Returns a number that only some recipes have; raises ValueError where there is none."""
+    value = getattr(hp, name, None)
+    require(value is not None, name, "a number among the hparams, as what reads it needs it", value)
+    return value
 
 
-def annealed(rate: jax.Array, hp: Hparams, index: jax.Array) -> jax.Array:
+def annealed(rate: jax.Array, hp: Hparams, update_index: jax.Array) -> jax.Array:
     """Returns a learning rate [] after so many updates."""
-    return rate * jnp.maximum(1 - index / hp.anneal_updates, 0.0)
+    return rate * jnp.maximum(1 - update_index / hp.anneal_updates, 0.0)
 
 
-def entropy_weight(hp: Hparams, index: jax.Array) -> jax.Array:
+def entropy_weight(hp: Hparams, update_index: jax.Array) -> jax.Array:
     """Returns the weight [] of the entropy bonus after so many updates."""
-    share = jnp.minimum(index / hp.entropy_updates, 1.0)
+    share = jnp.minimum(update_index / hp.entropy_updates, 1.0)
     return hp.entropy + share * (hp.final_entropy - hp.entropy)

@@ -1,4 +1,4 @@
-"""Who is improved when: all actors at once, or one after another in a drawn order.
+"""Which actors are updated when: all at once, or one after another in a drawn order.
 
 One after another, each actor takes the changes of those before it into account: the advantage it
 climbs is weighted by the ratio of their new policies to their old ones,
@@ -11,119 +11,171 @@ Kuba et al., 2021, arXiv:2109.11251, lemma 1 and proposition 2.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.on_policy.learning import OF_AGENTS, Batch, Improve, policy
+from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, ActorUpdate, Batch, policy
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.learners.parameter_sharing import AgentStack
-from jaxmarl_core.types import Metrics
-
-Learn = Callable[..., tuple[dict[str, Any], dict[str, Any], Metrics]]
-# (key, index, params, optimisers, batches, hparams), by stack -> params, optimisers, figures
-Order = Callable[[list[AgentStack], Mapping[str, Actor], Improve], Learn]
+from jaxmarl_core.types import Key, Metrics
 
 _ORDER = 2109  # the seed of the order in which actors learn
 
 
-def at_once(stacks: list[AgentStack], actors: Mapping[str, Actor], improve: Improve) -> Learn:
-    """Returns the learning of all actors from the same batch, not minding each other."""
+class Actors(NamedTuple):
+    """Who learns, and how."""
 
-    def learn(key, index, params, optimisers, batches, hp):
-        params, optimisers, figures = dict(params), dict(optimisers), {}
-        for i, stack in enumerate(stacks):
-            one = partial(improve.step, actors[stack.name], hp=hp, index=index)
-            stack_key = jax.random.fold_in(key, i)
-            if stack.separate:
-                stack_key = jax.random.split(stack_key, stack.size)
-                one = jax.vmap(one, (0, 0, 0, OF_AGENTS))
-            params[stack.name], optimisers[stack.name], found = one(
-                stack_key, params[stack.name], optimisers[stack.name], batches[stack.name]
-            )
-            suffix = f"_{stack.name}" if len(stacks) > 1 else ""
-            figures |= {f"{name}{suffix}": x.mean() for name, x in found.items()}
-        return params, optimisers, figures
-
-    return learn
+    stacks: list[AgentStack]
+    networks: Mapping[str, Actor]  # by stack
+    actor_update: ActorUpdate
 
 
-def drawn_order(index: jax.Array, num_agents: int) -> jax.Array:
+class ActorState(NamedTuple):
+    """By stack, with a leading axis n where agents do not share."""
+
+    params: dict[str, Any]
+    optimiser: dict[str, Any]
+
+
+Order = Callable[
+    [Actors, Key, ActorState, Mapping[str, Batch], Any, jax.Array], tuple[ActorState, Metrics]
+]  # (actors, key, state, batches by stack, hparams, update_index) -> state, metrics
+
+
+def simultaneous_update(
+    actors: Actors,
+    key: Key,
+    state: ActorState,
+    batches: Mapping[str, Batch],
+    hp: Any,
+    update_index: jax.Array,
+) -> tuple[ActorState, Metrics]:
+    """Returns (state, metrics) after all actors learnt from the same batch, not minding others."""
+    params, optimiser, metrics = {}, {}, {}
+    for i, stack in enumerate(actors.stacks):
+        network, name = actors.networks[stack.name], stack.name
+        update = partial(actors.actor_update.update, network, hp=hp, update_index=update_index)
+        stack_key = jax.random.fold_in(key, i)
+        if stack.separate:
+            stack_key = jax.random.split(stack_key, stack.size)
+            update = jax.vmap(update, (0, 0, 0, AGENT_AXES))
+        params[name], optimiser[name], found = update(
+            stack_key, state.params[name], state.optimiser[name], batches[name]
+        )
+        suffix = f"_{name}" if len(actors.stacks) > 1 else ""
+        metrics |= {f"{field}{suffix}": x.mean() for field, x in found.items()}
+    return ActorState(params, optimiser), metrics
+
+
+def drawn_order(update_index: jax.Array, num_agents: int) -> jax.Array:
     """Returns the order [N] int32 in which agents learn in an update.
 
     It hangs on the number of the update alone, which is the same in all runs of a sweep: picking
     an agent is then no gather, and a branch stays a branch.
     """
-    key = jax.random.fold_in(jax.random.key(_ORDER), index)
+    key = jax.random.fold_in(jax.random.key(_ORDER), update_index)
     return jax.random.permutation(key, num_agents)
 
 
-def one_by_one(stacks: list[AgentStack], actors: Mapping[str, Actor], improve: Improve) -> Learn:
-    """Returns the sequential learning of all agents of all stacks, anew in a drawn order."""
+def sequential_update(
+    actors: Actors,
+    key: Key,
+    state: ActorState,
+    batches: Mapping[str, Batch],
+    hp: Any,
+    update_index: jax.Array,
+) -> tuple[ActorState, Metrics]:
+    """Returns (state, metrics) after all agents of all stacks learnt in turn, in a drawn order.
+
+    `compound_ratio` among the metrics is the mean of M after the last one.
+    """
+    stacks = actors.stacks
     num_agents = sum(stack.size for stack in stacks)
-    stack_of = jnp.array([k for k, stack in enumerate(stacks) for _ in range(stack.size)])
-    team_of = jnp.array([team for stack in stacks for team in stack.teams])
     num_teams = 1 + max(team for stack in stacks for team in stack.teams)
+    stack_of = jnp.array([k for k, stack in enumerate(stacks) for _ in range(stack.size)])
+    shape = next(iter(batches.values())).advantage.shape[:2]
+    log_m = jnp.zeros((num_teams, *shape))  # a team's; other teams' changes are the world's
 
-    def learn(key, index, params, optimisers, batches, hp):
-        shape = next(iter(batches.values())).advantage.shape[:2]
-        log_m = jnp.zeros((num_teams, *shape))  # a team's; other teams' changes are the world's
+    def next_agent(carry, agent):
+        turns = [
+            partial(take_turn, actors, stack, agent, key, batches, hp, update_index)
+            for stack in stacks
+        ]
+        if len(turns) == 1:
+            return turns[0](carry)
+        return jax.lax.switch(stack_of[agent], turns, carry)
 
-        def of_stack(stack, agent, carry):
-            params, optimisers, log_m = carry
-            i, name, actor = agent - stack.first, stack.name, actors[stack.name]
-            batch = _one_agent(batches[name], i)
-            own = partial(_pick, i) if stack.separate else lambda tree: tree
-            before, opt_state = own(params[name]), own(optimisers[name])
-            team = team_of[agent]
-            weighted = batch._replace(advantage=batch.advantage * jnp.exp(log_m[team]))
-            agent_key = jax.random.fold_in(key, agent)
-            after, opt_state, figures = improve.step(
-                actor, agent_key, before, opt_state, weighted, hp, index
-            )
-            change = policy(actor, after, batch).log_prob(batch.action)
-            # parameters that are shared have already moved since the batch was played
-            was = (
-                batch.log_prob
-                if stack.separate
-                else policy(actor, before, batch).log_prob(batch.action)
-            )
-            log_m = log_m.at[team].add(jnp.where(batch.counts, change - was, 0.0))
-            put = partial(_put, i) if stack.separate else lambda _, new: new
-            params = params | {name: put(params[name], after)}
-            optimisers = optimisers | {name: put(optimisers[name], opt_state)}
-            return (params, optimisers, log_m), figures
-
-        def one(carry, agent):
-            branches = [partial(of_stack, stack, agent) for stack in stacks]
-            if len(branches) == 1:
-                return branches[0](carry)
-            return jax.lax.switch(stack_of[agent], branches, carry)
-
-        order = drawn_order(index, num_agents)
-        (params, optimisers, log_m), figures = jax.lax.scan(one, (params, optimisers, log_m), order)
-        figures = jax.tree.map(jnp.mean, figures)
-        figures["compound_ratio"] = jnp.exp(log_m).mean()
-        return params, optimisers, figures
-
-    return learn
+    order = drawn_order(update_index, num_agents)
+    (state, log_m), metrics = jax.lax.scan(next_agent, (state, log_m), order)
+    metrics = jax.tree.map(jnp.mean, metrics)
+    metrics["compound_ratio"] = jnp.exp(log_m).mean()
+    return state, metrics
 
 
-def _pick(i: jax.Array, tree: Any, axis: int = 0) -> Any:
+def take_turn(
+    actors: Actors,
+    stack: AgentStack,
+    agent: jax.Array,
+    key: Key,
+    batches: Mapping[str, Batch],
+    hp: Any,
+    update_index: jax.Array,
+    carry: tuple[ActorState, jax.Array],
+) -> tuple[tuple[ActorState, jax.Array], Metrics]:
+    """Returns ((state, log M [teams, T, B]), metrics) after one agent of a stack has learnt.
+
+    Args:
+      actors: all of them.
+      stack: the agent's.
+      agent: [] int32, its number among all agents.
+      key: randomness of the whole update.
+      batches: by stack.
+      hp: the hparams.
+      update_index: [] int32.
+      carry: the state, and log M of each team, before.
+    """
+    state, log_m = carry
+    name, network, i = stack.name, actors.networks[stack.name], agent - stack.first
+    team = jnp.array([team for stack in actors.stacks for team in stack.teams])[agent]
+    batch = batch_of_one(batches[name], i)
+    own = partial(pick, i) if stack.separate else lambda tree: tree
+    before, opt_state = own(state.params[name]), own(state.optimiser[name])
+    weighted = batch._replace(advantage=batch.advantage * jnp.exp(log_m[team]))
+    agent_key = jax.random.fold_in(key, agent)
+    after, opt_state, metrics = actors.actor_update.update(
+        network, agent_key, before, opt_state, weighted, hp, update_index
+    )
+    log_prob = lambda params: policy(network, params, batch).log_prob(batch.action)
+    new = log_prob(after)
+    # parameters that are shared have already moved since the batch was played
+    old = batch.log_prob if stack.separate else log_prob(before)
+    log_m = log_m.at[team].add(jnp.where(batch.counts, new - old, 0.0))
+    put_back = partial(put, i) if stack.separate else lambda _, new: new
+    state = ActorState(
+        state.params | {name: put_back(state.params[name], after)},
+        state.optimiser | {name: put_back(state.optimiser[name], opt_state)},
+    )
+    return (state, log_m), metrics
+
+
+def pick(i: jax.Array, tree: Any, axis: int = 0) -> Any:
+    """Returns entry i of every leaf, without the axis."""
     one = partial(jax.lax.dynamic_index_in_dim, index=i, axis=axis, keepdims=False)
     return jax.tree.map(lambda leaf: one(leaf), tree)
 
 
-def _put(i: jax.Array, tree: Any, new: Any) -> Any:
-    put = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
-    return jax.tree.map(lambda leaf, x: put(leaf, x), tree, new)
+def put(i: jax.Array, tree: Any, new: Any) -> Any:
+    """Returns the tree with entry i of every leaf's axis 0 replaced."""
+    replace = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
+    return jax.tree.map(lambda leaf, x: replace(leaf, x), tree, new)
 
 
-def _one_agent(batch: Batch, i: jax.Array) -> Batch:
-    """Returns the batch of one agent, without the axis n."""
+def batch_of_one(batch: Batch, i: jax.Array) -> Batch:
+    """Returns the batch of agent i of a stack, without the axis n."""
     fields = {
-        name: leaf if axis is None else _pick(i, leaf, axis)
-        for name, leaf, axis in zip(Batch._fields, batch, OF_AGENTS)
+        name: leaf if axis is None else pick(i, leaf, axis)
+        for name, leaf, axis in zip(Batch._fields, batch, AGENT_AXES)
     }
     return Batch(**fields)

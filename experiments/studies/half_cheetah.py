@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos import happo, hatrpo, mappo
-from jaxmarl_core.algos.on_policy.options import CentralConfig, SequentialConfig
+from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import multi_agent_brax
 from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
 from jaxmarl_core.play.evaluate import evaluate
@@ -32,9 +32,9 @@ SHAPE = {
 }
 NO_BONUS = {"entropy": 0.0, "final_entropy": 0.0}
 LEARNERS = {
-    "happo": (happo, SequentialConfig(**SHAPE), NO_BONUS),
-    "hatrpo": (hatrpo, SequentialConfig(**SHAPE), {}),
-    "mappo": (mappo, CentralConfig(**SHAPE), NO_BONUS),
+    "happo": (happo, Config(**SHAPE), NO_BONUS),
+    "hatrpo": (hatrpo, Config(**SHAPE), {}),
+    "mappo": (mappo, Config(**SHAPE), NO_BONUS),
 }
 
 Curve = tuple[np.ndarray, np.ndarray]

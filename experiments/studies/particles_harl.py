@@ -16,11 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos import haa2c, happo, hatrpo, mappo
-from jaxmarl_core.algos.on_policy.options import (
-    CentralConfig,
-    SequentialConfig,
-    SequentialOnePassConfig,
-)
+from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import simple_reference, simple_speaker_listener, simple_spread
 from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
 from jaxmarl_core.report import svg
@@ -35,10 +31,10 @@ SHAPE = {
 EPOCHS = {"num_epochs": 8, "num_minibatches": 4}
 ENTROPY = {"entropy": 0.02, "final_entropy": 0.02}
 LEARNERS = {
-    "happo": (happo, SequentialConfig(**SHAPE, **EPOCHS), ENTROPY),
-    "hatrpo": (hatrpo, SequentialConfig(**SHAPE, **EPOCHS), {"max_kl": 0.02}),
-    "haa2c": (haa2c, SequentialOnePassConfig(**SHAPE, num_critic_epochs=8), ENTROPY),
-    "mappo": (mappo, CentralConfig(**SHAPE, **EPOCHS), ENTROPY),
+    "happo": (happo, Config(**SHAPE, **EPOCHS), ENTROPY),
+    "hatrpo": (hatrpo, Config(**SHAPE, **EPOCHS), {"max_kl": 0.02}),
+    "haa2c": (haa2c, Config(**SHAPE, num_critic_epochs=8), ENTROPY),
+    "mappo": (mappo, Config(**SHAPE, **EPOCHS), ENTROPY),
 }
 
 

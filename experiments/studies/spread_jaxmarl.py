@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos import ippo, mappo
-from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
+from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import simple_spread
 from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
 from jaxmarl_core.report import svg
@@ -24,7 +24,7 @@ SHAPE = {
 }
 LEARNERS = {
     "ippo": (ippo, Config(**SHAPE)),
-    "mappo": (mappo, CentralConfig(**SHAPE)),
+    "mappo": (mappo, Config(**SHAPE)),
 }
 HPARAMS = {"entropy": 0.02, "final_entropy": 0.02}
 JAXMARL = {"ippo": (-79.1, -89.7), "mappo": (-49.1, -49.3)}  # greedy, by seed; MAPPO with a GRU

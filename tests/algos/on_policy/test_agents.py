@@ -8,8 +8,8 @@ from flax import struct
 from probes import MixedGroups
 
 from jaxmarl_core.algos import ippo, mappo
-from jaxmarl_core.algos.on_policy.options import CentralConfig, Config
-from jaxmarl_core.algos.on_policy.views import agent_views, own_views, team_views
+from jaxmarl_core.algos.on_policy.critic_inputs import agent_inputs, own_inputs, team_inputs
+from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import matrix_game, simple_tag
 from jaxmarl_core.learners.parameter_sharing import agent_stacks
 from jaxmarl_core.spaces import Box, Composite, Discrete
@@ -32,45 +32,47 @@ def test_agents_who_share_differ_by_their_number():
     """The trap for shared policies is none to one that knows who asks; see test_traps.py."""
     env = matrix_game("shared_policy_trap", num_agents=2, penalty=0.0)
     for agent_ids, expected in ((False, 0.0), (True, 2.0)):  # greedy, both agents' rewards
-        config = CentralConfig(**SMALL, agent_ids=agent_ids)
+        config = Config(**SMALL, agent_ids=agent_ids)
         found = trained(mappo(env, config), env, 60, 4, learning_rate=1e-2)
         np.testing.assert_array_equal(found, expected)
 
 
 def test_a_team_earns_its_mean_and_goes_on_while_one_of_it_lives():
     env = MixedGroups()
-    whole = agent_stacks(env, "group", False)
-    (view,) = team_views(env, whole)
-    assert view.size == 2 and view.row_of == {"choosers": [0, 0], "aimer": [1]}
+    stacks = agent_stacks(env, "group", False)
+    (critic,) = team_inputs(env, stacks)
+    assert critic.size == 2 and critic.place == {"choosers": [0, 0], "aimer": [1]}
     timestep = env.reset(jax.random.key(0))[1]
     two = timestep.replace(
         reward={"choosers": jnp.array([1.0, 3.0]), "aimer": jnp.array([-5.0])},
         discount={"choosers": jnp.array([0.0, 1.0]), "aimer": jnp.array([0.0])},
         alive={"choosers": jnp.array([False, True]), "aimer": jnp.array([False])},
     )
-    np.testing.assert_allclose(view.reward(two, 0), [2.0, -5.0])
-    np.testing.assert_allclose(view.discount(two, 0), [1.0, 0.0])
-    np.testing.assert_array_equal(view.alive(two, 0), [True, False])
+    np.testing.assert_allclose(critic.reward(two, 0), [2.0, -5.0])
+    np.testing.assert_allclose(critic.discount(two, 0), [1.0, 0.0])
+    np.testing.assert_array_equal(critic.alive(two, 0), [True, False])
     dead = two.replace(alive={"choosers": jnp.zeros(2, bool), "aimer": jnp.zeros(1, bool)})
-    np.testing.assert_allclose(view.discount(dead, 0), [0.0, 0.0])
-    inputs = view.inputs(two, 0)
+    np.testing.assert_allclose(critic.discount(dead, 0), [0.0, 0.0])
+    inputs = critic.observation(two, 0)
     np.testing.assert_array_equal(inputs["state"][:, 0], [timestep.state[0]] * 2)
     np.testing.assert_array_equal(inputs["team"], [0, 1])
 
 
-def test_critics_see_what_their_views_say():
+def test_critics_see_what_their_inputs_say():
     env = simple_tag()
-    whole = agent_stacks(env, "none", False)
+    stacks = agent_stacks(env, "none", False)
     timestep = env.reset(jax.random.key(0))[1]
-    for view, stack in zip(agent_views(env, whole), whole):
-        inputs = view.inputs(timestep, 0)
+    for critic, stack in zip(agent_inputs(env, stacks), stacks):
+        inputs = critic.observation(timestep, 0)
         for i in range(stack.size):
             np.testing.assert_array_equal(inputs["state"][i], timestep.state)
         np.testing.assert_array_equal(inputs["observation"], timestep.observation[stack.name])
         np.testing.assert_array_equal(inputs["number"], np.arange(stack.size))
-        assert view.own
-    for view, stack in zip(own_views(env, whole), whole):
-        np.testing.assert_array_equal(view.inputs(timestep, 0), timestep.observation[stack.name])
+        assert critic.separate
+    for critic, stack in zip(own_inputs(env, stacks), stacks):
+        np.testing.assert_array_equal(
+            critic.observation(timestep, 0), timestep.observation[stack.name]
+        )
 
 
 @struct.dataclass

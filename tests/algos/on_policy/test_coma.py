@@ -7,9 +7,8 @@ import pytest
 from flax import struct
 
 from jaxmarl_core.algos import coma, ia2c
-from jaxmarl_core.algos.on_policy.coma import Config
 from jaxmarl_core.algos.on_policy.networks import Actor
-from jaxmarl_core.algos.on_policy.options import OnePassConfig
+from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import simple_spread
 from jaxmarl_core.envs.matrix_games import from_payoffs
 from jaxmarl_core.spaces import Discrete
@@ -87,7 +86,7 @@ def test_the_critic_learns_what_each_own_action_is_worth():
 
 def share_right(env, state, size):
     """How probable it is that those who can do right do it, [num_seeds]."""
-    actor = Actor(Discrete(1), Discrete(2), OnePassConfig(**size))
+    actor = Actor(Discrete(1), Discrete(2), Config(**size))
     probs = lambda p: actor.policy(p, (), jnp.int32(0), None)[1].probs
     chance = jax.vmap(jax.vmap(probs))(state.params.actors["agents"])  # [seeds, n, 2]
     agents = np.arange(1, env.num_agents)
@@ -105,7 +104,7 @@ def test_counterfactual_baselines_find_who_is_to_credit():
     right = {}
     for name, build in (
         ("coma", lambda env: coma(env, Config(**size, num_critic_epochs=8))),
-        ("ia2c", lambda env: ia2c(env, OnePassConfig(**size, num_critic_epochs=8))),
+        ("ia2c", lambda env: ia2c(env, Config(**size, num_critic_epochs=8))),
     ):
         state, _ = trained(build, env, 300, 8, **options)
         right[name] = share_right(env, state, size)

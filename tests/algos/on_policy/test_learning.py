@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.algos.on_policy import learning
-from jaxmarl_core.algos.on_policy.critics import Rows, value_loss
 from jaxmarl_core.algos.on_policy.learning import Batch, Ratio, policy, surrogate_loss
 from jaxmarl_core.algos.on_policy.networks import Actor
-from jaxmarl_core.algos.on_policy.options import Config, PPOHparams, TrustHparams
+from jaxmarl_core.algos.on_policy.options import Config, Hparams, trust_region_hparams
+from jaxmarl_core.algos.on_policy.value_critics import CriticBatch, value_loss
 from jaxmarl_core.functional.trust_region import conjugate_gradient, fisher_vector_product
 from jaxmarl_core.spaces import Box, Discrete
 
@@ -100,12 +100,12 @@ OBJECTIVES = {
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_loss_and_gradient(name):
     objective, slope = OBJECTIVES[name]
-    hp = PPOHparams(clip=CLIP)
+    hp = Hparams(clip=CLIP)
     loss = partial(
         surrogate_loss,
-        start=as_params(THEN),
+        old_params=as_params(THEN),
         actor=ACTOR,
-        some=BATCH,
+        batch=BATCH,
         objective=lambda ratio: objective(ratio, hp),
         entropy=ENTROPY,
     )
@@ -121,7 +121,7 @@ def test_loss_and_gradient(name):
 
 def test_where_nothing_moved_yet_it_is_the_policy_gradient():
     """With any clip, the first gradient is that of `weight A log pi`."""
-    hp = PPOHparams(clip=CLIP)
+    hp = Hparams(clip=CLIP)
 
     def gain(params):
         log_prob = policy(ACTOR, params, BATCH).log_prob(BATCH.action)
@@ -187,9 +187,9 @@ def test_divergence_and_fisher_vector_products():
 
 @pytest.mark.parametrize("max_kl", [1e-3, 1e-2, 0.3])
 def test_a_trust_region_step_keeps_its_promises(max_kl):
-    hp = TrustHparams(max_kl=max_kl)
+    hp = trust_region_hparams().replace(max_kl=max_kl)
     start = as_params(THEN)
-    step = jax.jit(lambda: learning.trust_region().step(ACTOR, None, start, (), BATCH, hp, 0))
+    step = jax.jit(lambda: learning.trust_region().update(ACTOR, None, start, (), BATCH, hp, 0))
     params, _, figures = step()
     assert figures["accepted"] == 1
     kl = mean_kl(params)
@@ -205,30 +205,34 @@ def test_a_trust_region_step_keeps_its_promises(max_kl):
 def test_a_trust_region_without_a_way_up_stays():
     batch = BATCH._replace(advantage=jnp.full((T, B), jnp.nan))
     start = as_params(THEN)
-    params, _, figures = learning.trust_region().step(
-        ACTOR, None, start, (), batch, TrustHparams(), 0
+    params, _, figures = learning.trust_region().update(
+        ACTOR, None, start, (), batch, trust_region_hparams(), 0
     )
     assert figures["accepted"] == 0
     jax.tree.map(np.testing.assert_array_equal, params, start)
 
 
 def test_no_step_follows_one_that_went_too_far():
-    config = Config(num_envs=B, num_epochs=6, num_minibatches=1, hidden=())
-    improve = learning.ascent(config, learning.clipped)
     start = as_params(THEN)
 
     def moved(target_kl, epochs):
-        one = learning.ascent(
-            Config(num_envs=B, num_epochs=epochs, num_minibatches=1, hidden=()), learning.clipped
-        )
-        hp = PPOHparams(learning_rate=0.1, clip=1e6, target_kl=target_kl)
-        return one.step(ACTOR, jax.random.key(0), start, one.start(start), BATCH, hp, 0)[0]
+        config = Config(num_envs=B, num_epochs=epochs, num_minibatches=1, hidden=())
+        one = learning.gradient_ascent(config, learning.clipped)
+        hp = Hparams(learning_rate=0.1, clip=1e6, target_kl=target_kl)
+        return one.update(ACTOR, jax.random.key(0), start, one.init(start), BATCH, hp, 0)[0]
 
-    assert improve.start(start) is not None
     # One step of 0.1 goes further than 1e-6: the second finds that, and nothing moves any more.
     jax.tree.map(np.testing.assert_array_equal, moved(1e-6, 6), moved(1e6, 1))
     flat = lambda tree: jax.flatten_util.ravel_pytree(tree)[0]
     assert not np.allclose(flat(moved(1e6, 6)), flat(moved(1e-6, 6)))
+
+
+def test_a_part_that_misses_its_number_says_which():
+    ratio = Ratio(jnp.ones(2), jnp.ones(2), None)
+    with pytest.raises(ValueError, match=r"^clip: expected a number"):
+        learning.clipped(ratio, Hparams())
+    with pytest.raises(ValueError, match=r"^damping: expected a number"):
+        learning.trust_region().update(ACTOR, None, as_params(THEN), (), BATCH, Hparams(), 0)
 
 
 def test_value_loss_and_gradient():
@@ -246,9 +250,9 @@ def test_value_loss_and_gradient():
             losses.append((loss, slope * (e if inside else delta * np.sign(e))))
         loss, slopes[t, b] = max(losses, key=lambda pair: pair[0])
         total += loss
-    rows = Rows((), jnp.float32(old), jnp.float32(target), jnp.asarray(COUNTS), None, ())
-    hp = PPOHparams(value_clip=clip, huber=delta)
-    found, grads = jax.value_and_grad(value_loss)(jnp.float32(value), rows, hp)
+    batch = CriticBatch((), jnp.float32(old), jnp.float32(target), jnp.asarray(COUNTS), None, ())
+    hp = Hparams(value_clip=clip, huber=delta)
+    found, grads = jax.value_and_grad(value_loss)(jnp.float32(value), batch, hp)
     np.testing.assert_allclose(found, total / COUNTS.sum(), **CLOSE)
     np.testing.assert_allclose(grads, slopes / COUNTS.sum(), **CLOSE)
 
@@ -256,7 +260,7 @@ def test_value_loss_and_gradient():
 def test_drifts_are_no_reward():
     """At least 0 everywhere, and flat at 0 where the policy has not moved: HAML, definition 1."""
     ratio, advantage = jnp.float32(RNG.uniform(0.2, 3, 1000)), jnp.float32(RNG.normal(size=1000))
-    hp = PPOHparams(clip=CLIP)
+    hp = Hparams(clip=CLIP)
     drift = lambda r: learning.clipping_drift(Ratio(r, advantage, None), hp)
     assert (drift(ratio) >= 0).all() and (drift(ratio) > 0).any()
     still = jnp.ones(1000)

@@ -1,6 +1,7 @@
 """Agents who learn one after another: the order, the compound ratio, and why it is right."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +12,15 @@ from probes import OneBitMemory
 from jaxmarl_core.algos import haa2c, happo, mappo
 from jaxmarl_core.algos.on_policy.haml import haml
 from jaxmarl_core.algos.on_policy.learning import (
+    ActorUpdate,
     Batch,
-    Improve,
     clipping_drift,
     policy,
     trust_region,
 )
 from jaxmarl_core.algos.on_policy.networks import Actor
-from jaxmarl_core.algos.on_policy.options import (
-    Config,
-    PPOHparams,
-    SequentialConfig,
-    TrustHparams,
-)
-from jaxmarl_core.algos.on_policy.order import drawn_order, one_by_one
+from jaxmarl_core.algos.on_policy.options import Config, trust_region_hparams
+from jaxmarl_core.algos.on_policy.order import Actors, ActorState, drawn_order, sequential_update
 from jaxmarl_core.envs import matrix_game, simple_spread
 from jaxmarl_core.envs.matrix_games import from_payoffs
 from jaxmarl_core.learners.parameter_sharing import agent_stacks
@@ -48,8 +44,8 @@ def random_team(rng, num_agents=3):
     alike = from_payoffs(
         np.broadcast_to(table := rng.normal(size=(3,) * num_agents), (num_agents, *table.shape))
     )
-    apart = rng.normal(size=(2, 3, 4)[:num_agents])
-    return alike, from_payoffs(np.broadcast_to(apart, (num_agents, *apart.shape)))
+    different = rng.normal(size=(2, 3, 4)[:num_agents])
+    return alike, from_payoffs(np.broadcast_to(different, (num_agents, *different.shape)))
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["one group", "several groups"])
@@ -59,67 +55,75 @@ def test_the_compound_ratio_against_numpy(kind, share):
     rng = np.random.default_rng(kind)
     env = random_team(rng)[kind]
     config = Config(share=share, hidden=())
-    whole = agent_stacks(env, share, False)
-    actors = {u.name: Actor(u.observation, u.action, config) for u in whole}
-    sizes = [u.action.num_values for u in whole for _ in range(u.size)]
+    stacks = agent_stacks(env, share, False)
+    actors = {stack.name: Actor(stack.observation, stack.action, config) for stack in stacks}
+    sizes = [stack.action.num_values for stack in stacks for _ in range(stack.size)]
     num, (t, b) = len(sizes), (4, 5)
     advantage = rng.normal(size=(t, b, num))
     counts = rng.random((t, b, num)) < 0.8
     actions = np.stack([rng.integers(0, n, (t, b)) for n in sizes], -1)
     # a policy of the one observation is the softmax of its bias
-    biases = [rng.normal(size=u.action.num_values * (u.size if u.separate else 1)) for u in whole]
-    biases = [x.reshape(u.size, -1) if u.separate else x for x, u in zip(biases, whole)]
+    biases = [
+        rng.normal(size=stack.action.num_values * (stack.size if stack.separate else 1))
+        for stack in stacks
+    ]
+    biases = [
+        x.reshape(stack.size, -1) if stack.separate else x for x, stack in zip(biases, stacks)
+    ]
     log_softmax = lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True))
     of_agent = [
-        bias[i] if u.separate else bias for u, bias in zip(whole, biases) for i in range(u.size)
+        bias[i] if stack.separate else bias
+        for stack, bias in zip(stacks, biases)
+        for i in range(stack.size)
     ]
     log_prob = np.stack([log_softmax(x)[actions[..., i]] for i, x in enumerate(of_agent)], -1)
 
     def push(n):  # how far a step moves the biases
         return 0.4 * np.arange(n) / n
 
-    def step(actor, key, params, carried, batch, hp, index):
+    def step(actor, key, params, opt_state, batch, hp, update_index):
         bias = params["params"]["Dense_0"]["bias"]
         moved = bias + jnp.float32(push(len(bias)))
         params = {"params": {"Dense_0": params["params"]["Dense_0"] | {"bias": moved}}}
         told = jnp.where(batch.counts, batch.advantage, 0).sum()
-        return params, carried, {"told": told}
+        return params, opt_state, {"told": told}
 
     params = {
-        u.name: {
+        stack.name: {
             "params": {
                 "Dense_0": {
                     "kernel": jnp.zeros(
-                        (*([u.size] if u.separate else []), 1, u.action.num_values)
+                        (*([stack.size] if stack.separate else []), 1, stack.action.num_values)
                     ),
                     "bias": jnp.float32(bias),
                 }
             }
         }
-        for u, bias in zip(whole, biases)
+        for stack, bias in zip(stacks, biases)
     }
     batches = {}
-    for u in whole:
-        own = slice(u.first, u.first + u.size)
-        batches[u.name] = Batch(
-            jnp.zeros((t, b, u.size), jnp.int32),
+    for stack in stacks:
+        own = slice(stack.first, stack.first + stack.size)
+        batches[stack.name] = Batch(
+            jnp.zeros((t, b, stack.size), jnp.int32),
             None,
             jnp.int32(actions[..., own]),
             jnp.float32(log_prob[..., own]),
             jnp.float32(advantage[..., own]),
-            jnp.ones((t, b, u.size)),
+            jnp.ones((t, b, stack.size)),
             jnp.asarray(counts[..., own]),
             jnp.zeros((t, b), bool),
             (),
         )
-    learn = one_by_one(whole, actors, Improve(lambda p: (), step))
+    learners = Actors(stacks, actors, ActorUpdate(lambda p: (), step))
+    learn = jax.jit(partial(sequential_update, learners))
     index = jnp.int32(3)
-    empty = {u.name: () for u in whole}
-    after, _, figures = jax.jit(learn)(jax.random.key(0), index, params, empty, batches, None)
+    start = ActorState(params, {stack.name: () for stack in stacks})
+    (after, _), figures = learn(jax.random.key(0), start, batches, None, index)
 
     m, told = np.ones((t, b)), []
-    stack_of = [k for k, u in enumerate(whole) for _ in range(u.size)]
-    shared = [None if u.separate else np.array(bias) for u, bias in zip(whole, biases)]
+    stack_of = [k for k, stack in enumerate(stacks) for _ in range(stack.size)]
+    shared = [None if stack.separate else np.array(bias) for stack, bias in zip(stacks, biases)]
     for i in np.array(drawn_order(index, num)):
         told.append(np.where(counts[..., i], m * advantage[..., i], 0).sum())
         before = of_agent[i] if shared[stack_of[i]] is None else shared[stack_of[i]]
@@ -130,9 +134,9 @@ def test_the_compound_ratio_against_numpy(kind, share):
         m = m * np.where(counts[..., i], np.exp(change), 1)
     np.testing.assert_allclose(figures["told"], np.mean(told), rtol=1e-5)
     np.testing.assert_allclose(figures["compound_ratio"], m.mean(), rtol=1e-5)
-    for u, bias in zip(whole, biases):
-        moves = 1 if u.separate else u.size
-        moved = after[u.name]["params"]["Dense_0"]["bias"]
+    for stack, bias in zip(stacks, biases):
+        moves = 1 if stack.separate else stack.size
+        moved = after[stack.name]["params"]["Dense_0"]["bias"]
         np.testing.assert_allclose(moved, bias + moves * push(bias.shape[-1]), rtol=1e-5)
 
 
@@ -151,9 +155,9 @@ def test_advantages_decompose_and_the_compound_ratio_estimates_each_part():
     old = [rng.dirichlet(np.ones(n), states) for n in sizes]
     new = [rng.dirichlet(np.ones(n), states) for n in sizes]
     joint = lambda pi: np.einsum("sa,sb,sc->sabc", *pi)
-    on_policy = np.einsum("sabc,sabct->st", joint(old), transition)
+    transition_old = np.einsum("sabc,sabct->st", joint(old), transition)
     value = np.linalg.solve(
-        np.eye(states) - gamma * on_policy, (joint(old) * reward).sum((1, 2, 3))
+        np.eye(states) - gamma * transition_old, (joint(old) * reward).sum((1, 2, 3))
     )
     q = reward + gamma * transition @ value
     advantage = q - value[:, None, None, None]
@@ -197,7 +201,7 @@ def learned(algorithm, env, num_updates=5, **hparams):
 @pytest.mark.parametrize("memory_size", [0, 3])
 def test_happo_with_one_agent_is_ppo(memory_size):
     env = OneBitMemory(1)
-    config = SequentialConfig(**SMALL, num_minibatches=1, memory_size=memory_size)
+    config = Config(**SMALL, num_minibatches=1, memory_size=memory_size, share="none")
     one, _ = learned(happo(env, config), env)
     other, _ = learned(mappo(env, config), env)
     same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
@@ -206,7 +210,7 @@ def test_happo_with_one_agent_is_ppo(memory_size):
 
 def test_happo_without_clipping_and_in_one_epoch_is_the_policy_gradient():
     env = matrix_game("climbing")
-    config = SequentialConfig(**SMALL, num_minibatches=1, num_epochs=1)
+    config = Config(**SMALL, num_minibatches=1, num_epochs=1)
     one, _ = learned(happo(env, config), env, clip=1e6)
     other, _ = learned(haa2c(env, config), env)
     same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -215,9 +219,9 @@ def test_happo_without_clipping_and_in_one_epoch_is_the_policy_gradient():
 
 def test_happo_is_its_template():
     env = matrix_game("climbing")
-    config = SequentialConfig(**SMALL)
+    config = Config(**SMALL)
     one, _ = learned(happo(env, config), env)
-    other, _ = learned(haml(env, config, drift=clipping_drift, hparams=PPOHparams()), env)
+    other, _ = learned(haml(env, config, drift=clipping_drift), env)
     jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
     with pytest.raises(ValueError, match="drift: expected None where a neighbourhood is given"):
         haml(env, config, drift=clipping_drift, neighbourhood=trust_region())
@@ -227,7 +231,7 @@ def test_happo_is_its_template():
 def test_states_may_be_sampled_by_their_step_in_the_episode():
     """Counting only first steps, in a game of two rounds, equals learning from them alone."""
     env = matrix_game("climbing", num_rounds=2)
-    config = SequentialConfig(**SMALL)
+    config = Config(**SMALL)
     first_only = lambda step, hp: (step == 0).astype(jnp.float32)
     state, _ = learned(haml(env, config, sampling=first_only), env)
     plain, _ = learned(haml(env, config), env)
@@ -246,7 +250,7 @@ def test_each_of_200_trust_region_steps_is_small_enough_and_an_improvement():
     region = trust_region()
 
     def watched(*args):
-        params, carried, figures = region.step(*args)
+        params, opt_state, figures = region.update(*args)
         batch, hp = args[4], args[5]
         actor, before = args[0], args[2]
         old, new = (policy(actor, p, batch) for p in (before, params))
@@ -257,12 +261,12 @@ def test_each_of_200_trust_region_steps_is_small_enough_and_an_improvement():
         accepted = figures["accepted"] > 0
         figures["too_long"] = jnp.where(accepted, jnp.maximum(kl - hp.max_kl, 0), 0)
         figures["no_gain"] = (accepted & (gain <= 0)).astype(jnp.float32)
-        return params, carried, figures
+        return params, opt_state, figures
 
     env = simple_spread(max_steps=10)
-    config = SequentialConfig(num_envs=4, rollout_length=11, hidden=(8,), num_minibatches=1)
+    config = Config(num_envs=4, rollout_length=11, hidden=(8,), num_minibatches=1)
     algorithm = haml(
-        env, config, neighbourhood=Improve(region.start, watched), hparams=TrustHparams()
+        env, config, neighbourhood=ActorUpdate(region.init, watched), hparams=trust_region_hparams()
     )
     _, metrics = learned(algorithm, env, 200)
     np.testing.assert_array_equal(metrics["too_long"], 0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.algos import happo, hatrpo, mappo
-from jaxmarl_core.algos.on_policy.options import CentralConfig, SequentialConfig
+from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.train import Schedule, make_train
 
@@ -35,7 +35,7 @@ def test_a_shared_policy_gets_two_in_two_to_the_n_and_heterogeneous_ones_all(num
     The best policy that all share is uniform: 2 of 2^n joint actions are paid.
     """
     env = matrix_game("shared_policy_trap", num_agents=num_agents, penalty=0.0)
-    shared = mean_reward(mappo(env, CentralConfig(**SMALL)), env, 100)
+    shared = mean_reward(mappo(env, Config(**SMALL)), env, 100)
     bound = 2 / 2**num_agents
     assert shared.mean() < bound + 4 * (bound / 512 / NUM_SEEDS) ** 0.5
     if num_agents == 2:  # the others' optimum is rare enough to miss
@@ -43,7 +43,7 @@ def test_a_shared_policy_gets_two_in_two_to_the_n_and_heterogeneous_ones_all(num
     options = {"learning_rate": 1e-2, "critic_learning_rate": 1e-2}
     for build in (happo, hatrpo):
         given = options if build is happo else {"critic_learning_rate": 1e-2}
-        found = mean_reward(build(env, SequentialConfig(**SMALL)), env, 300, **given)
+        found = mean_reward(build(env, Config(**SMALL)), env, 300, **given)
         assert (found > 0.95).sum() >= 19
 
 
@@ -54,9 +54,7 @@ def test_simultaneous_best_replies_land_on_the_worst_and_sequential_ones_do_not(
     first has changed and stays: (0, 1) or (1, 0), which pay 2. Even play pays 0.75.
     """
     env = matrix_game("simultaneous_update_trap")
-    config = SequentialConfig(
-        num_envs=256, rollout_length=2, num_minibatches=1, num_epochs=40, hidden=()
-    )
+    config = Config(num_envs=256, rollout_length=2, num_minibatches=1, num_epochs=40, hidden=())
     before = 0.7**2 * 0 + 2 * 0.7 * 0.3 * 2 - 0.3**2
 
     def after_one_step(algorithm):
@@ -78,7 +76,7 @@ def test_simultaneous_best_replies_land_on_the_worst_and_sequential_ones_do_not(
 
         return np.asarray(jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), NUM_SEEDS)))
 
-    together = after_one_step(mappo(env, config))
+    at_once = after_one_step(mappo(env, config))
     in_turn = after_one_step(happo(env, config))
-    assert (together < -0.9).sum() >= 19 and before > 0.7
+    assert (at_once < -0.9).sum() >= 19 and before > 0.7
     assert (in_turn > 1.8).sum() >= 19

@@ -1,0 +1,259 @@
+"""Critics that predict returns, and how they learn; what they see is in critic_inputs.py."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jaxmarl_core.algos.on_policy.critic_inputs import CENTRAL_INPUTS, CriticInput, own_inputs
+from jaxmarl_core.algos.on_policy.critics import (
+    Critics,
+    Played,
+    descend,
+    on_arrival,
+    over_environments,
+    resets,
+)
+from jaxmarl_core.algos.on_policy.networks import Critic, optimiser
+from jaxmarl_core.algos.on_policy.options import Config, annealed, number
+from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
+from jaxmarl_core.functional.returns import gae
+from jaxmarl_core.learners import value_normalisation
+from jaxmarl_core.learners.networks import initial_memory
+from jaxmarl_core.learners.parameter_sharing import AgentStack
+from jaxmarl_core.learners.value_normalisation import Scale
+from jaxmarl_core.spaces import zeros
+from jaxmarl_core.types import Environment, Key, Metrics
+
+SCALE_RATE = 0.01  # of the running moments of returns, per update
+
+
+@struct.dataclass
+class CriticState:
+    """Of value critics; the scale is that of returns."""
+
+    params: dict[str, Any]  # critic -> parameters
+    optimiser: dict[str, Any]
+    scale: dict[str, Scale]
+    memory: dict[str, Any]  # critic -> [B, k, h] or ()
+
+
+class CriticBatch(NamedTuple):
+    """What a critic learns from, leaves [T, B, k, ...]; a separate critic sees no axis k."""
+
+    observation: Any
+    value: jax.Array  # f32, predicted before, in the scale's units
+    target: jax.Array  # f32, in units of return
+    counts: jax.Array  # bool
+    reset: jax.Array  # [T, B] bool
+    memory: Any  # [B, k, h] or ()
+
+
+CRITIC_AXES = CriticBatch(2, 2, 2, 2, None, 1)  # where each field has the axis k
+
+
+class ValueCritics(NamedTuple):
+    """What value critics are built of."""
+
+    inputs: list[CriticInput]
+    networks: dict[str, Critic]
+    config: Config
+
+
+def value_critics(inputs: list[CriticInput], config: Config) -> Critics:
+    """Returns critics that predict lambda-returns, and generalised advantages from them."""
+    networks = {each.name: Critic(each.space, config) for each in inputs}
+    parts = ValueCritics(inputs, networks, config)
+    return Critics(
+        partial(init_critics, parts),
+        partial(estimate_advantages, parts),
+        partial(fit_critics, parts),
+    )
+
+
+def own_critics(env: Environment, stacks: list[AgentStack], config: Config, actors: Any) -> Critics:
+    """Returns critics that see what their agents see."""
+    return value_critics(own_inputs(env, stacks), config)
+
+
+def central_critics(
+    env: Environment, stacks: list[AgentStack], config: Config, actors: Any
+) -> Critics:
+    """Returns critics that see the state, as `config.critic` asks."""
+    return value_critics(CENTRAL_INPUTS[config.critic](env, stacks), config)
+
+
+def per_critic(critic: CriticInput, function: Callable, in_axes: Any, out_axes: Any = 0):
+    """Maps a function of one critic over the k that do not share parameters, at the given axes."""
+    return jax.vmap(function, in_axes, out_axes) if critic.separate else function
+
+
+def critic_keys(critic: CriticInput, key: Key, i: int) -> Key:
+    """Returns the keys [k] of the critics with parameters of their own; else one key."""
+    key = jax.random.fold_in(key, i)
+    return jax.random.split(key, critic.size) if critic.separate else key
+
+
+def init_critics(parts: ValueCritics, key: Key, hp: Any) -> CriticState:
+    """Returns the state before the first update."""
+    config = parts.config
+    params, opt_state, scale, memory = {}, {}, {}, {}
+    for i, critic in enumerate(parts.inputs):
+        name = critic.name
+        example = initial_memory(config.memory_size), zeros(critic.space)
+        init = lambda key, name=name, example=example: parts.networks[name].init(key, *example)
+        params[name] = per_critic(critic, init, 0)(critic_keys(critic, key, i))
+        opt_state[name] = per_critic(critic, optimiser(0.0, 1.0).init, 0)(params[name])
+        scale[name] = value_normalisation.initial_scale()
+        if critic.separate:
+            repeat = lambda x, size=critic.size: jnp.repeat(x, size)
+            scale[name] = jax.tree.map(repeat, scale[name])
+        memory[name] = initial_memory(config.memory_size, (config.num_envs, critic.size))
+    return CriticState(params, opt_state, scale, memory)
+
+
+def predict(
+    network: Critic, params: Any, memory: Any, observation: Any, reset: jax.Array
+) -> tuple[Any, jax.Array]:
+    """Returns (memory, V(s_t) [T, B, ...]) of one critic, or of all that share parameters."""
+    memory, value = network.apply(params, memory, observation, reset)
+    return memory, value[..., 0]
+
+
+def estimate_advantages(
+    parts: ValueCritics, state: CriticState, played: Played, hp: Any
+) -> tuple[dict[str, jax.Array], dict[str, CriticBatch], CriticState]:
+    """Returns (advantages [T, B, n] by stack, batches by critic, state)."""
+    advantages, batches, memories = {}, {}, {}
+    for critic in parts.inputs:
+        name = critic.name
+        advantage, batches[name], memories[name] = estimate_advantage(
+            critic,
+            parts.networks[name],
+            state.params[name],
+            state.scale[name],
+            state.memory[name],
+            played,
+            hp,
+        )
+        for stack, place in critic.place.items():
+            same = place == list(range(critic.size))
+            advantages[stack] = advantage if same else advantage[..., np.array(place)]
+    return advantages, batches, state.replace(memory=memories)
+
+
+def estimate_advantage(
+    critic: CriticInput,
+    network: Critic,
+    params: Any,
+    scale: Scale,
+    memory: Any,
+    played: Played,
+    hp: Any,
+) -> tuple[jax.Array, CriticBatch, Any]:
+    """Returns (advantages [T, B, k], what the critic learns from, its memory at the end)."""
+    timestep, final = played.steps.timestep, played.final
+    reset, observation = resets(timestep.last), critic.observation(timestep, 2)
+    values = per_critic(critic, partial(predict, network), (0, 1, 2, None), (1, 2))
+    after, value = values(params, memory, observation, reset)
+    ended = timestep.last[-1][:, None, None]
+    after = jax.tree.map(lambda m: jnp.where(ended, 0, m), after)
+    now = jax.tree.map(lambda x: x[None], critic.observation(final, 1))
+    bootstrap = values(params, after, now, jnp.zeros_like(reset[:1]))[1][0]
+    predicted = value_normalisation.denormalised(scale, value)
+    valid = jnp.broadcast_to(~timestep.last[..., None], value.shape)
+    advantage = over_environments(gae)(
+        on_arrival(critic.reward, timestep, final),
+        hp.gamma * on_arrival(critic.discount, timestep, final),
+        predicted,
+        value_normalisation.denormalised(scale, bootstrap),
+        hp.gae_lambda,
+        valid,
+    )
+    counts = critic.alive(timestep, 2) & valid
+    batch = CriticBatch(observation, value, advantage + predicted, counts, reset, memory)
+    return advantage, batch, after
+
+
+def fit_critics(
+    parts: ValueCritics,
+    key: Key,
+    state: CriticState,
+    batches: dict[str, CriticBatch],
+    hp: Any,
+    update_index: jax.Array,
+) -> tuple[CriticState, Metrics]:
+    """Returns (state, metrics) after all critics learnt their targets."""
+    params, opt_state, scale, metrics = {}, {}, {}, {}
+    for i, critic in enumerate(parts.inputs):
+        name = critic.name
+        fit = partial(
+            fit_critic, parts.networks[name], parts.config, hp=hp, update_index=update_index
+        )
+        fit = per_critic(critic, fit, (0, 0, 0, 0, CRITIC_AXES))
+        params[name], opt_state[name], scale[name], loss = fit(
+            critic_keys(critic, key, i),
+            state.params[name],
+            state.optimiser[name],
+            state.scale[name],
+            batches[name],
+        )
+        suffix = f"_{name}" if len(parts.inputs) > 1 else ""
+        metrics[f"value_loss{suffix}"] = loss.mean()
+    return state.replace(params=params, optimiser=opt_state, scale=scale), metrics
+
+
+def fit_critic(
+    network: Critic,
+    config: Config,
+    key: Key,
+    params: Any,
+    opt_state: Any,
+    scale: Scale,
+    batch: CriticBatch,
+    hp: Any,
+    update_index: jax.Array,
+) -> tuple[Any, Any, Scale, jax.Array]:
+    """Returns (params, optimiser state, scale, mean loss) after all epochs of one critic."""
+    params, scale, batch = rescale(config, params, scale, batch)
+    rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
+
+    def loss(params, some):
+        _, value = predict(network, params, some.memory, some.observation, some.reset)
+        return value_loss(value, some, hp)
+
+    params, opt_state, losses = descend(key, loss, rule, params, opt_state, batch, config)
+    return params, opt_state, scale, losses.mean()
+
+
+def rescale(
+    config: Config, params: Any, scale: Scale, batch: CriticBatch
+) -> tuple[Any, Scale, CriticBatch]:
+    """Returns (params, scale, batch) in units of the returns seen so far, if config asks for it.
+
+    With "popart" the last layer is rescaled, so that predictions of returns stay as they were.
+    """
+    new = scale
+    if config.normalise_value != "none":
+        new = value_normalisation.updated(scale, batch.target, batch.counts, SCALE_RATE)
+    value = batch.value
+    if config.normalise_value == "popart":
+        layers = dict(params["params"])
+        layers["head"] = value_normalisation.rescaled(layers["head"], scale, new)
+        params = {"params": layers}
+        predicted = value_normalisation.denormalised(scale, value)
+        value = value_normalisation.normalised(new, predicted)
+    target = value_normalisation.normalised(new, batch.target)
+    return params, new, batch._replace(value=value, target=target)
+
+
+def value_loss(value: jax.Array, batch: CriticBatch, hp: Any) -> jax.Array:
+    """Returns the mean over what counts of the clipped Huber loss, []; all in one unit."""
+    error = partial(huber, delta=hp.huber)
+    clip = number(hp, "value_clip")
+    losses = clipped_value(value, batch.value, batch.target, clip, error)
+    return masked_mean(losses, batch.counts)
