@@ -165,57 +165,32 @@ def init_critics(parts: CounterfactualCritics, key: Key, hp: Any) -> Counterfact
 def estimate_advantages(
     parts: CounterfactualCritics, state: CounterfactualState, played: Played, hp: Any
 ) -> tuple[dict[str, jax.Array], dict[str, CounterfactualBatch], CounterfactualState]:
-    """Returns (advantages [T, B, n] by stack, batches by stack, the state as it was)."""
+    """Returns (advantages [T, B, n] by stack, batches by stack, the state as it was).
+
+    The targets are lambda-returns of the team's pay, bootstrapped by the target network.
+    """
     following = played.final_actions()
+    timestep, final = played.steps.timestep, played.final
+    reward = on_arrival(parts.team.reward, timestep, final)
+    discount = hp.gamma * on_arrival(parts.team.discount, timestep, final)
     advantages, batches = {}, {}
     for stack in parts.stacks:
         name, batch = stack.name, played.batches[stack.name]
-        observation = critic_observation(
-            parts, stack, played.steps.timestep, played.steps.actions, 2
-        )
-        target = target_returns(
-            parts, stack, state.target[name], observation, following, played, hp
+        observation = critic_observation(parts, stack, timestep, played.steps.actions, 2)
+        last_observation = critic_observation(parts, stack, final, following, 1)
+        values = partial(action_values, parts.networks[name], state.target[name])
+        value = chosen(values(observation), batch.action)
+        bootstrap = chosen(values(last_observation), stack_groups(stack, following, 1))
+        place = np.array(parts.team.place[name])
+        valid = jnp.broadcast_to(~timestep.last[..., None], value.shape)
+        target = over_environments(lambda_returns)(
+            reward[..., place], discount[..., place], value, bootstrap, hp.gae_lambda, valid
         )
         q = action_values(parts.networks[name], state.params[name], observation)
         pi = action_probabilities(stack, parts.actors[name], played.actors[name], batch)
         advantages[name] = counterfactual_advantage(q, pi, batch.action)
         batches[name] = CounterfactualBatch(observation, batch.action, target, batch.counts)
     return advantages, batches, state
-
-
-def target_returns(
-    parts: CounterfactualCritics,
-    stack: AgentStack,
-    target_params: Any,
-    observation: Any,
-    following: Actions,
-    played: Played,
-    hp: Any,
-) -> jax.Array:
-    """Returns lambda-returns of the team's pay, by the target network, [T, B, n].
-
-    Args:
-      parts: the critics.
-      stack: whose agents' returns.
-      target_params: of the target network.
-      observation: what the critic sees at each step, leaves [T, B, n, ...].
-      following: what the agents would do at the final time step, [B, agents] by group.
-      played: the rollout.
-      hp: the hparams.
-    """
-    timestep, final = played.steps.timestep, played.final
-    values = partial(action_values, parts.networks[stack.name], target_params)
-    place = np.array(parts.team.place[stack.name])
-    value = chosen(values(observation), played.batches[stack.name].action)
-    last = values(critic_observation(parts, stack, final, following, 1))
-    return over_environments(lambda_returns)(
-        on_arrival(parts.team.reward, timestep, final)[..., place],
-        hp.gamma * on_arrival(parts.team.discount, timestep, final)[..., place],
-        value,
-        chosen(last, stack_groups(stack, following, 1)),
-        hp.gae_lambda,
-        jnp.broadcast_to(~timestep.last[..., None], value.shape),
-    )
 
 
 def action_probabilities(stack: AgentStack, actor: Actor, params: Any, batch: Batch) -> jax.Array:

@@ -307,8 +307,8 @@ def normalise_advantages(
     counts = join({name: batch.counts for name, batch in batches.items()})
     columns = [None] * len(owner)
     for who in dict.fromkeys(owner):
-        own = [i for i, other in enumerate(owner) if other == who]
-        scaled = standardise(of_all[..., np.array(own)], counts[..., np.array(own)])
+        own = np.array([i for i, other in enumerate(owner) if other == who])
+        scaled = standardise(of_all[..., own], counts[..., own])
         for at, i in enumerate(own):
             columns[i] = scaled[..., at]
     of_all = jnp.stack(columns, -1)

@@ -94,13 +94,15 @@ def sequential_update(
     stacks = actors.stacks
     num_agents = sum(stack.size for stack in stacks)
     num_teams = 1 + max(team for stack in stacks for team in stack.teams)
+    team_of = jnp.array([team for stack in stacks for team in stack.teams])
     stack_of = jnp.array([k for k, stack in enumerate(stacks) for _ in range(stack.size)])
     shape = next(iter(batches.values())).advantage.shape[:2]
     log_m = jnp.zeros((num_teams, *shape))  # a team's; other teams' changes are the world's
 
     def next_agent(carry, agent):
+        team = team_of[agent]
         turns = [
-            partial(take_turn, actors, stack, agent, key, batches, hp, update_index)
+            partial(take_turn, actors, stack, agent, team, key, batches, hp, update_index)
             for stack in stacks
         ]
         if len(turns) == 1:
@@ -118,6 +120,7 @@ def take_turn(
     actors: Actors,
     stack: AgentStack,
     agent: jax.Array,
+    team: jax.Array,
     key: Key,
     batches: Mapping[str, Batch],
     hp: Any,
@@ -130,6 +133,7 @@ def take_turn(
       actors: all of them.
       stack: the agent's.
       agent: [] int32, its number among all agents.
+      team: [] int32, its team.
       key: randomness of the whole update.
       batches: by stack.
       hp: the hparams.
@@ -138,7 +142,6 @@ def take_turn(
     """
     state, log_m = carry
     name, network, i = stack.name, actors.networks[stack.name], agent - stack.first
-    team = jnp.array([team for stack in actors.stacks for team in stack.teams])[agent]
     batch = batch_of_one(batches[name], i)
     own = partial(pick, i) if stack.separate else lambda tree: tree
     before, opt_state = own(state.params[name]), own(state.optimiser[name])
