@@ -34,8 +34,8 @@ class CriticInput(NamedTuple):
 
 def state_for_each(timestep: TimeStep, state: Box, size: int, axis: int) -> jax.Array:
     """Returns the state, the same for each of `size` on a new axis, [..., size, *state]."""
-    rows = jnp.expand_dims(timestep.state, axis)
-    return jnp.broadcast_to(rows, (*timestep.state.shape[:axis], size, *state.shape))
+    state_of_one = jnp.expand_dims(timestep.state, axis)
+    return jnp.broadcast_to(state_of_one, (*timestep.state.shape[:axis], size, *state.shape))
 
 
 def number_of_each(timestep: TimeStep, size: int, axis: int) -> jax.Array:

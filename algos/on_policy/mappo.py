@@ -1,7 +1,7 @@
 """MAPPO: PPO for every agent, with a critic that sees the state.
 
-As IPPO, but a central critic values what is done: of the environment's state for
-a whole team, or of the state beside the agent's own observation.
+As IPPO, but advantages are those of a central critic: of the environment's state for a whole team,
+or of the state beside the agent's own observation.
 
 Yu et al., 2022, arXiv:2103.01955.
 """
