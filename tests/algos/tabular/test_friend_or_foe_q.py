@@ -8,8 +8,8 @@ import pytest
 from game_oracles import minimax
 from stage_runs import ALWAYS_EXPLORE, learned, play_greedily, start_of
 
+from jaxmarl_core.algos.tabular import engine, minimax_q
 from jaxmarl_core.algos.tabular import friend_or_foe_q as module
-from jaxmarl_core.algos.tabular import minimax_q
 from jaxmarl_core.algos.tabular.engine import tabular
 from jaxmarl_core.algos.tabular.friend_or_foe_q import FRIENDS, Config, friend_or_foe_q
 from jaxmarl_core.algos.tabular.rules import GameInfo
@@ -40,18 +40,19 @@ def test_a_team_of_two_against_one(player):
     legal = q[:, :, [0, 2]][:, [0, 1, 3]].transpose(0, 2, 1).reshape(4, 3)
     value, strategy = minimax(legal)
     np.testing.assert_allclose(found.value, [value], atol=1e-5)
-    together = found.joint.sum(1)
-    np.testing.assert_allclose(together[:, [0, 2]].reshape(-1), strategy, atol=1e-4)
+    team_shares = found.joint.sum(1)
+    np.testing.assert_allclose(team_shares[:, [0, 2]].reshape(-1), strategy, atol=1e-4)
     np.testing.assert_allclose(found.joint.sum(), 1, rtol=1e-5)
-    np.testing.assert_allclose(found.strategy, together.sum(1 if player == 0 else 0), atol=1e-6)
+    np.testing.assert_allclose(found.strategy, team_shares.sum(1 if player == 0 else 0), atol=1e-6)
 
 
 def test_friends_are_team_q_on_a_common_payoff():
-    """The same keys, and so the same play: equal tables, of two algorithms that solve apart."""
+    """The same keys, and so the same play: equal tables, of two algorithms."""
     env = two_step_game()
-    config = Config(500, rate="constant")
-    ours, _ = learned(friend_or_foe_q(env, config), env, 2000, 2, gamma=0.99, **ALWAYS_EXPLORE)
-    team, _ = learned(team_q(env, config), env, 2000, 2, gamma=0.99, **ALWAYS_EXPLORE)
+    friends = friend_or_foe_q(env, Config(500, rate="constant"))
+    ours, _ = learned(friends, env, 2000, 2, gamma=0.99, **ALWAYS_EXPLORE)
+    mates = team_q(env, engine.Config(500, rate="constant"))
+    team, _ = learned(mates, env, 2000, 2, gamma=0.99, **ALWAYS_EXPLORE)
     for name in team:
         np.testing.assert_allclose(ours[name].values.q, team[name].values.q, atol=1e-4)
         np.testing.assert_allclose(ours[name].stage.value, team[name].stage.value, atol=1e-4)
