@@ -43,6 +43,24 @@ def refuse(algorithm: str, config: Any, **reasons: str) -> None:
             raise ValueError(f"{name}: {algorithm} has no such option, {reason}; got {value!r}")
 
 
+def with_own_options(algorithm: str, config: Config, **defaults: Any) -> Config:
+    """Returns the config with these options of the recipe, and refuses all others it might lack.
+
+    For an engine whose every optional field, None in its Config, is one that only some recipes
+    have: those that are not named here must not have been set. The message reads `embed: vdn has
+    no such option, beside the engine's it has none; got 32`.
+
+    Args:
+      algorithm: its name.
+      config: the engine's.
+      defaults: option of the recipe's own -> what it is if nothing else was said.
+    """
+    optional = [field.name for field in dataclasses.fields(config) if field.default is None]  # type: ignore[arg-type]
+    reason = f"beside the engine's it has {' and '.join(defaults) or 'none'}"
+    refuse(algorithm, config, **{name: reason for name in optional if name not in defaults})
+    return with_defaults(config, **defaults)
+
+
 def option_kinds(config: type) -> dict[str, type]:
     """Returns option -> what it holds where it is not None: int, float, str, bool or tuple."""
     kinds = {}

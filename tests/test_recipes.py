@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from jaxmarl_core.recipes import option_kinds, refuse, require_kinds, require_own, with_defaults
+from jaxmarl_core.recipes import (
+    option_kinds,
+    refuse,
+    require_kinds,
+    require_own,
+    with_defaults,
+    with_own_options,
+)
 
 
 @dataclass(frozen=True)
@@ -69,3 +76,14 @@ def test_another_recipe_s_config_is_refused_even_if_it_has_all_fields():
     message = rf"^config: ippo takes {__name__}\.Config, got {__name__}\..*Wider$"
     with pytest.raises(TypeError, match=message):
         require_own("ippo", Wider(), Config)
+
+
+def test_a_recipe_s_own_options_are_filled_in_and_all_others_refused():
+    assert with_own_options("happo", Config(8), share="none") == Config(8, "none")
+    assert with_own_options("happo", Config(share="all"), share="none") == Config(share="all")
+    message = "critic: happo has no such option, beside the engine's it has share; got 'agent'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        with_own_options("happo", Config(critic="agent"), share="none")
+    message = "share: q has no such option, beside the engine's it has none; got 'all'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        with_own_options("q", Config(share="all"))
