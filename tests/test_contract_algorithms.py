@@ -39,7 +39,6 @@ TINY_Q = {
     "num_gradient_steps": 2,
     "channels": (2,),
     "hidden": (4,),
-    "mean_action_hidden": (4,),
     "head_hidden": (4,),
 }
 TINY_SEQUENCES = {
@@ -53,7 +52,6 @@ TINY_SEQUENCES = {
 PROGRAM_OF_THE_PAPER = {
     "exploration": "greedy",
     "target": "double",
-    "mean_action": "previous",
     "ends": "mask",
     "self_play": "lagged",
 }
@@ -90,7 +88,7 @@ FITTING = {
     "linear_q": {
         "features": (lambda: two_step_game(observation="features"), {"rollout_length": 4}),
     },
-    "mfq": {"battle": (SKIRMISH, TINY_Q)},
+    "mfq": {"battle": (SKIRMISH, TINY_Q | {"mean_action": "previous", "mean_action_hidden": (4,)})},
     "distributed_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "hysteretic_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "lenient_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
@@ -140,11 +138,11 @@ FITTING |= {
     "iql": {
         "prioritised": (
             DyingAgents,
-            TINY_SEQUENCES | {"share": "none", "source": "prioritised", "num_gradient_steps": 2},
+            TINY_SEQUENCES | {"share": "none", "replay": "prioritised", "num_gradient_steps": 2},
         ),
         "no replay": (
             DyingAgents,
-            TINY_SEQUENCES | {"source": "none", "batch_size": 1, "num_gradient_steps": 4},
+            TINY_SEQUENCES | {"replay": "none", "batch_size": 1, "num_gradient_steps": 4},
         ),
     },
     "vdn": {"recurrent": (MEMORY_GAME, TINY_SEQUENCES | {"memory_size": 3})},

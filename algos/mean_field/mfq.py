@@ -9,10 +9,13 @@ Yang, Luo, Li, Zhou, Zhang & Wang, 2018, Mean Field Multi-Agent Reinforcement Le
 arXiv:1802.05438, algorithm 1. Its independent twin is `il`.
 """
 
-from jaxmarl_core.algos.mean_field.engine import Config, mean_field_q
+from jaxmarl_core.algos.mean_field.engine import mean_field_q
+from jaxmarl_core.algos.mean_field.options import Config
+from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
 
 def mfq(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns mean-field Q-learning for an environment that answers `mean_action`."""
-    return mean_field_q(env, config, uses_mean_action=True)
+    config = with_own_options("mfq", config, mean_action="current", mean_action_hidden=(32,))
+    return mean_field_q("mfq", env, config)

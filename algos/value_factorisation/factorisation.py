@@ -1,9 +1,9 @@
 """What joint actions are worth, made of what agents' actions are worth, and the error of that.
 
-A `Factorisation` is what tells the algorithms of this family apart. It sees what the agents'
-networks say along sequences (`Outlook`) and what else a centralised learner may know (`Sight`), and
-answers two questions: what is the joint action worth that the target network is asked about, and
-how wrong is the live network about the ones that were taken.
+A `Factorisation` is what tells the algorithms of this family apart. It is given what the agents'
+networks say along sequences (`AgentValues`) and what else a centralised learner may know
+(`CentralInput`), and says two things: the value of a joint action, by which targets are made, and
+the loss of a network at the joint actions that were taken.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.value_factorisation.networks import agent, num_features
+from jaxmarl_core.algos.value_factorisation.networks import agent_network, num_features
 from jaxmarl_core.algos.value_factorisation.options import Config
-from jaxmarl_core.algos.value_factorisation.payoffs import (
-    Payoffs,
+from jaxmarl_core.algos.value_factorisation.rewards import (
+    ReadRewards,
     require_one_team,
-    team_payoffs,
+    team_reward,
 )
 from jaxmarl_core.functional.exploration import greedy
 from jaxmarl_core.functional.losses import squared
@@ -25,42 +25,44 @@ from jaxmarl_core.learners.parameter_sharing import AgentStack, state_space
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.types import Environment, Key, Metrics
 
-Choice = tuple[jax.Array, ...]  # by stack: [T, B, n, A] f32, one-hot, an action of every agent
+JointAction = tuple[jax.Array, ...]  # by stack: [T, B, n, A] f32, one-hot, an action of every agent
 
 
-class Outlook(NamedTuple):
+class AgentValues(NamedTuple):
     """What the agents' networks say along sequences, by stack, in the order of the stacks."""
 
-    q: tuple[jax.Array, ...]  # [T, B, n, A] f32
-    features: tuple[jax.Array, ...]  # [T, B, n, F] f32
+    q: tuple[jax.Array, ...]  # [T, B, n, A] f32, utilities
+    features: tuple[jax.Array, ...]  # [T, B, n, F] f32, of which utilities are linear
 
 
-class Sight(NamedTuple):
-    """What a central learner sees beside them."""
+class CentralInput(NamedTuple):
+    """What a centralised learner is given beside them."""
 
     state: Any  # [T, B, S] f32; () if it is not used
     alive: jax.Array  # [T, B, N] bool
     mask: tuple[Any, ...]  # by stack: [T, B, n, A] bool, legal actions; None: all are
 
 
-class Verdict(NamedTuple):
-    """How wrong a network is, entry by entry of T steps, B sequences and k payees."""
+class TDLoss(NamedTuple):
+    """The loss of T steps of B sequences, of each agent (k is N) or of the team (k is 1)."""
 
     loss: jax.Array  # [T, B, k] f32, what to minimise, before any averaging
-    error: jax.Array  # [T, B, k] f32, the size of target less prediction
+    error: jax.Array  # [T, B, k] f32, the size of the TD error, target less prediction
     q: jax.Array  # [T, B, k] f32, the prediction
 
 
 class Factorisation(NamedTuple):
     """The centralised part of a learner."""
 
-    payoffs: Payoffs
+    rewards: ReadRewards
     init: Callable[[Key], Any]  # -> parameters beside the agents'
-    value: Callable[[Any, Outlook, Choice, Sight], jax.Array]
-    # (parameters, outlook, choice, sight) -> what the joint actions are worth, [T, B, k]
-    loss: Callable[[Any, Outlook, Choice, Sight, jax.Array, Any], tuple[Verdict, Metrics]]
-    # (parameters, outlook, actions taken, sight, target [T, B, k], hparams) -> how wrong that was,
-    # and figures [T, B, k] whose means are reported
+    value: Callable[[Any, AgentValues, JointAction, CentralInput], jax.Array]
+    # (parameters, agents' values, joint action, central input) -> its value, [T, B, k]
+    loss: Callable[
+        [Any, AgentValues, JointAction, CentralInput, jax.Array, Any], tuple[TDLoss, Metrics]
+    ]
+    # (parameters, agents' values, actions taken, central input, target [T, B, k], hparams) ->
+    # the loss, and metrics [T, B, k] whose means are reported
     uses_state: bool
 
 
@@ -71,49 +73,44 @@ class Mixer(NamedTuple):
     """What makes one network of the agents'."""
 
     init: Callable[[Key], Any]
-    mix: Callable[[Any, Outlook, Choice, Sight], jax.Array]  # -> [T, B, k]
+    mix: Callable[[Any, AgentValues, JointAction, CentralInput], jax.Array]  # -> [T, B, k]
     uses_state: bool = True
 
 
 BuildMixer = Callable[[Environment, list[AgentStack], Config], Mixer]
 
 
-def best(q: tuple[jax.Array, ...], mask: tuple[Any, ...]) -> Choice:
+def greedy_actions(q: tuple[jax.Array, ...], mask: tuple[Any, ...]) -> JointAction:
     """Returns each agent's best legal action, one-hot and without gradient."""
     one_hot = lambda q, mask: jax.nn.one_hot(greedy(jax.lax.stop_gradient(q), mask), q.shape[-1])
     return tuple(map(one_hot, q, mask))
 
 
-def taken(q: tuple[jax.Array, ...], choice: Choice) -> jax.Array:
-    """Returns the utilities of a choice, [T, B, N], agents in the order of their stacks."""
+def chosen_utilities(q: tuple[jax.Array, ...], joint_action: JointAction) -> jax.Array:
+    """Returns the utilities of a joint action, [T, B, N], agents in the order of their stacks."""
     # a product with one-hot actions: the derivative of a gather is a scatter
-    return jnp.concatenate([(x * u).sum(-1) for x, u in zip(q, choice)], -1)
+    return jnp.concatenate([(x * u).sum(-1) for x, u in zip(q, joint_action)], -1)
 
 
-def rows(tree: Any, part: slice) -> Any:
-    """Returns some rows of sequences, of an Outlook or a Sight."""
-    return jax.tree.map(lambda leaf: leaf[part], tree)
-
-
-def one_network(payoffs: Payoffs, mixer: Mixer) -> Factorisation:
+def td_factorisation(rewards: ReadRewards, mixer: Mixer) -> Factorisation:
     """Returns agents and mixer as one network that learns by temporal differences.
 
     (y - Q(u))^2 / 2
     """
 
-    def loss(params, outlook, actions, sight, target, hp):
-        q = mixer.mix(params, outlook, actions, sight)
-        return Verdict(squared(target - q), jnp.abs(target - q), q), {}
+    def loss(params, values, actions, central, target, hp):
+        q = mixer.mix(params, values, actions, central)
+        return TDLoss(squared(target - q), jnp.abs(target - q), q), {}
 
-    return Factorisation(payoffs, mixer.init, mixer.mix, loss, mixer.uses_state)
+    return Factorisation(rewards, mixer.init, mixer.mix, loss, mixer.uses_state)
 
 
-def mixed(build: BuildMixer) -> Factorise:
+def with_mixer(build: BuildMixer) -> Factorise:
     """Returns the factorisation of a team whose joint value a mixer makes of its agents'."""
 
     def factorise(name, env, stacks, config):
         require_one_team(name, env)
-        return one_network(team_payoffs(stacks), build(env, stacks, config))
+        return td_factorisation(team_reward(stacks), build(env, stacks, config))
 
     return factorise
 
@@ -122,7 +119,9 @@ def examples(
     env: Environment, stacks: list[AgentStack], config: Config
 ) -> tuple[list[jax.Array], list[jax.Array], jax.Array, jax.Array]:
     """Returns (features, actions, alive, state) of zeros, for building networks; lists by stack."""
-    features = [jnp.zeros((stack.size, num_features(agent(stack, config)))) for stack in stacks]
+    features = [
+        jnp.zeros((stack.size, num_features(agent_network(stack, config)))) for stack in stacks
+    ]
     actions = [jnp.zeros((stack.size, stack.action.num_values)) for stack in stacks]
     alive = jnp.ones(sum(stack.size for stack in stacks), bool)
     return features, actions, alive, jnp.zeros(flat_state(env).shape)

@@ -11,21 +11,23 @@ from jaxmarl_core.algos.value_factorisation.engine import value_factorisation
 from jaxmarl_core.algos.value_factorisation.factorisation import (
     Factorisation,
     Mixer,
-    one_network,
-    taken,
+    chosen_utilities,
+    td_factorisation,
 )
-from jaxmarl_core.algos.value_factorisation.options import Hparams, IndependentConfig
-from jaxmarl_core.algos.value_factorisation.payoffs import mates_payoffs, own_payoffs
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
+from jaxmarl_core.algos.value_factorisation.rewards import own_rewards, shared_rewards
+from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
 
 def independent(name, env, stacks, config) -> Factorisation:
-    """Returns no mixture: there are N payees, the agents."""
-    payoffs = (own_payoffs if config.reward == "own" else mates_payoffs)(stacks)
-    mix = lambda params, outlook, choice, sight: taken(outlook.q, choice)
-    return one_network(payoffs, Mixer(lambda key: (), mix, uses_state=False))
+    """Returns no mixture: each of the N agents has a value and a loss of its own."""
+    rewards = (own_rewards if config.reward == "own" else shared_rewards)(stacks)
+    mix = lambda params, values, joint_action, central: chosen_utilities(values.q, joint_action)
+    return td_factorisation(rewards, Mixer(lambda key: (), mix, uses_state=False))
 
 
-def iql(env: Environment, config: IndependentConfig = IndependentConfig()) -> Algorithm:
+def iql(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Q-learning, in any environment with discrete actions."""
+    config = with_own_options("iql", config, reward="own")
     return value_factorisation("iql", env, config, Hparams(), independent)

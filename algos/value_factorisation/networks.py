@@ -6,13 +6,13 @@ import flax.linen as nn
 import jax
 import optax
 
-from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, annealed
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, annealed_learning_rate
 from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, initial_memory
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.spaces import Composite, Discrete, Space, zeros
 
 
-class Agent(nn.Module):
+class AgentNetwork(nn.Module):
     """(memory, observation) -> (memory, (utilities [..., A], features [..., F])).
 
     Along time, with `reset` [T, ...], as a Torso; F is `memory_size`, or the last of `hidden`.
@@ -39,7 +39,7 @@ class Agent(nn.Module):
         return memory, (utilities.reshape(*features.shape[:-1], self.num_actions), features)
 
 
-def agent(stack: AgentStack, config: Config) -> Agent:
+def agent_network(stack: AgentStack, config: Config) -> AgentNetwork:
     """Returns the network of one of the stack's agents.
 
     What it did before is part of what it sees: a Discrete, -1 where an episode begins, which is
@@ -48,24 +48,24 @@ def agent(stack: AgentStack, config: Config) -> Agent:
     space = stack.observation
     if config.last_action:
         space = Composite({"observation": space, "last_action": Discrete(stack.action.num_values)})
-    return Agent(space, stack.action.num_values, config)
+    return AgentNetwork(space, stack.action.num_values, config)
 
 
-def init(net: Agent, key: jax.Array) -> Any:
+def init_network(network: AgentNetwork, key: jax.Array) -> Any:
     """Returns the network's parameters."""
-    return net.init(key, initial_memory(net.config.memory_size), zeros(net.space))
+    return network.init(key, initial_memory(network.config.memory_size), zeros(network.space))
 
 
-def num_features(net: Agent) -> int:
+def num_features(network: AgentNetwork) -> int:
     """Returns F, how many features an agent's utilities are linear in."""
-    example = initial_memory(net.config.memory_size), zeros(net.space)
-    out, _ = jax.eval_shape(net.init_with_output, jax.random.key(0), *example)
+    example = initial_memory(network.config.memory_size), zeros(network.space)
+    out, _ = jax.eval_shape(network.init_with_output, jax.random.key(0), *example)
     return out[1][1].shape[-1]
 
 
-def optimiser(config: Config, hp: Hparams, index: jax.Array) -> optax.GradientTransformation:
+def optimiser(config: Config, hp: Hparams, update_index: jax.Array) -> optax.GradientTransformation:
     """Returns what `config.optimiser` names, behind a clipping of the whole gradient's norm."""
-    rate, eps = annealed(hp, index), hp.optimiser_eps
+    rate, eps = annealed_learning_rate(hp, update_index), hp.optimiser_eps
     if config.optimiser == "adam":
         rule = optax.adam(rate, eps=eps)
     else:  # as PyTorch has it, which QMIX was published with: eps outside of the root

@@ -10,9 +10,15 @@ Rashid et al., 2018, ICML, arXiv:1803.11485.
 """
 
 from jaxmarl_core.algos.value_factorisation.engine import value_factorisation
-from jaxmarl_core.algos.value_factorisation.factorisation import Mixer, examples, mixed, taken
-from jaxmarl_core.algos.value_factorisation.options import Hparams, MonotoneConfig
+from jaxmarl_core.algos.value_factorisation.factorisation import (
+    Mixer,
+    chosen_utilities,
+    examples,
+    with_mixer,
+)
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
 from jaxmarl_core.learners.mixers import Monotone
+from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -21,12 +27,14 @@ def monotone(env, stacks, config) -> Mixer:
     net = Monotone(config.embed, config.hypernet)
     *_, alive, state = examples(env, stacks, config)
 
-    def mix(params, outlook, choice, sight):
-        return net.apply(params, taken(outlook.q, choice), sight.alive, sight.state)[..., None]
+    def mix(params, values, joint_action, central):
+        chosen = chosen_utilities(values.q, joint_action)
+        return net.apply(params, chosen, central.alive, central.state)[..., None]
 
     return Mixer(lambda key: net.init(key, alive.astype(float), alive, state), mix)
 
 
-def qmix(env: Environment, config: MonotoneConfig = MonotoneConfig()) -> Algorithm:
+def qmix(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns QMIX, for one team with discrete actions in an environment that shows its state."""
-    return value_factorisation("qmix", env, config, Hparams(), mixed(monotone))
+    config = with_own_options("qmix", config, embed=32, hypernet=64)
+    return value_factorisation("qmix", env, config, Hparams(), with_mixer(monotone))

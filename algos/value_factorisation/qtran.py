@@ -9,11 +9,14 @@ Son et al., 2019, ICML, arXiv:1905.05408 ("QTRAN-base").
 """
 
 from jaxmarl_core.algos.value_factorisation.engine import value_factorisation
-from jaxmarl_core.algos.value_factorisation.options import JointConfig, JointHparams
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
 from jaxmarl_core.algos.value_factorisation.qtran_losses import base
+from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
 
-def qtran(env: Environment, config: JointConfig = JointConfig()) -> Algorithm:
+def qtran(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns QTRAN-base, for one team with discrete actions."""
-    return value_factorisation("qtran", env, config, JointHparams(), base)
+    config = with_own_options("qtran", config, embed=64)
+    hparams = Hparams(opt_weight=1.0, nopt_weight=1.0)
+    return value_factorisation("qtran", env, config, hparams, base)

@@ -23,16 +23,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.algos.value_factorisation.factorisation import (
-    Choice,
+    AgentValues,
+    CentralInput,
     Factorisation,
-    Outlook,
-    Sight,
-    Verdict,
-    best,
+    JointAction,
+    TDLoss,
+    chosen_utilities,
     examples,
-    taken,
+    greedy_actions,
 )
-from jaxmarl_core.algos.value_factorisation.payoffs import require_one_team, team_payoffs
+from jaxmarl_core.algos.value_factorisation.rewards import require_one_team, team_reward
 from jaxmarl_core.functional.losses import squared
 from jaxmarl_core.learners.mixers import CounterfactualValues, JointValue, additive
 
@@ -69,9 +69,11 @@ def least_gap(
     return least if mask is None else jnp.where(mask.any(-1), least, 0)
 
 
-def _parts(outlook: Outlook, choice: Choice | None, sight: Sight) -> tuple:
+def _joint_inputs(
+    values: AgentValues, joint_action: JointAction | None, central: CentralInput
+) -> tuple:
     """Returns the arguments of the joint networks."""
-    return outlook.features, choice, sight.alive, sight.state
+    return values.features, joint_action, central.alive, central.state
 
 
 def base(name: str, env: Any, stacks: list, config: Any) -> Factorisation:
@@ -87,19 +89,21 @@ def base(name: str, env: Any, stacks: list, config: Any) -> Factorisation:
             "bias": bias.init(key_bias, features, None, alive, state),
         }
 
-    def value(params, outlook, choice, sight):
-        return joint.apply(params["joint"], *_parts(outlook, choice, sight))[..., None]
+    def value(params, values, joint_action, central):
+        return joint.apply(params["joint"], *_joint_inputs(values, joint_action, central))[
+            ..., None
+        ]
 
-    def loss(params, outlook, actions, sight, target, hp):
-        u_star = best(outlook.q, sight.mask)
-        sum_of = lambda choice: additive(taken(outlook.q, choice), sight.alive)[..., None]
-        v = bias.apply(params["bias"], *_parts(outlook, None, sight))[..., None]
-        q = value(params, outlook, actions, sight)
-        q_best = value(constant(params), constant(outlook), u_star, sight)
+    def loss(params, values, actions, central, target, hp):
+        u_star = greedy_actions(values.q, central.mask)
+        sum_of = lambda u: additive(chosen_utilities(values.q, u), central.alive)[..., None]
+        v = bias.apply(params["bias"], *_joint_inputs(values, None, central))[..., None]
+        q = value(params, values, actions, central)
+        q_best = value(constant(params), constant(values), u_star, central)
         opt, nopt = gaps(sum_of(u_star), q_best, sum_of(actions), q, v)
-        return _verdict(q, target, opt, nopt, hp)
+        return _td_loss(q, target, opt, nopt, hp)
 
-    return Factorisation(team_payoffs(stacks), init, value, loss, uses_state=True)
+    return Factorisation(team_reward(stacks), init, value, loss, uses_state=True)
 
 
 def alternative(name: str, env: Any, stacks: list, config: Any) -> Factorisation:
@@ -119,43 +123,43 @@ def alternative(name: str, env: Any, stacks: list, config: Any) -> Factorisation
             "bias": bias.init(key_bias, features, None, alive, state),
         }
 
-    def of_heads(params, outlook, choice, sight):
-        """Returns (joint values [..., n, A] by stack, those of the choice [..., N])."""
-        joint = heads.apply(params["heads"], *_parts(outlook, choice, sight))
-        return joint, taken(joint, choice)
+    def of_heads(params, values, joint_action, central):
+        """Returns (joint values [..., n, A] by stack, those of the joint action [..., N])."""
+        joint = heads.apply(params["heads"], *_joint_inputs(values, joint_action, central))
+        return joint, chosen_utilities(joint, joint_action)
 
-    def value(params, outlook, choice, sight):
-        return _over_living(of_heads(params, outlook, choice, sight)[1], sight.alive)
+    def value(params, values, joint_action, central):
+        return _mean_over_living(of_heads(params, values, joint_action, central)[1], central.alive)
 
-    def loss(params, outlook, actions, sight, target, hp):
-        alive = sight.alive
-        u_star = best(outlook.q, sight.mask)
-        utility = taken(outlook.q, actions)
+    def loss(params, values, actions, central, target, hp):
+        alive = central.alive
+        u_star = greedy_actions(values.q, central.mask)
+        utility = chosen_utilities(values.q, actions)
         sum_taken = additive(utility, alive)
-        sum_best = additive(taken(outlook.q, u_star), alive)[..., None]
-        v = bias.apply(params["bias"], *_parts(outlook, None, sight))
-        joint, q = of_heads(params, outlook, actions, sight)
-        _, q_best = of_heads(constant(params), constant(outlook), u_star, sight)
+        sum_best = additive(chosen_utilities(values.q, u_star), alive)[..., None]
+        v = bias.apply(params["bias"], *_joint_inputs(values, None, central))
+        joint, q = of_heads(params, values, actions, central)
+        _, q_best = of_heads(constant(params), constant(values), u_star, central)
         opt = sum_best - constant(q_best) + v[..., None]
         least = []
         for k, stack in enumerate(stacks):
             own = utility[..., stack.first : stack.first + stack.size]
-            least.append(least_gap(outlook.q[k], own, sum_taken, joint[k], v, sight.mask[k]))
-        over = lambda x: _over_living(x, alive)
+            least.append(least_gap(values.q[k], own, sum_taken, joint[k], v, central.mask[k]))
+        over = lambda x: _mean_over_living(x, alive)
         nopt = jnp.concatenate(least, -1)
-        return _verdict(q, target, opt, nopt, hp, over)
+        return _td_loss(q, target, opt, nopt, hp, over)
 
-    return Factorisation(team_payoffs(stacks), init, value, loss, uses_state=True)
+    return Factorisation(team_reward(stacks), init, value, loss, uses_state=True)
 
 
-def _over_living(x: jax.Array, alive: jax.Array) -> jax.Array:
+def _mean_over_living(x: jax.Array, alive: jax.Array) -> jax.Array:
     """Returns the mean [..., 1] of [..., N] over the living; 0 if there are none."""
     total = jnp.where(alive, x, 0).sum(-1, keepdims=True)
     return total / jnp.maximum(alive.sum(-1, keepdims=True), 1)
 
 
-def _verdict(q, target, opt, nopt, hp, over: Callable = lambda x: x) -> tuple[Verdict, dict]:
-    """Returns the three losses added up, and each one's mean as a figure.
+def _td_loss(q, target, opt, nopt, hp, over: Callable = lambda x: x) -> tuple[TDLoss, dict]:
+    """Returns the three losses added up, and each of them as a metric.
 
     Args:
       q: what the joint action is said to be worth, once or by each agent's head.
@@ -167,5 +171,5 @@ def _verdict(q, target, opt, nopt, hp, over: Callable = lambda x: x) -> tuple[Ve
     error = target - q
     td, opt, nopt = over(squared(error)), over(squared(opt)), over(squared(nopt))
     loss = td + hp.opt_weight * opt + hp.nopt_weight * nopt
-    figures = {"td_loss": td, "opt_loss": opt, "nopt_loss": nopt}
-    return Verdict(loss, over(jnp.abs(error)), over(q)), figures
+    metrics = {"td_loss": td, "opt_loss": opt, "nopt_loss": nopt}
+    return TDLoss(loss, over(jnp.abs(error)), over(q)), metrics

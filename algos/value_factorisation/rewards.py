@@ -1,7 +1,7 @@
-"""What is paid for a step, to each agent or to the team, and which rows of a sequence teach.
+"""What a step is rewarded with, agent by agent or as a team, and which steps enter the loss.
 
 A sequence of T steps has T + 1 time steps, leaves [T + 1, B, ...]. The reward and the discount on
-arriving at row t + 1 belong to the action at row t; where row t is `last`, that action was ignored.
+arriving at time step t + 1 belong to the action at t; where t is `last`, that action was ignored.
 What the dead are paid belongs to nobody.
 """
 
@@ -17,19 +17,19 @@ from jaxmarl_core.learners.parameter_sharing import AgentStack, stack_groups
 from jaxmarl_core.types import Environment, TimeStep
 
 
-class Payoff(NamedTuple):
-    """What T steps paid, k payees: all agents, or their team alone."""
+class Rewards(NamedTuple):
+    """What T steps were rewarded with: k is N, each agent for itself, or 1, the team."""
 
     reward: jax.Array  # [T, B, k] f32
-    discount: jax.Array  # [T, B, k] f32, 0 where the payee's episode truly ended
-    counts: jax.Array  # [T, B, k] bool, whether the step teaches
-    valid: jax.Array  # [T, B] bool, whether the step was one of the world
+    discount: jax.Array  # [T, B, k] f32, 0 where the agent's or the team's episode truly ended
+    in_loss: jax.Array  # [T, B, k] bool, whether the step enters the loss
+    valid: jax.Array  # [T, B] bool, whether the environment took the step
 
 
-Payoffs = Callable[[TimeStep], Payoff]
+ReadRewards = Callable[[TimeStep], Rewards]
 
 
-def _everybody(stacks: list[AgentStack], timestep: TimeStep) -> tuple[jax.Array, ...]:
+def _all_agents(stacks: list[AgentStack], timestep: TimeStep) -> tuple[jax.Array, ...]:
     """Returns (reward of the living [T, B, N], discount, alive before, valid)."""
     all_of = lambda by_group: jnp.concatenate([stack_groups(u, by_group, 2) for u in stacks], 2)
     alive = all_of(timestep.alive)
@@ -38,40 +38,40 @@ def _everybody(stacks: list[AgentStack], timestep: TimeStep) -> tuple[jax.Array,
     return reward, discount[1:], alive[:-1], ~timestep.last[:-1]
 
 
-def own_payoffs(stacks: list[AgentStack]) -> Payoffs:
-    """Returns what each agent is paid."""
+def own_rewards(stacks: list[AgentStack]) -> ReadRewards:
+    """Returns what reads each agent's own reward."""
 
-    def payoffs(timestep):
-        reward, discount, alive, valid = _everybody(stacks, timestep)
-        return Payoff(reward, discount, alive & valid[..., None], valid)
+    def read(timestep):
+        reward, discount, alive, valid = _all_agents(stacks, timestep)
+        return Rewards(reward, discount, alive & valid[..., None], valid)
 
-    return payoffs
+    return read
 
 
-def mates_payoffs(stacks: list[AgentStack]) -> Payoffs:
-    """Returns the mean of what an agent's team is paid, to each of its agents."""
+def shared_rewards(stacks: list[AgentStack]) -> ReadRewards:
+    """Returns what reads, for each agent, the mean reward of its team."""
     teams = np.array([team for stack in stacks for team in stack.teams])
-    mates = (teams[:, None] == teams).astype(np.float32)
-    share = mates / mates.sum(0)
+    same_team = (teams[:, None] == teams).astype(np.float32)
+    share = same_team / same_team.sum(0)
 
-    def payoffs(timestep):
-        reward, discount, alive, valid = _everybody(stacks, timestep)
-        return Payoff(reward @ share, discount, alive & valid[..., None], valid)
+    def read(timestep):
+        reward, discount, alive, valid = _all_agents(stacks, timestep)
+        return Rewards(reward @ share, discount, alive & valid[..., None], valid)
 
-    return payoffs
+    return read
 
 
-def team_payoffs(stacks: list[AgentStack]) -> Payoffs:
-    """Returns the mean of what all agents are paid; their episode lasts while one of them lives."""
+def team_reward(stacks: list[AgentStack]) -> ReadRewards:
+    """Returns what reads the mean of all agents' rewards, for a team that lives while one does."""
 
-    def payoffs(timestep):
-        reward, discount, alive, valid = _everybody(stacks, timestep)
-        counts = alive.any(-1, keepdims=True) & valid[..., None]
-        return Payoff(
-            reward.mean(-1, keepdims=True), discount.max(-1, keepdims=True), counts, valid
+    def read(timestep):
+        reward, discount, alive, valid = _all_agents(stacks, timestep)
+        in_loss = alive.any(-1, keepdims=True) & valid[..., None]
+        return Rewards(
+            reward.mean(-1, keepdims=True), discount.max(-1, keepdims=True), in_loss, valid
         )
 
-    return payoffs
+    return read
 
 
 def require_one_team(name: str, env: Environment) -> None:

@@ -5,19 +5,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.value_factorisation.factorisation import Choice, Outlook, Sight
-from jaxmarl_core.algos.value_factorisation.networks import Agent
+from jaxmarl_core.algos.value_factorisation.factorisation import (
+    AgentValues,
+    CentralInput,
+    JointAction,
+)
+from jaxmarl_core.algos.value_factorisation.networks import AgentNetwork
 from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.learners.networks import initial_memory
 from jaxmarl_core.learners.parameter_sharing import AgentStack, legal_actions, observe, stack_groups
 from jaxmarl_core.types import TimeStep
 
 
-class Recall(NamedTuple):
+class AgentMemory(NamedTuple):
     """What the agents of a stack remember, leaves [..., n, ...]."""
 
     hidden: Any  # [..., n, h] of the network; () without memory
-    action: Any  # [..., n] int32, what they did before, -1 at first; () if they do not see it
+    last_action: Any  # [..., n] int32, -1 at first; () if they do not see it
 
 
 class Sequences(NamedTuple):
@@ -25,34 +29,47 @@ class Sequences(NamedTuple):
 
     timestep: TimeStep  # [T + 1, B, ...], of which only what is needed
     actions: dict[str, jax.Array]  # group -> [T, B, n] int32
-    memory: dict[str, Recall]  # stack -> [B, n, ...], before row 0
+    memory: dict[str, AgentMemory]  # stack -> [B, n, ...], before time step 0
 
 
-def each(stack: AgentStack, function: Any, in_axes: Any, out_axes: Any = 0) -> Any:
+def per_agent(stack: AgentStack, function: Any, in_axes: Any, out_axes: Any = 0) -> Any:
     """Maps a function of one agent over agents that do not share, at the given axes."""
     return jax.vmap(function, in_axes, out_axes) if stack.separate else function
 
 
+def time_first(sequences: Sequences) -> Sequences:
+    """Returns stored sequences with the axis of time before that of sequences."""
+    swapped = lambda tree: jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)
+    return sequences._replace(
+        timestep=swapped(sequences.timestep), actions=swapped(sequences.actions)
+    )
+
+
+def time_slice(tree: Any, part: slice) -> Any:
+    """Returns some steps of sequences, leaves [T, B, ...], of AgentValues or a CentralInput."""
+    return jax.tree.map(lambda leaf: leaf[part], tree)
+
+
 def resets(last: jax.Array) -> jax.Array:
-    """Returns where rows begin an episode, [T + 1, B], as far as it was seen to end before them."""
+    """Returns where episodes begin, [T + 1, B]: behind an end; not known of time step 0."""
     return jnp.concatenate([jnp.zeros_like(last[:1]), last[:-1]])
 
 
-def done_before(first: jax.Array, actions: jax.Array, reset: jax.Array) -> jax.Array:
-    """Returns what was done before each row, [T + 1, B, n] int32; -1 where an episode begins.
+def last_actions(first: jax.Array, actions: jax.Array, reset: jax.Array) -> jax.Array:
+    """Returns what was done before each time step, [T + 1, B, n] int32; -1 where episodes begin.
 
     Args:
-      first: [B, n] int32, before row 0.
+      first: [B, n] int32, before time step 0.
       actions: [T, B, n] int32.
       reset: [T + 1, B] bool.
     """
     return jnp.where(reset[..., None], -1, jnp.concatenate([first[None], actions]))
 
 
-def memory_of(stacks: list[AgentStack], config: Config) -> dict[str, Recall]:
-    """Returns what an episode begins with."""
+def initial_memories(stacks: list[AgentStack], config: Config) -> dict[str, AgentMemory]:
+    """Returns what an episode begins with, by stack."""
     return {
-        stack.name: Recall(
+        stack.name: AgentMemory(
             initial_memory(config.memory_size, (stack.size,)),
             jnp.full(stack.size, -1, jnp.int32) if config.last_action else (),
         )
@@ -60,46 +77,52 @@ def memory_of(stacks: list[AgentStack], config: Config) -> dict[str, Recall]:
     }
 
 
-def looked(stack: AgentStack, timestep: TimeStep, before: Any, axis: int) -> Any:
+def observe_with_last_action(
+    stack: AgentStack, timestep: TimeStep, last_action: Any, axis: int
+) -> Any:
     """Returns what the stack's agents see, leaves [..., n, *space]; `axis` is that of the agents.
 
     Args:
-      before: [..., n] int32, what they did before, or () if they do not see it.
+      last_action: [..., n] int32, what they did before, or () if they do not see it.
     """
     observation = observe(stack, timestep, axis)
-    if isinstance(before, tuple):
+    if isinstance(last_action, tuple):
         return observation
-    return {"observation": observation, "last_action": before}
+    return {"observation": observation, "last_action": last_action}
 
 
-def outlook(
-    stacks: list[AgentStack], nets: dict[str, Agent], params: dict[str, Any], sequences: Sequences
-) -> Outlook:
-    """Returns what the agents' networks with these parameters say of all T + 1 rows."""
+def agent_values(
+    stacks: list[AgentStack],
+    networks: dict[str, AgentNetwork],
+    params: dict[str, Any],
+    sequences: Sequences,
+) -> AgentValues:
+    """Returns what the agents' networks with these parameters say of all T + 1 time steps."""
     timestep, actions, memory = sequences
     reset = resets(timestep.last)
     q, features = [], []
     for stack in stacks:
+        network = networks[stack.name]
         hidden, before = memory[stack.name]
-        if nets[stack.name].config.last_action:
-            before = done_before(before, stack_groups(stack, actions, 2), reset)
-        along = each(stack, nets[stack.name].apply, (0, 1, 2, None), (1, 2))
-        observation = looked(stack, timestep, before, 2)
-        _, said = along(params[stack.name], hidden, observation, reset)
-        q.append(said[0])
-        features.append(said[1])
-    return Outlook(tuple(q), tuple(features))
+        if network.config.last_action:
+            before = last_actions(before, stack_groups(stack, actions, 2), reset)
+        unroll = per_agent(stack, network.apply, (0, 1, 2, None), (1, 2))
+        observation = observe_with_last_action(stack, timestep, before, 2)
+        _, (utilities, of_stack) = unroll(params[stack.name], hidden, observation, reset)
+        q.append(utilities)
+        features.append(of_stack)
+    return AgentValues(tuple(q), tuple(features))
 
 
-def sight(stacks: list[AgentStack], timestep: TimeStep) -> Sight:
-    """Returns what a central learner sees of T + 1 rows beside the agents' networks."""
+def central_input(stacks: list[AgentStack], timestep: TimeStep) -> CentralInput:
+    """Returns what a centralised learner is given of T + 1 time steps beside agents' values."""
     alive = jnp.concatenate([stack_groups(stack, timestep.alive, 2) for stack in stacks], 2)
-    return Sight(
+    return CentralInput(
         timestep.state, alive, tuple(legal_actions(stack, timestep, 2) for stack in stacks)
     )
 
 
-def done(stacks: list[AgentStack], actions: dict[str, jax.Array]) -> Choice:
-    """Returns actions by group, [T, B, n] int32, as a choice."""
+def one_hot_actions(stacks: list[AgentStack], actions: dict[str, jax.Array]) -> JointAction:
+    """Returns actions by group, [T, B, n] int32, as a joint action."""
     one_hot = lambda stack: jax.nn.one_hot(stack_groups(stack, actions, 2), stack.action.num_values)
     return tuple(map(one_hot, stacks))

@@ -6,14 +6,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.value_factorisation.factorisation import Factorise, taken
-from jaxmarl_core.algos.value_factorisation.networks import agent
+from jaxmarl_core.algos.value_factorisation.factorisation import (
+    Factorise,
+    chosen_utilities,
+)
+from jaxmarl_core.algos.value_factorisation.networks import agent_network
 from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.algos.value_factorisation.sequences import (
     Sequences,
-    memory_of,
-    outlook,
-    sight,
+    agent_values,
+    central_input,
+    initial_memories,
 )
 from jaxmarl_core.learners.parameter_sharing import agent_stacks
 from jaxmarl_core.types import Environment, TimeStep
@@ -30,30 +33,30 @@ def joint_tables(
     Args:
       factorise: of the algorithm.
       env: the environment that it learns in.
-      config: what shaped its program.
+      config: what shaped its program, with all that the factorisation reads.
       params: of its state.
       timestep: of one environment.
     """
     stacks = agent_stacks(env, config.share, config.agent_ids)
-    nets = {stack.name: agent(stack, config) for stack in stacks}
+    networks = {stack.name: agent_network(stack, config) for stack in stacks}
     sizes = [stack.action.num_values for stack in stacks for _ in range(stack.size)]
     every = jnp.stack(
         jnp.meshgrid(*[jnp.arange(size) for size in sizes], indexing="ij"), -1
     ).reshape(-1, len(sizes))
     copies = lambda tree: jax.tree.map(lambda x: jnp.broadcast_to(x, (prod(sizes), *x.shape)), tree)
-    one_row = jax.tree.map(lambda x: copies(x)[None], timestep)  # [1, M, ...]
+    one_step = jax.tree.map(lambda x: copies(x)[None], timestep)  # [1, M, ...]
     nothing = {
         name: jnp.zeros((0, prod(sizes), group.size), jnp.int32)
         for name, group in env.groups.items()
     }
-    view = outlook(
-        stacks, nets, params.agents, Sequences(one_row, nothing, copies(memory_of(stacks, config)))
-    )
+    sequences = Sequences(one_step, nothing, copies(initial_memories(stacks, config)))
+    values = agent_values(stacks, networks, params.agents, sequences)
     own = lambda stack: every[None, :, stack.first : stack.first + stack.size]
-    choice = tuple(jax.nn.one_hot(own(stack), stack.action.num_values) for stack in stacks)
-    factors = factorise("tables", env, stacks, config)
-    value = factors.value(params.joint, view, choice, sight(stacks, one_row))[0, :, 0]
-    total = taken(view.q, choice)[0].sum(-1)
-    each = [row for q in view.q for row in q[0, 0]]
+    joint_action = tuple(jax.nn.one_hot(own(stack), stack.action.num_values) for stack in stacks)
+    factorisation = factorise("tables", env, stacks, config)
+    central = central_input(stacks, one_step)
+    value = factorisation.value(params.joint, values, joint_action, central)[0, :, 0]
+    total = chosen_utilities(values.q, joint_action)[0].sum(-1)
+    each = [utility for q in values.q for utility in q[0, 0]]
     utilities = jnp.stack(each) if len(set(sizes)) == 1 else each
     return value.reshape(sizes), total.reshape(sizes), utilities

@@ -23,16 +23,17 @@ import jax.numpy as jnp
 from jaxmarl_core.algos.value_factorisation.engine import value_factorisation
 from jaxmarl_core.algos.value_factorisation.factorisation import (
     Factorisation,
-    Verdict,
-    best,
+    TDLoss,
+    chosen_utilities,
     examples,
-    taken,
+    greedy_actions,
 )
-from jaxmarl_core.algos.value_factorisation.options import WeightedConfig, WeightedHparams
-from jaxmarl_core.algos.value_factorisation.payoffs import require_one_team, team_payoffs
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
 from jaxmarl_core.algos.value_factorisation.qmix import monotone
+from jaxmarl_core.algos.value_factorisation.rewards import require_one_team, team_reward
 from jaxmarl_core.functional.losses import squared
 from jaxmarl_core.learners.mixers import JointValue
+from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
 Promising = Callable[..., jax.Array]  # (target, q, star_best, is_best), all [...] -> [...] bool
@@ -59,32 +60,35 @@ def weighted(promising: Promising, name: str, env: Any, stacks: list, config: An
         star_params = star.init(key_star, features, actions, alive, state)
         return {"mixer": mixer.init(key_mixer), "star": star_params}
 
-    def value(params, outlook, choice, sight):
-        parts = outlook.features, choice, sight.alive, sight.state
-        return star.apply(params["star"], *parts)[..., None]
+    def value(params, values, joint_action, central):
+        inputs = values.features, joint_action, central.alive, central.state
+        return star.apply(params["star"], *inputs)[..., None]
 
-    def loss(params, outlook, actions, sight, target, hp):
-        own_best = best(outlook.q, sight.mask)
-        q = mixer.mix(params["mixer"], outlook, actions, sight)
-        both = value(params, outlook, actions, sight)
-        same = (taken(own_best, actions) > 0) | ~sight.alive
+    def loss(params, values, actions, central, target, hp):
+        best = greedy_actions(values.q, central.mask)
+        q = mixer.mix(params["mixer"], values, actions, central)
+        both = value(params, values, actions, central)
+        same = (chosen_utilities(best, actions) > 0) | ~central.alive
         is_best = same.all(-1, keepdims=True)
-        star_best = value(params, outlook, own_best, sight)
+        star_best = value(params, values, best, central)
         weight = jnp.where(promising(target, q, star_best, is_best), 1.0, hp.alpha)
         # comparisons have no gradient, so that neither weights nor what they are made of have one
         total = weight * squared(target - q) + squared(target - both)
-        return Verdict(total, jnp.abs(target - q), q), {"weight": weight, "star": both}
+        return TDLoss(total, jnp.abs(target - q), q), {"weight": weight, "star": both}
 
-    return Factorisation(team_payoffs(stacks), init, value, loss, uses_state=True)
+    return Factorisation(team_reward(stacks), init, value, loss, uses_state=True)
 
 
-def cw_qmix(env: Environment, config: WeightedConfig = WeightedConfig()) -> Algorithm:
+def _weighted_qmix(name: str, promising: Promising, env: Environment, config: Config) -> Algorithm:
+    config = with_own_options(name, config, embed=32, hypernet=64, joint_embed=64)
+    return value_factorisation(name, env, config, Hparams(alpha=0.5), partial(weighted, promising))
+
+
+def cw_qmix(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns centrally weighted QMIX, for one team with discrete actions."""
-    factorise = partial(weighted, centrally)
-    return value_factorisation("cw_qmix", env, config, WeightedHparams(), factorise)
+    return _weighted_qmix("cw_qmix", centrally, env, config)
 
 
-def ow_qmix(env: Environment, config: WeightedConfig = WeightedConfig()) -> Algorithm:
+def ow_qmix(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns optimistically weighted QMIX, for one team with discrete actions."""
-    factorise = partial(weighted, optimistically)
-    return value_factorisation("ow_qmix", env, config, WeightedHparams(), factorise)
+    return _weighted_qmix("ow_qmix", optimistically, env, config)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.algos import mfq
-from jaxmarl_core.algos.mean_field.engine import Config
+from jaxmarl_core.algos.mean_field.options import Config
 from jaxmarl_core.envs import battle
 from jaxmarl_core.sweeps.batch import run_mesh, sharded
 from jaxmarl_core.train import Schedule, make_train

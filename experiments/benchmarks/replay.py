@@ -1,8 +1,8 @@
-"""Experience replay: our ring of rows beside flashbax, inside jit and vmap.
+"""Experience replay: our ring buffer beside flashbax, inside jit and vmap.
 
-One cycle is what an update of a mean-field learner does in each of 8 runs: write 16 rows of a
+One cycle is what an update of a mean-field learner does in each of 8 runs: write 16 steps of a
 battle's team (64 agents, views of 13 x 13 x 7), draw 256 transitions of single agents. All store
-the same 128 rows; flashbax's trajectory buffer keeps them as 64 sequences drawn in pairs, its item
+the same 128 steps; flashbax's trajectory buffer keeps them as 64 sequences drawn in pairs, its item
 buffer as single transitions that hold both observations.
 
     python -m jaxmarl_core.experiments.benchmarks.replay
@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.learners import replay as buffers
+from jaxmarl_core.learners import replay
 
 RUNS, AGENTS, BLOCK, CAPACITY, BATCH = 8, 64, 16, 128, 256
 CYCLES, REPEATS = 4, 7
 
 
-class Replay(NamedTuple):
+class Candidate(NamedTuple):
     """A replay of one run: `write(state, block, index)` and `draw(key, state, index)`."""
 
     empty: Callable[[], Any]
@@ -32,10 +32,10 @@ class Replay(NamedTuple):
     draw: Callable[[jax.Array, Any, jax.Array], Any]  # leaves [BATCH, ...], twice
 
 
-def row() -> dict[str, jax.Array]:
-    """Returns a row of one team, leaves [AGENTS, ...]."""
+def entry() -> dict[str, jax.Array]:
+    """Returns what one step of one team showed and did, leaves [AGENTS, ...]."""
     return {
-        "view": jnp.zeros((AGENTS, 13, 13, 7)),
+        "observation": jnp.zeros((AGENTS, 13, 13, 7)),
         "features": jnp.zeros((AGENTS, 34)),
         "mean_action": jnp.zeros((AGENTS, 21)),
         "action": jnp.zeros(AGENTS, jnp.int32),
@@ -45,19 +45,21 @@ def row() -> dict[str, jax.Array]:
     }
 
 
-def ours() -> Replay:
-    """Returns the ring: a transition is row t with row t + 1."""
+def ours() -> Candidate:
+    """Returns our ring buffer: a transition is an entry with its successor."""
 
-    def draw(key, rows, index):
+    def draw(key, stored, index):
         key_time, key_agent = jax.random.split(key)
-        times = buffers.sample_times(key_time, rows, BLOCK, index, BATCH)
+        times = replay.sample_with_successor(key_time, stored, BLOCK, index, BATCH)
         agents = jax.random.randint(key_agent, (BATCH,), 0, AGENTS)
-        return buffers.take(rows, times, agents), buffers.take(rows, times + 1, agents)
+        return replay.gather(stored, times, agents), replay.gather(stored, times + 1, agents)
 
-    return Replay(lambda: buffers.ring(row(), CAPACITY, BLOCK), buffers.write, draw)
+    return Candidate(
+        lambda: replay.empty_buffer(entry(), CAPACITY, BLOCK), replay.write_block, draw
+    )
 
 
-def trajectories() -> Replay:
+def trajectories() -> Candidate:
     """Returns flashbax's trajectory buffer, agents being its batch axis."""
     buffer = importlib.import_module("flashbax").make_trajectory_buffer(
         add_batch_size=AGENTS,
@@ -75,11 +77,11 @@ def trajectories() -> Replay:
         pairs = buffer.sample(state, key).experience  # [BATCH, 2, ...]
         return tuple(jax.tree.map(lambda x, i=i: x[:, i], pairs) for i in (0, 1))
 
-    return Replay(lambda: buffer.init(jax.tree.map(lambda x: x[0], row())), write, draw)
+    return Candidate(lambda: buffer.init(jax.tree.map(lambda x: x[0], entry())), write, draw)
 
 
-def items() -> Replay:
-    """Returns flashbax's item buffer of transitions, each with both its rows."""
+def items() -> Candidate:
+    """Returns flashbax's item buffer of transitions, each with both its observations."""
     buffer = importlib.import_module("flashbax").make_item_buffer(
         max_length=CAPACITY * AGENTS,
         min_length=1,
@@ -99,32 +101,32 @@ def items() -> Replay:
         return buffer.sample(state, key).experience
 
     def empty():
-        one = jax.tree.map(lambda x: x[0], row())
+        one = jax.tree.map(lambda x: x[0], entry())
         return buffer.init((one, one))
 
-    return Replay(empty, write, draw)
+    return Candidate(empty, write, draw)
 
 
-def cycles(replay: Replay, state: Any, keys: jax.Array, block: Any, first: jax.Array) -> Any:
+def cycles(candidate: Candidate, state: Any, keys: jax.Array, block: Any, first: jax.Array) -> Any:
     """Returns the state and a checksum after CYCLES writes and draws in all runs."""
 
     def one(carry, index):
         state, total = carry
-        state = jax.vmap(replay.write, (0, 0, None))(state, block, index)
+        state = jax.vmap(candidate.write, (0, 0, None))(state, block, index)
         now = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-        drawn = jax.vmap(replay.draw, (0, 0, None))(now, state, index)
+        drawn = jax.vmap(candidate.draw, (0, 0, None))(now, state, index)
         return (state, total + sum(x.sum() for x in jax.tree.leaves(drawn))), None
 
     return jax.lax.scan(one, (state, jnp.float32(0)), first + jnp.arange(CYCLES))[0]
 
 
-def milliseconds(replay: Replay) -> float:
+def milliseconds(candidate: Candidate) -> float:
     """Returns the median time of one cycle of all runs, once the replay is full."""
     spread = lambda tree: jax.tree.map(lambda x: jnp.repeat(x[None], RUNS, axis=0), tree)
-    state = spread(replay.empty())
-    block = spread(jax.tree.map(lambda x: jnp.ones((BLOCK, *x.shape), x.dtype), row()))
+    state = spread(candidate.empty())
+    block = spread(jax.tree.map(lambda x: jnp.ones((BLOCK, *x.shape), x.dtype), entry()))
     keys = jax.random.split(jax.random.key(0), RUNS)
-    program = jax.jit(partial(cycles, replay), donate_argnums=0)
+    program = jax.jit(partial(cycles, candidate), donate_argnums=0)
     seconds = []
     for repeat in range(CAPACITY // BLOCK // CYCLES + REPEATS):
         began = time.perf_counter()
@@ -135,7 +137,7 @@ def milliseconds(replay: Replay) -> float:
 
 def main() -> None:
     """Prints the table."""
-    print(f"{RUNS} runs, {BLOCK} rows of {AGENTS} agents written, {BATCH} transitions drawn")
+    print(f"{RUNS} runs, {BLOCK} steps of {AGENTS} agents written, {BATCH} transitions drawn")
     for name, make in (
         ("ring", ours),
         ("flashbax trajectory buffer", trajectories),

@@ -23,7 +23,7 @@ PEERS = {
     "QMIX, GRU": Peer("qmix", JAXMARL | {"hypernet": 128}, SPREAD, "JaxMARL", 15_700, 21.7, 2.0),
     "VDN, small replay": Peer("vdn", SMALL, SPREAD, "JaxMARL", 21_300, 10.8, None),
     "VDN, prioritised": Peer(
-        "vdn", JAXMARL | {"source": "prioritised"}, SPREAD, "JaxMARL", 21_300, 10.8, None
+        "vdn", JAXMARL | {"replay": "prioritised"}, SPREAD, "JaxMARL", 21_300, 10.8, None
     ),
     "QMIX by default": Peer("qmix", {}, SPREAD, "JaxMARL", 15_700, 21.7, None),
     "QTRAN by default": Peer("qtran", {}, SPREAD, "JaxMARL's QMIX", 15_700, 21.7, None),

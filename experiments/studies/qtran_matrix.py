@@ -22,12 +22,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.value_factorisation import qtran_losses
-from jaxmarl_core.algos.value_factorisation.factorisation import mixed
-from jaxmarl_core.algos.value_factorisation.options import (
-    Config,
-    JointConfig,
-    MonotoneConfig,
-)
+from jaxmarl_core.algos.value_factorisation.factorisation import with_mixer
+from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.algos.value_factorisation.qmix import monotone, qmix
 from jaxmarl_core.algos.value_factorisation.qtran import qtran
 from jaxmarl_core.algos.value_factorisation.qtran_alt import qtran_alt
@@ -73,13 +69,20 @@ THEIR_SUM = "-5.42, -4.57, -4.70; -4.35, -3.51, -3.63; -3.87, -3.02, -3.14"
 THEIR_MIX = "-8.08, -8.08, -8.08; -8.08, 0.01, 0.03; -8.08, 0.01, 0.02"
 THEIR_JOINT = "8.00, -12.02, -12.02; -12.00, 0.00, 0.00; -12.00, 0.00, -0.01"
 LEARNERS = {
-    "vdn": Learner(vdn, mixed(additive_mixer), Config(**SHAPE), 0.0, (SUM,), THEIR_SUM),
-    "qmix": Learner(qmix, mixed(monotone), MonotoneConfig(**SHAPE), 0.0, (LOW, HIGH), THEIR_MIX),
+    "vdn": Learner(vdn, with_mixer(additive_mixer), Config(**SHAPE), 0.0, (SUM,), THEIR_SUM),
+    "qmix": Learner(
+        qmix,
+        with_mixer(monotone),
+        Config(**SHAPE, embed=32, hypernet=64),
+        0.0,
+        (LOW, HIGH),
+        THEIR_MIX,
+    ),
     "qtran": Learner(
-        qtran, qtran_losses.base, JointConfig(**SHAPE, embed=32), 8.0, (PAYOFFS,), THEIR_JOINT
+        qtran, qtran_losses.base, Config(**SHAPE, embed=32), 8.0, (PAYOFFS,), THEIR_JOINT
     ),
     "qtran_alt": Learner(
-        qtran_alt, qtran_losses.alternative, JointConfig(**SHAPE, embed=32), 8.0, (PAYOFFS,), None
+        qtran_alt, qtran_losses.alternative, Config(**SHAPE, embed=32), 8.0, (PAYOFFS,), None
     ),
 }
 SETTLED = 18 / 20  # of the seeds, to say that a learner settles on a joint action

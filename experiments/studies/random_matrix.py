@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.algos.value_factorisation import qtran_losses
-from jaxmarl_core.algos.value_factorisation.options import JointConfig
+from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.algos.value_factorisation.qtran import qtran
 from jaxmarl_core.algos.value_factorisation.tables import joint_tables
 from jaxmarl_core.envs.matrix_games import from_payoffs
@@ -25,7 +25,7 @@ from jaxmarl_core.train import Schedule, make_train
 
 GAMES = {2: 5, 3: 3, 4: 2, 5: 2}  # players -> actions of each: 25, 27, 16 and 32 joint actions
 NUM_UPDATES, LARGEST = 2000, 10.0
-CONFIG = JointConfig(
+CONFIG = Config(
     num_envs=8,
     rollout_length=1,
     batch_size=32,

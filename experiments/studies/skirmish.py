@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos import qmix, vdn
-from jaxmarl_core.algos.value_factorisation.options import Config, MonotoneConfig
+from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.envs import smax
 from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
 from jaxmarl_core.play.evaluate import evaluate, summary
@@ -20,7 +20,7 @@ from jaxmarl_core.report import svg
 
 NUM_STEPS, NUM_LOOKS, EPISODES = 500_000, 10, (256, 100)
 SHAPE = {"num_envs": 16, "rollout_length": 32, "num_gradient_steps": 8, "capacity": 2048}
-LEARNERS = {"qmix": (qmix, MonotoneConfig(**SHAPE)), "vdn": (vdn, Config(**SHAPE))}
+LEARNERS = {"qmix": (qmix, Config(**SHAPE)), "vdn": (vdn, Config(**SHAPE))}
 NUMBERS = {
     "learning_rate": 1e-3,
     "target_period": 25.0,

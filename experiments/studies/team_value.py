@@ -20,11 +20,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos import iql, qmix, vdn
-from jaxmarl_core.algos.value_factorisation.options import (
-    Config,
-    IndependentConfig,
-    MonotoneConfig,
-)
 from jaxmarl_core.envs import predator_prey, simple_speaker_listener, simple_spread
 from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
 from jaxmarl_core.play.evaluate import evaluate
@@ -32,11 +27,7 @@ from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.report import svg
 
 NUM_LOOKS, NUM_EPISODES = 10, 256
-LEARNERS = {
-    "iql": (iql, IndependentConfig),
-    "vdn": (vdn, Config),
-    "qmix": (qmix, MonotoneConfig),
-}
+LEARNERS = {"iql": iql, "vdn": vdn, "qmix": qmix}
 
 
 class Task(NamedTuple):
@@ -78,8 +69,7 @@ Curve = tuple[np.ndarray, np.ndarray]
 def curve(task: Task, learner: str, num_seeds: int) -> Curve:
     """Returns (environment steps [NUM_LOOKS], greedy figures [num_seeds, NUM_LOOKS])."""
     env = task.env()
-    build, config = LEARNERS[learner]
-    algorithm = build(env, config())
+    algorithm = LEARNERS[learner](env)
     return looks(
         algorithm,
         env,

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core.algos.value_factorisation.factorisation import mixed
-from jaxmarl_core.algos.value_factorisation.options import Config, MonotoneConfig
+from jaxmarl_core.algos.value_factorisation.factorisation import with_mixer
+from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.algos.value_factorisation.qmix import monotone, qmix
 from jaxmarl_core.algos.value_factorisation.tables import joint_tables
 from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer, vdn
@@ -59,7 +59,7 @@ first_step = lambda risky: GAMMA * np.array([[7.0, 7.0], [risky, risky]])
 LEARNERS = {
     "vdn": Learner(
         vdn,
-        mixed(additive_mixer),
+        with_mixer(additive_mixer),
         Config(**SHAPE),
         7.0,
         np.stack([first_step(6.5), 7 * ONES, FIT]),
@@ -73,8 +73,8 @@ LEARNERS = {
     ),
     "qmix": Learner(
         qmix,
-        mixed(monotone),
-        MonotoneConfig(**SHAPE),
+        with_mixer(monotone),
+        Config(**SHAPE, embed=32, hypernet=64),
         8.0,
         np.stack([first_step(8.0), 7 * ONES, RISK]),
         np.array(

@@ -1,16 +1,17 @@
-"""Experience replay on the device: a ring of time rows.
+"""Experience replay on the device: a ring buffer.
 
-A row holds what one step of B environments showed and did. Each update writes a block of
-consecutive rows; a transition is row t with row t+1, so that no observation is stored twice. The
-slot is computed from the number of the update, which all runs of a sweep share: under `vmap` the
-write stays one in-place slice. For 8 runs on two CPU cores, writing 16 rows of a 64-agent battle
-and drawing 256 transitions takes 8 ms here, 33 ms with flashbax's trajectory buffer and 27 ms with
-its item buffer, whose write is a scatter where runs are batched
+An entry holds what one step of B environments showed and did. Each update writes a block of
+consecutive entries; a transition is an entry with its successor, so that no observation is stored
+twice. Where a block begins follows from the number of the update, which all runs of a sweep share:
+under `vmap` the write stays one in-place slice. For 8 runs on two CPU cores, writing 16 steps of a
+64-agent battle and sampling 256 transitions takes 8 ms here, 33 ms with flashbax's trajectory
+buffer and 27 ms with its item buffer, whose write is a scatter where runs are batched
 (`experiments/benchmarks/replay.py`).
 
-An entry need not be a time row: where it is a sequence of rows, or a transition, that stands by
-itself, `sample` draws entries uniformly, and a priority for each (`unseen`, `prefer`, `draw`) draws
-what surprised the learner more often.
+An entry need not be a step: where it is a sequence of steps, or a whole transition, that stands by
+itself, `sample_uniform` draws entries alike, and `sample_prioritised` draws those more often from
+which the learner was far off, by priorities beside the buffer (`empty_priorities`,
+`prioritise_newest`).
 """
 
 import os
@@ -41,187 +42,196 @@ def available_bytes() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def require_memory(field: str, capacity: int, rows: Any) -> None:
-    """Raises ValueError, naming `field`, if a ring would not fit in what memory is left.
+def require_memory(field: str, capacity: int, buffer: Any) -> None:
+    """Raises ValueError, naming `field`, if a buffer would not fit in what memory is left.
 
     Args:
       field: what the number of entries is called where it was asked for.
       capacity: entries kept.
-      rows: the ring, or the shapes of one that is not allocated yet.
+      buffer: the buffer, or the shapes of one that is not allocated yet.
     """
-    wanted, left = num_bytes(rows), available_bytes()
+    wanted, left = num_bytes(buffer), available_bytes()
     most = left * capacity // max(wanted, 1)
     expected = f"at most {most}, as {left / 2**30:.3f} GiB are left for the replay of one run"
     require(wanted <= left, field, expected, f"{capacity}, which take {wanted / 2**30:.3f} GiB")
 
 
-def ring(row: Any, capacity: int, block: int) -> Any:
-    """Returns an empty ring, leaves [capacity, ...].
+def empty_buffer(entry: Any, capacity: int, block_length: int) -> Any:
+    """Returns an empty buffer, leaves [capacity, ...].
 
     Args:
-      row: an example of one row (arrays or jax.ShapeDtypeStruct), leaves [...].
-      capacity: rows kept, a multiple of `block` and at least two rows.
-      block: rows written at a time.
+      entry: an example of one entry (arrays or jax.ShapeDtypeStruct), leaves [...].
+      capacity: entries kept, a multiple of `block_length` and at least two.
+      block_length: entries written at a time.
 
     Raises:
-      ValueError: capacity is no multiple of block, or below 2.
+      ValueError: capacity is no multiple of block_length, or below 2.
     """
-    require(block >= 1, "block", "at least 1", block)
-    fits = capacity % block == 0 and capacity >= 2
-    require(fits, "capacity", f"at least 2 and a multiple of the block ({block})", capacity)
-    return jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), row)
+    require(block_length >= 1, "block_length", "at least 1", block_length)
+    fits = capacity % block_length == 0 and capacity >= 2
+    expected = f"at least 2 and a multiple of the block's length ({block_length})"
+    require(fits, "capacity", expected, capacity)
+    return jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), entry)
 
 
-def write(rows: Any, block: Any, index: jax.Array) -> Any:
-    """Returns the ring with block number `index` (leaves [block, ...]) over the oldest rows.
+def write_block(buffer: Any, block: Any, block_index: jax.Array) -> Any:
+    """Returns the buffer with a block (leaves [block_length, ...]) over its oldest entries.
 
     Args:
-      rows: leaves [capacity, ...].
-      block: leaves [length, ...], the rows that follow block `index - 1`.
-      index: [] int32, counts blocks from 0.
+      buffer: leaves [capacity, ...].
+      block: leaves [block_length, ...], the entries that follow block `block_index - 1`.
+      block_index: [] int32, counts blocks from 0.
     """
 
     def one(stored, new):
-        start = (index * len(new)) % len(stored)
+        start = (block_index * len(new)) % len(stored)
         return jax.lax.dynamic_update_slice_in_dim(stored, new.astype(stored.dtype), start, axis=0)
 
-    return jax.tree.map(one, rows, block)
+    return jax.tree.map(one, buffer, block)
 
 
-def slot(rows: Any, index: jax.Array, length: int) -> jax.Array:
-    """Returns [] int32, the position of the first row of block number `index`."""
-    return (index * length) % len(jax.tree.leaves(rows)[0])
+def block_start(buffer: Any, block_index: jax.Array, block_length: int) -> jax.Array:
+    """Returns [] int32, the position of the first entry of block number `block_index`."""
+    return (block_index * block_length) % len(jax.tree.leaves(buffer)[0])
 
 
-def put(rows: Any, row: Any, time: jax.Array, agent: int = 0) -> Any:
-    """Returns the ring with one row, or some agents' part of it, written at position `time`.
+def write_entry(buffer: Any, entry: Any, position: jax.Array, first_agent: int = 0) -> Any:
+    """Returns the buffer with one entry, or some agents' part of it, written at `position`.
 
     Args:
-      rows: leaves [capacity, B, n, ...].
-      row: leaves [B, m, ...] with m <= n.
-      time: [] int32; `slot` plus the number of the step.
-      agent: the first of the m agents, static.
+      buffer: leaves [capacity, B, n, ...].
+      entry: leaves [B, m, ...] with m <= n.
+      position: [] int32; `block_start` plus the number of the step.
+      first_agent: the first of the m agents, static.
     """
 
     def one(stored, new):
-        return _put(stored, new[None].astype(stored.dtype), time, 0, agent)
+        return _write_slice(stored, new[None].astype(stored.dtype), position, 0, first_agent)
 
-    return jax.tree.map(one, rows, row)
+    return jax.tree.map(one, buffer, entry)
 
 
-def _put(stored: jax.Array, new: jax.Array, time: jax.Array, axis: int, agent: int) -> jax.Array:
-    """Writes a slice at `time` of `axis` and at `agent`, two axes on; any leading axes."""
+def _write_slice(
+    stored: jax.Array, new: jax.Array, position: jax.Array, axis: int, first_agent: int
+) -> jax.Array:
+    """Writes a slice at `position` of `axis` and at the agents, two axes on; any leading axes."""
 
     # By itself, vmap makes a scatter of a slice that is written, with a mask and copies. Where the
     # position is the same in the whole batch, it stays a slice: that of one more leading axis.
     @jax.custom_batching.custom_vmap
-    def write(stored, new, time):
+    def write(stored, new, position):
         start = [jnp.int32(0)] * stored.ndim
-        start[axis], start[axis + 2] = time.astype(jnp.int32), jnp.int32(agent)
+        start[axis], start[axis + 2] = position.astype(jnp.int32), jnp.int32(first_agent)
         return jax.lax.dynamic_update_slice(stored, new, start)
 
     @write.def_vmap
-    def _(size, batched, stored, new, time):
+    def _(size, batched, stored, new, position):
         stored, new = (
             x if is_batched else jnp.broadcast_to(x, (size, *x.shape))
             for x, is_batched in zip((stored, new), batched)
         )
         if not batched[2]:
-            return _put(stored, new, time, axis + 1, agent), True
-        start = lambda t: [t if i == axis else agent * (i == axis + 2) for i in range(new.ndim - 1)]
-        one = lambda s, n, t: jax.lax.dynamic_update_slice(s, n, start(t))
-        return jax.vmap(one)(stored, new, time), True
+            return _write_slice(stored, new, position, axis + 1, first_agent), True
+        start = lambda at: [
+            at if i == axis else first_agent * (i == axis + 2) for i in range(new.ndim - 1)
+        ]
+        one = lambda s, n, at: jax.lax.dynamic_update_slice(s, n, start(at))
+        return jax.vmap(one)(stored, new, position), True
 
-    return write(stored, new, time)
+    return write(stored, new, position)
 
 
-def sample_times(key: jax.Array, rows: Any, length: int, index: jax.Array, size: int) -> jax.Array:
-    """Returns [size] int32, positions of stored rows whose successor is stored too, uniformly.
+def sample_with_successor(
+    key: jax.Array, buffer: Any, block_length: int, block_index: jax.Array, size: int
+) -> jax.Array:
+    """Returns [size] int32, positions of entries whose successor is stored too, uniformly.
 
     Args:
       key: randomness.
-      rows: the ring after block number `index` was written.
-      length: rows a block; at least two rows must have been written.
-      index: [] int32, the newest block.
+      buffer: the buffer after block number `block_index` was written.
+      block_length: entries a block; at least two entries must have been written.
+      block_index: [] int32, the newest block.
       size: how many to draw, with replacement.
     """
-    capacity = len(jax.tree.leaves(rows)[0])
-    written = (index + 1) * length
-    # ages 1 ... filled - 1: the newest row has no successor yet
+    capacity = len(jax.tree.leaves(buffer)[0])
+    written = (block_index + 1) * block_length
+    # ages 1 ... filled - 1: the newest entry has no successor yet
     age = jax.random.randint(key, (size,), 1, jnp.minimum(written, capacity))
     return (written - 1 - age) % capacity
 
 
-def sample(key: jax.Array, rows: Any, block: int, index: jax.Array, size: int) -> jax.Array:
+def sample_uniform(
+    key: jax.Array, buffer: Any, block_length: int, block_index: jax.Array, size: int
+) -> jax.Array:
     """Returns [size] int32, positions of stored entries, uniformly and with replacement.
 
     Args:
       key: randomness.
-      rows: the ring after block number `index` was written.
-      block: entries a block.
-      index: [] int32, the newest block.
+      buffer: the buffer after block number `block_index` was written.
+      block_length: entries a block.
+      block_index: [] int32, the newest block.
       size: how many to draw.
     """
-    filled = jnp.minimum((index + 1) * block, len(jax.tree.leaves(rows)[0]))
+    filled = jnp.minimum((block_index + 1) * block_length, len(jax.tree.leaves(buffer)[0]))
     return jax.random.randint(key, (size,), 0, filled)
 
 
-def unseen(capacity: int) -> jax.Array:
-    """Returns the priorities of an empty ring, [capacity] f32: 0, so that nothing is drawn."""
+def empty_priorities(capacity: int) -> jax.Array:
+    """Returns the priorities of an empty buffer, [capacity] f32: 0, so that nothing is drawn."""
     return jnp.zeros(capacity)
 
 
-def prefer_newest(priority: jax.Array, block: int, index: jax.Array) -> jax.Array:
-    """Returns the priorities after block number `index` was written: its entries have the highest.
+def prioritise_newest(priority: jax.Array, block_length: int, block_index: jax.Array) -> jax.Array:
+    """Returns the priorities after a block was written: its entries have the highest of all.
 
     What is new has not been learnt from, so that nothing is known of its error.
 
     Args:
       priority: [capacity] f32 >= 0.
-      block: entries a block.
-      index: [] int32.
+      block_length: entries a block.
+      block_index: [] int32, the block.
     """
-    highest = jnp.where(index > 0, priority.max(), 1.0)
-    return write(priority, jnp.full(block, highest), index)
+    highest = jnp.where(block_index > 0, priority.max(), 1.0)
+    return write_block(priority, jnp.full(block_length, highest), block_index)
 
 
-def draw(
+def sample_prioritised(
     key: jax.Array, priority: jax.Array, size: int, exponent: jax.Array, importance: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns (positions [size] int32, weights [size] f32 in (0, 1]), drawn with replacement.
+    """Returns (positions [size] int32, importance weights [size] f32 in (0, 1]).
 
         P(i) = p_i^exponent / sum_k p_k^exponent,   w_i = (min_k P(k) / P(i))^importance
 
     Schaul et al., 2016, arXiv:1511.05952, section 3.3 and 3.4, proportional; `size` equal shares of
-    the whole are drawn from once each, as there. The paper's weight (N P(i))^-importance is scaled
-    by its maximum, here that of all stored entries. One cumulative sum, no tree: thousands of
-    entries pass in microseconds.
+    the whole are drawn from once each, as there, with replacement. The paper's weight
+    (N P(i))^-importance is scaled by its maximum, here that of all stored entries. One cumulative
+    sum, no tree: thousands of entries pass in microseconds.
 
     Args:
       key: randomness.
       priority: [capacity] f32 >= 0; an entry of 0 is never drawn. One at least is above 0.
       size: how many to draw.
       exponent: [] f32 >= 0; 0 draws uniformly among those above 0.
-      importance: [] f32 in [0, 1]; at 1 the weights make up for the draw.
+      importance: [] f32 in [0, 1]; at 1 the weights make up for the priorities.
     """
     stored = priority > 0
     mass = jnp.where(stored, jnp.where(stored, priority, 1.0) ** exponent, 0.0)
     total = jnp.cumsum(mass)
     share = (jnp.arange(size) + jax.random.uniform(key, (size,))) / size * total[-1]
     # the first whose sum passes the share; rounding may leave the last share without one
-    where = jnp.searchsorted(total, share, side="right", method="compare_all")
-    where = jnp.minimum(where, jnp.argmax(total)).astype(jnp.int32)
+    positions = jnp.searchsorted(total, share, side="right", method="compare_all")
+    positions = jnp.minimum(positions, jnp.argmax(total)).astype(jnp.int32)
     least = jnp.where(stored, mass, jnp.inf).min()
-    return where, (least / mass[where]) ** importance
+    return positions, (least / mass[positions]) ** importance
 
 
-def take(rows: Any, *where: jax.Array) -> Any:
-    """Returns the entries at positions `where` (time, environment, agent, ...), leaves [size, ...].
+def gather(buffer: Any, *positions: jax.Array) -> Any:
+    """Returns the entries at positions (entry, environment, agent, ...), leaves [size, ...].
 
-    Positions count modulo the axis, so that `t + 1` is the successor of row t across the seam.
+    Positions count modulo the axis, so that `position + 1` is the successor across the seam.
     """
 
     def one(stored):
-        return stored[tuple(w % size for w, size in zip(where, stored.shape))]
+        return stored[tuple(at % size for at, size in zip(positions, stored.shape))]
 
-    return jax.tree.map(one, rows)
+    return jax.tree.map(one, buffer)

@@ -8,7 +8,7 @@ from flax import struct
 from probes import DyingAgents
 
 from jaxmarl_core.algos import il, ippo, iql, qmix, qtran, qtran_alt, vdn
-from jaxmarl_core.algos.mean_field import engine as mean_field
+from jaxmarl_core.algos.mean_field import options as mean_field
 from jaxmarl_core.algos.on_policy import engine as on_policy
 from jaxmarl_core.algos.value_factorisation import options as factorised
 from jaxmarl_core.train import Schedule, make_train
@@ -49,11 +49,11 @@ LEARNERS = {
             rollout_length=8, buffer_length=16, batch_size=32, hidden=(4,), head_hidden=(4,)
         ),
     ),
-    "iql": lambda env: iql(env, factorised.IndependentConfig(**SEQUENCES, reward="team")),
+    "iql": lambda env: iql(env, factorised.Config(**SEQUENCES, reward="team")),
     "vdn, recurrent": lambda env: vdn(env, factorised.Config(**SEQUENCES | {"memory_size": 4})),
-    "qmix": lambda env: qmix(env, factorised.MonotoneConfig(**SEQUENCES)),
-    "qtran": lambda env: qtran(env, factorised.JointConfig(**SEQUENCES)),
-    "qtran_alt": lambda env: qtran_alt(env, factorised.JointConfig(**SEQUENCES)),
+    "qmix": lambda env: qmix(env, factorised.Config(**SEQUENCES)),
+    "qtran": lambda env: qtran(env, factorised.Config(**SEQUENCES)),
+    "qtran_alt": lambda env: qtran_alt(env, factorised.Config(**SEQUENCES)),
 }
 
 

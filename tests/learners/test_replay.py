@@ -1,4 +1,4 @@
-"""The ring of rows against a plain Python deque."""
+"""The ring buffer against a plain Python deque."""
 
 from collections import deque
 
@@ -8,84 +8,86 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxmarl_core.learners import replay as buffers
+from jaxmarl_core.learners import replay
 
 BLOCK, CAPACITY = 3, 12
-ROW = {"t": jax.ShapeDtypeStruct((), jnp.int32), "x": jnp.zeros((2, 5))}
-write = jax.jit(buffers.write)
-sample_times = jax.jit(buffers.sample_times, static_argnums=(2, 4))
+ENTRY = {"t": jax.ShapeDtypeStruct((), jnp.int32), "x": jnp.zeros((2, 5))}
+write = jax.jit(replay.write_block)
+sample_with_successor = jax.jit(replay.sample_with_successor, static_argnums=(2, 4))
 
 
 def block(index):
-    """Rows numbered in order of time; x[t, b, n] = 100 t + 10 b + n."""
+    """Entries numbered in order of time; x[t, b, n] = 100 t + 10 b + n."""
     t = index * BLOCK + jnp.arange(BLOCK)
     x = 100.0 * t[:, None, None] + 10 * jnp.arange(2)[:, None] + jnp.arange(5)
     return {"t": t, "x": x}
 
 
 def after(num_blocks):
-    """(ring, deque of the times it should hold) after so many blocks."""
-    rows, expected = buffers.ring(ROW, CAPACITY, BLOCK), deque(maxlen=CAPACITY)
+    """(buffer, deque of the times it should hold) after so many blocks."""
+    buffer, expected = replay.empty_buffer(ENTRY, CAPACITY, BLOCK), deque(maxlen=CAPACITY)
     for index in range(num_blocks):
-        rows = write(rows, block(index), jnp.int32(index))
+        buffer = write(buffer, block(index), jnp.int32(index))
         expected.extend(np.asarray(block(index)["t"]).tolist())
-    return rows, expected
+    return buffer, expected
 
 
-def test_an_empty_ring_has_the_shape_and_dtype_of_its_rows():
-    rows = buffers.ring(ROW, CAPACITY, BLOCK)
-    assert (rows["t"].shape, rows["t"].dtype) == ((CAPACITY,), jnp.int32)
-    assert (rows["x"].shape, rows["x"].dtype) == ((CAPACITY, 2, 5), jnp.float32)
+def test_an_empty_buffer_has_the_shape_and_dtype_of_its_entries():
+    buffer = replay.empty_buffer(ENTRY, CAPACITY, BLOCK)
+    assert (buffer["t"].shape, buffer["t"].dtype) == ((CAPACITY,), jnp.int32)
+    assert (buffer["x"].shape, buffer["x"].dtype) == ((CAPACITY, 2, 5), jnp.float32)
 
 
 @pytest.mark.parametrize("num_blocks", [1, 3, 4, 5, 11])
-def test_holds_the_newest_rows(num_blocks):
-    rows, expected = after(num_blocks)
-    held = sorted(np.asarray(rows["t"]).tolist())
+def test_holds_the_newest_entries(num_blocks):
+    buffer, expected = after(num_blocks)
+    held = sorted(np.asarray(buffer["t"]).tolist())
     zeros = [0] * (CAPACITY - len(expected))  # not written yet
     assert held == sorted(zeros + list(expected))
 
 
 @pytest.mark.parametrize("num_blocks", [1, 2, 4, 5, 7])
-def test_draws_rows_whose_successor_is_stored_uniformly(num_blocks):
-    rows, expected = after(num_blocks)
-    times = sample_times(jax.random.key(0), rows, BLOCK, jnp.int32(num_blocks - 1), 6000)
-    drawn = np.asarray(buffers.take(rows, times)["t"])
-    following = np.asarray(buffers.take(rows, times + 1)["t"])
+def test_draws_entries_whose_successor_is_stored_uniformly(num_blocks):
+    buffer, expected = after(num_blocks)
+    times = sample_with_successor(jax.random.key(0), buffer, BLOCK, jnp.int32(num_blocks - 1), 6000)
+    drawn = np.asarray(replay.gather(buffer, times)["t"])
+    following = np.asarray(replay.gather(buffer, times + 1)["t"])
     np.testing.assert_array_equal(following, drawn + 1)
-    allowed = list(expected)[:-1]  # the newest row has no successor yet
+    allowed = list(expected)[:-1]  # the newest has no successor yet
     assert set(drawn.tolist()) == set(allowed)
     counts = [np.sum(drawn == t) for t in allowed]
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
 def test_the_seam_is_crossed():
-    """After 5 blocks the newest are at the front; row 11, at the end, is followed by row 12."""
-    rows, _ = after(5)
-    np.testing.assert_array_equal(rows["t"][:4], [12, 13, 14, 3])
-    assert rows["t"][CAPACITY - 1] == 11
-    assert buffers.take(rows, jnp.array([CAPACITY]))["t"] == 12
+    """After 5 blocks the newest are at the front; entry 11, at the end, is followed by entry 12."""
+    buffer, _ = after(5)
+    np.testing.assert_array_equal(buffer["t"][:4], [12, 13, 14, 3])
+    assert buffer["t"][CAPACITY - 1] == 11
+    assert replay.gather(buffer, jnp.array([CAPACITY]))["t"] == 12
 
 
-def test_take_picks_one_environment_and_agent():
-    rows, _ = after(2)
-    taken = buffers.take({"x": rows["x"]}, jnp.array([1, 5]), jnp.array([0, 1]), jnp.array([4, 2]))
-    np.testing.assert_array_equal(taken["x"], [104.0, 512.0])
+def test_gather_picks_one_environment_and_agent():
+    buffer, _ = after(2)
+    gathered = replay.gather(
+        {"x": buffer["x"]}, jnp.array([1, 5]), jnp.array([0, 1]), jnp.array([4, 2])
+    )
+    np.testing.assert_array_equal(gathered["x"], [104.0, 512.0])
 
 
-def test_runs_that_share_the_index_are_stored_apart():
-    one = buffers.ring({"t": ROW["t"]}, 6, BLOCK)
+def test_each_run_of_a_batch_has_a_buffer_of_its_own():
+    one = replay.empty_buffer({"t": ENTRY["t"]}, 6, BLOCK)
     many = jax.tree.map(lambda x: jnp.stack([x, x + 7]), one)
     blocks = {"t": jnp.array([[1, 2, 3], [4, 5, 6]])}
-    stored = jax.vmap(buffers.write, (0, 0, None))(many, blocks, jnp.int32(1))
+    stored = jax.vmap(replay.write_block, (0, 0, None))(many, blocks, jnp.int32(1))
     np.testing.assert_array_equal(stored["t"], [[0, 0, 0, 1, 2, 3], [7, 7, 7, 4, 5, 6]])
 
 
-def test_runs_that_share_the_index_write_in_place():
+def test_runs_that_share_the_block_index_write_in_place():
     """No scatter, which would make the write about ten times as slow."""
-    many = jax.tree.map(lambda x: jnp.stack([x, x]), buffers.ring(ROW, CAPACITY, BLOCK))
+    many = jax.tree.map(lambda x: jnp.stack([x, x]), replay.empty_buffer(ENTRY, CAPACITY, BLOCK))
     blocks = jax.tree.map(lambda x: jnp.stack([x, x]), block(0))
-    runs = jax.jit(jax.vmap(buffers.write, (0, 0, None)), donate_argnums=0)
+    runs = jax.jit(jax.vmap(replay.write_block, (0, 0, None)), donate_argnums=0)
     program = runs.lower(many, blocks, jnp.int32(0)).compile().as_text()
     assert "dynamic-update-slice(" in program
     assert "scatter(" not in program
@@ -93,80 +95,84 @@ def test_runs_that_share_the_index_write_in_place():
 
 
 def test_writing_keeps_dtypes():
-    rows = write(buffers.ring(ROW, CAPACITY, BLOCK), jax.tree.map(
+    buffer = write(replay.empty_buffer(ENTRY, CAPACITY, BLOCK), jax.tree.map(
         lambda x: x.astype(jnp.float16), block(0)), jnp.int32(0))  # fmt: skip
-    assert (rows["t"].dtype, rows["x"].dtype) == (jnp.int32, jnp.float32)
+    assert (buffer["t"].dtype, buffer["x"].dtype) == (jnp.int32, jnp.float32)
 
 
 @pytest.mark.parametrize(
     ("capacity", "length", "message"),
     [
-        (10, 3, r"capacity: expected at least 2 and a multiple of the block \(3\), got 10"),
+        (
+            10,
+            3,
+            r"capacity: expected at least 2 and a multiple of the block's length \(3\), got 10",
+        ),
         (1, 1, "capacity: expected at least 2"),
         (0, 3, "capacity: expected at least 2"),
-        (4, 0, "block: expected at least 1, got 0"),
+        (4, 0, "block_length: expected at least 1, got 0"),
     ],
 )
-def test_a_ring_that_cannot_be_is_refused(capacity, length, message):
+def test_a_buffer_that_cannot_be_is_refused(capacity, length, message):
     with pytest.raises(ValueError, match=message):
-        buffers.ring(ROW, capacity, length)
+        replay.empty_buffer(ENTRY, capacity, length)
 
 
-def test_put_writes_some_agents_of_one_row():
-    stored = {"x": jnp.zeros((6, 2, 5, 3))}  # 6 rows, 2 environments, 5 agents
+def test_some_agents_of_one_entry_are_written():
+    stored = {"x": jnp.zeros((6, 2, 5, 3))}  # 6 entries, 2 environments, 5 agents
     new = {"x": jnp.arange(12.0).reshape(2, 2, 3)}
     expected = np.zeros((6, 2, 5, 3))
     expected[4, :, 3:5] = new["x"]
-    written = jax.jit(buffers.put, static_argnums=3)(stored, new, jnp.int32(4), 3)["x"]
+    written = jax.jit(replay.write_entry, static_argnums=3)(stored, new, jnp.int32(4), 3)["x"]
     np.testing.assert_array_equal(written, expected)
 
 
 @pytest.mark.parametrize("times", [4, [4, 1]])
-def test_put_under_vmap_writes_each_run_where_it_says(times):
+def test_under_vmap_each_run_writes_where_it_says(times):
     stored = {"x": jnp.zeros((2, 6, 1, 5, 3))}
     new = {"x": jnp.arange(12.0).reshape(2, 1, 2, 3)}
     axis = None if np.ndim(times) == 0 else 0
-    put = jax.vmap(lambda s, n, t: buffers.put(s, n, t, 1), (0, 0, axis))
+    put = jax.vmap(lambda s, n, t: replay.write_entry(s, n, t, 1), (0, 0, axis))
     expected = np.zeros((2, 6, 1, 5, 3))
     for run, time in enumerate(np.broadcast_to(times, 2)):
         expected[run, time, :, 1:3] = new["x"][run]
     np.testing.assert_array_equal(jax.jit(put)(stored, new, jnp.asarray(times))["x"], expected)
 
 
-def test_put_stays_a_slice_in_place_for_a_batch_of_runs():
+def test_writing_an_entry_stays_a_slice_for_a_batch_of_runs():
     stored, new = {"x": jnp.zeros((3, 8, 2, 5))}, {"x": jnp.ones((3, 2, 5))}
-    put = jax.vmap(jax.vmap(buffers.put, (0, 0, None)), (0, 0, None))
+    put = jax.vmap(jax.vmap(replay.write_entry, (0, 0, None)), (0, 0, None))
     many = jax.tree.map(lambda x: jnp.stack([x, x]), (stored, new))
     text = jax.jit(put).lower(*many, jnp.int32(0)).as_text()
     assert "dynamic_update_slice" in text
     assert "scatter" not in text
 
 
-def test_slot_is_where_a_block_begins():
-    rows = {"x": jnp.zeros((12, 1))}
-    slots = [int(buffers.slot(rows, jnp.int32(i), 4)) for i in range(4)]
-    assert slots == [0, 4, 8, 0]
+def test_where_a_block_begins():
+    buffer = {"x": jnp.zeros((12, 1))}
+    starts = [int(replay.block_start(buffer, jnp.int32(i), 4)) for i in range(4)]
+    assert starts == [0, 4, 8, 0]
 
 
 def test_draws_stored_entries_uniformly():
-    rows = {"x": jnp.arange(8.0)}
+    buffer = {"x": jnp.arange(8.0)}
     for index, filled in ((0, 2), (1, 4), (9, 8)):
-        where = buffers.sample(jax.random.key(1), rows, 2, jnp.int32(index), 4000)
+        where = replay.sample_uniform(jax.random.key(1), buffer, 2, jnp.int32(index), 4000)
         counts = np.bincount(where, minlength=8)
         assert (counts[filled:] == 0).all()
         assert stats.chisquare(counts[:filled]).pvalue > 1e-3
 
 
-def test_what_is_new_is_preferred():
+def test_what_is_new_has_the_highest_priority():
     """The first block has priority 1; a later one the highest that there is."""
-    priority = buffers.prefer_newest(buffers.unseen(6), 2, jnp.int32(0))
+    priority = replay.prioritise_newest(replay.empty_priorities(6), 2, jnp.int32(0))
     np.testing.assert_array_equal(priority, [1, 1, 0, 0, 0, 0])
     learnt = priority.at[0].set(0.25).at[1].set(3.0)
     np.testing.assert_array_equal(
-        buffers.prefer_newest(learnt, 2, jnp.int32(1)), [0.25, 3, 3, 3, 0, 0]
+        replay.prioritise_newest(learnt, 2, jnp.int32(1)), [0.25, 3, 3, 3, 0, 0]
     )
     low = jnp.array([0.1, 0.2, 0.3, 0.1, 0.1, 0.1])
-    newest = buffers.prefer_newest(low, 2, jnp.int32(3))  # over the oldest block
+    newest = replay.prioritise_newest(low, 2, jnp.int32(3))  # over the oldest block
     np.testing.assert_allclose(newest, [0.3, 0.3, 0.3, 0.1, 0.1, 0.1])
 
 
@@ -175,7 +181,7 @@ def test_draws_in_proportion_to_priorities(exponent, importance):
     """Schaul et al., 2016: P(i) = p_i^a / sum, w_i = (N P(i))^-b over its maximum."""
     priority = np.array([0.5, 4.0, 0.0, 1.0, 2.0, 0.0])
     size, where, weight = 200, [], []
-    draw = jax.jit(buffers.draw, static_argnums=2)
+    draw = jax.jit(replay.sample_prioritised, static_argnums=2)
     for seed in range(50):
         one = draw(jax.random.key(seed), jnp.float32(priority), size, exponent, importance)
         where.append(one[0])
@@ -196,16 +202,16 @@ def test_the_last_share_is_drawn_from_what_is_stored():
     """However the sum was rounded: no draw falls on the empty places behind."""
     priority = jnp.where(jnp.arange(1000) < 700, 0.1, 0.0)
     for seed in range(20):
-        where, _ = buffers.draw(jax.random.key(seed), priority, 64, 0.6, 0.4)
+        where, _ = replay.sample_prioritised(jax.random.key(seed), priority, 64, 0.6, 0.4)
         assert where.max() < 700
 
 
 def test_memory_is_told_and_refused():
-    rows = {"x": jax.ShapeDtypeStruct((10, 3), jnp.float32), "n": jnp.zeros(10, bool)}
-    assert buffers.num_bytes(rows) == 10 * 3 * 4 + 10
-    buffers.require_memory("capacity", 10, rows)
-    assert 0 < buffers.available_bytes() < 2**50
+    buffer = {"x": jax.ShapeDtypeStruct((10, 3), jnp.float32), "n": jnp.zeros(10, bool)}
+    assert replay.num_bytes(buffer) == 10 * 3 * 4 + 10
+    replay.require_memory("capacity", 10, buffer)
+    assert 0 < replay.available_bytes() < 2**50
     most = jax.ShapeDtypeStruct((2**40, 1024), jnp.float32)
     message = r"buffer_length: expected at most \d+, .* left .*, got 1099511627776, which take"
     with pytest.raises(ValueError, match=message):
-        buffers.require_memory("buffer_length", 2**40, most)
+        replay.require_memory("buffer_length", 2**40, most)

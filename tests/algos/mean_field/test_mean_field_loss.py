@@ -9,7 +9,9 @@ import pytest
 from probes import ConstantReward
 
 from jaxmarl_core.algos import il
-from jaxmarl_core.algos.mean_field.engine import Config, Row, follow, td_loss
+from jaxmarl_core.algos.mean_field.engine import follow
+from jaxmarl_core.algos.mean_field.options import Config
+from jaxmarl_core.algos.mean_field.td_loss import StoredStep, td_loss
 from jaxmarl_core.train import Schedule, make_train
 
 BATCH, FEATURES, ACTIONS = 40, 3, 4
@@ -22,10 +24,10 @@ def q_of(weights, observation, mean_action):
 
 
 def drawn(rng):
-    """A Row and weights as NumPy arrays, with dead agents, ends and illegal actions among them."""
+    """A stored step and weights in NumPy, with dead agents, ends and illegal actions among them."""
     mask = rng.random((BATCH, ACTIONS)) < 0.7
     mask[:, 1] = True
-    row = Row(
+    step = StoredStep(
         observation=rng.normal(size=(BATCH, FEATURES)),
         mean_action=rng.dirichlet(np.ones(ACTIONS), BATCH),
         action_mask=mask,
@@ -39,40 +41,40 @@ def drawn(rng):
         "observation": rng.normal(size=(FEATURES, ACTIONS)),
         "mean_action": rng.normal(size=(ACTIONS, ACTIONS)),
     }
-    return row, weights
+    return step, weights
 
 
 RNG = np.random.default_rng(0)
-(ROW, ONLINE), (NEXT, TARGET) = drawn(RNG), drawn(RNG)
+(STEP, ONLINE), (NEXT, TARGET) = drawn(RNG), drawn(RNG)
 
 
 def by_hand(config, online):
     """The loss, one transition at a time, in float64."""
     errors = []
     for i in range(BATCH):
-        counts = ROW.alive[i] and not ROW.last[i]
+        in_loss = STEP.alive[i] and not STEP.last[i]
         if config.ends == "mask":
-            counts = counts and NEXT.discount[i] > 0 and not NEXT.last[i]
-        if not counts:
+            in_loss = in_loss and NEXT.discount[i] > 0 and not NEXT.last[i]
+        if not in_loss:
             continue
-        beside = NEXT if config.mean_action == "current" else ROW
-        q = q_of(online, ROW.observation[i], beside.mean_action[i])[ROW.action[i]]
+        beside = NEXT if config.mean_action == "current" else STEP
+        q = q_of(online, STEP.observation[i], beside.mean_action[i])[STEP.action[i]]
         legal = NEXT.action_mask[i]
-        seen = NEXT.observation[i], NEXT.mean_action[i]
-        next_q = q_of(TARGET, *seen)
+        next_input = NEXT.observation[i], NEXT.mean_action[i]
+        next_q = q_of(TARGET, *next_input)
         if config.target == "mean_field":
             weight = np.where(legal, np.exp(next_q / TEMPERATURE), 0)
             value = (weight / weight.sum()) @ next_q
         else:
-            value = next_q[np.where(legal, q_of(ONLINE, *seen), -np.inf).argmax()]
+            value = next_q[np.where(legal, q_of(ONLINE, *next_input), -np.inf).argmax()]
         target = NEXT.reward[i] + GAMMA * NEXT.discount[i] * value
         errors.append(0.5 * (target - q) ** 2)
     return np.mean(errors)
 
 
-def loss_of(config, online=ONLINE, row=ROW, next_row=NEXT):
-    batch = row.replace(action=row.action.astype("i4")), next_row.replace(action=None)
-    args = jax.tree.map(jnp.asarray, (online, TARGET, batch))
+def loss_of(config, online=ONLINE, step=STEP, next_step=NEXT):
+    transition = step.replace(action=step.action.astype("i4")), next_step.replace(action=None)
+    args = jax.tree.map(jnp.asarray, (online, TARGET, transition))
     args = jax.tree.map(lambda x: x.astype("f4") if x.dtype == np.float64 else x, args)
     return td_loss(q_of, *args, jnp.float32(TEMPERATURE), jnp.float32(GAMMA), config)
 
@@ -95,9 +97,9 @@ def test_gradient_equals_finite_differences_with_the_target_held(target, mean_ac
         jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), ONLINE)
     )
     for name, shape in (("observation", (1, 2)), ("mean_action", (3, 0))):
-        step = np.zeros_like(ONLINE[name])
-        step[shape] = 1e-5
-        up, down = (ONLINE | {name: ONLINE[name] + sign * step} for sign in (1, -1))
+        change = np.zeros_like(ONLINE[name])
+        change[shape] = 1e-5
+        up, down = (ONLINE | {name: ONLINE[name] + sign * change} for sign in (1, -1))
         slope = (by_hand(config, up) - by_hand(config, down)) / 2e-5
         np.testing.assert_allclose(gradient[name][shape], slope, rtol=1e-3, atol=1e-5)
 
@@ -108,14 +110,14 @@ def test_the_modes_differ():
     assert len({round(figure, 5) for figure in figures}) == 8
 
 
-def test_rows_of_the_dead_and_of_ends_never_matter():
-    config = Config()
-    absent = ~ROW.alive | ROW.last
+def test_steps_of_the_dead_and_of_ends_never_matter():
+    config = Config(mean_action="current")
+    absent = ~STEP.alive | STEP.last
     assert 0 < absent.sum() < BATCH
     spoilt = lambda x: np.where(absent.reshape(-1, *[1] * (x.ndim - 1)), np.nan, x)
-    row = ROW.replace(observation=spoilt(ROW.observation))
+    step = STEP.replace(observation=spoilt(STEP.observation))
     following = NEXT.replace(reward=spoilt(NEXT.reward))
-    clean, dirty = loss_of(config), loss_of(config, row=row, next_row=following)
+    clean, dirty = loss_of(config), loss_of(config, step=step, next_step=following)
     np.testing.assert_array_equal(clean, dirty)
 
 

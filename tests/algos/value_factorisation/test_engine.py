@@ -10,26 +10,23 @@ from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
 from jaxmarl_core import hparams
 from jaxmarl_core.algos import cw_qmix, iql, ow_qmix, qmix, qplex, qtran, qtran_alt, vdn
 from jaxmarl_core.algos.value_factorisation import engine
-from jaxmarl_core.algos.value_factorisation.networks import agent
-from jaxmarl_core.algos.value_factorisation.options import (
-    Config,
-    DuplexConfig,
-    Hparams,
-    IndependentConfig,
-    JointConfig,
-    MonotoneConfig,
-    WeightedConfig,
-    moved,
+from jaxmarl_core.algos.value_factorisation.networks import agent_network
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, target_share
+from jaxmarl_core.algos.value_factorisation.rewards import (
+    Rewards,
+    own_rewards,
+    shared_rewards,
+    team_reward,
 )
-from jaxmarl_core.algos.value_factorisation.payoffs import (
-    Payoff,
-    mates_payoffs,
-    own_payoffs,
-    team_payoffs,
+from jaxmarl_core.algos.value_factorisation.sequences import (
+    agent_values,
+    last_actions,
+    observe_with_last_action,
+    resets,
+    time_first,
 )
-from jaxmarl_core.algos.value_factorisation.sequences import done_before, looked, outlook, resets
 from jaxmarl_core.envs import battle, matrix_game
-from jaxmarl_core.learners import replay as buffers
+from jaxmarl_core.learners import replay
 from jaxmarl_core.learners.parameter_sharing import agent_stacks
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.train import Schedule, make_train
@@ -40,13 +37,6 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 
 def first(tree):
     return jax.tree.map(lambda leaf: leaf[0], tree)
-
-
-def time_first(sequences):
-    forward = lambda tree: jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)
-    return sequences._replace(
-        timestep=forward(sequences.timestep), actions=forward(sequences.actions)
-    )
 
 
 # ---- one step by hand
@@ -91,8 +81,7 @@ def dqn_step(weights, aim, rows, gamma, rate, eps):
 def test_with_one_agent_it_is_double_dqn(build):
     """One update against deep Q-learning written out: play, ends, targets, loss, Adam."""
     env = OneBitMemory(1, 2)
-    config = IndependentConfig(**LINEAR) if build is iql else Config(**LINEAR)
-    algorithm = build(env, config)
+    algorithm = build(env, Config(**LINEAR))
     hp = Hparams(learning_rate=0.1, gamma=0.9, max_grad_norm=1e6, optimiser_eps=0.01)
     start = algorithm.init(jax.random.key(1), hp)
     rng = np.random.default_rng(0)
@@ -105,7 +94,7 @@ def test_with_one_agent_it_is_double_dqn(build):
     weights = lambda agents: tuple(
         np.float64(agents["agents"]["params"]["Dense_0"][x]) for x in ("kernel", "bias")
     )
-    stored = first(state.stored)
+    stored = first(state.buffer)
     timestep = jax.tree.map(np.float64, stored.timestep)
     rows = (
         np.eye(3)[stored.timestep.observation["agents"][:, 0]],
@@ -122,24 +111,24 @@ def test_with_one_agent_it_is_double_dqn(build):
         np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
-# ---- targets and payoffs
+# ---- targets and rewards
 
 
-def random_payoff(rng, k=2):
+def random_rewards(rng, k=2):
     reward, value = rng.normal(size=(6, 2, k)), rng.normal(size=(7, 2, k))
     discount = (rng.random((6, 2, k)) < 0.8).astype(float)
     valid = rng.random((6, 2)) < 0.7
-    payoff = Payoff(*map(jnp.asarray, (reward, discount, discount > -1, valid)))
-    return jax.tree.map(lambda x: x if x.dtype == bool else jnp.float32(x), payoff), value
+    rewards = Rewards(*map(jnp.asarray, (reward, discount, discount > -1, valid)))
+    return jax.tree.map(lambda x: x if x.dtype == bool else jnp.float32(x), rewards), value
 
 
 @pytest.mark.parametrize("td_lambda", [0.0, 0.6, 1.0])
 def test_targets_of_td_lambda(td_lambda):
-    payoff, value = random_payoff(np.random.default_rng(0))
+    rewards, value = random_rewards(np.random.default_rng(0))
     hp = Hparams(gamma=0.9, td_lambda=td_lambda)
-    found = engine.targets(payoff, jnp.float32(value), hp, Config())
+    found = engine.td_targets(rewards, jnp.float32(value), hp, Config())
     reward, discount, valid = (
-        np.float64(x) for x in (payoff.reward, payoff.discount, payoff.valid)
+        np.float64(x) for x in (rewards.reward, rewards.discount, rewards.valid)
     )
     for b, k in np.ndindex(2, 2):
         g = value[6, b, k]
@@ -152,10 +141,10 @@ def test_targets_of_td_lambda(td_lambda):
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_targets_of_n_steps(n):
-    payoff, value = random_payoff(np.random.default_rng(1))
-    found = engine.targets(payoff, jnp.float32(value), Hparams(gamma=0.9), Config(n_step=n))
+    rewards, value = random_rewards(np.random.default_rng(1))
+    found = engine.td_targets(rewards, jnp.float32(value), Hparams(gamma=0.9), Config(n_step=n))
     reward, discount, valid = (
-        np.asarray(x) for x in (payoff.reward, payoff.discount, payoff.valid)
+        np.asarray(x) for x in (rewards.reward, rewards.discount, rewards.valid)
     )
     for b, k, t in np.ndindex(2, 2, 6):
         if not valid[t, b]:
@@ -203,21 +192,21 @@ def test_what_is_paid_and_to_whom():
         discount=part(np.float32(alive)),
         last=jnp.array([[False], [False], [False], [True], [False]]),
     )
-    own = own_payoffs(whole)(timestep)
+    own = own_rewards(whole)(timestep)
     np.testing.assert_array_equal(
         own.reward[:, 0], [[4, 5, 6], [0, 8, 9], [0, 0, 12], [0, 0, 0]]
     )  # on arriving alive or dying; nothing for the dead
     np.testing.assert_array_equal(own.discount[:, 0], alive[1:])
-    counts = [[1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0]]
-    np.testing.assert_array_equal(own.counts[:, 0], counts)
+    in_loss = [[1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0]]
+    np.testing.assert_array_equal(own.in_loss[:, 0], in_loss)
     np.testing.assert_array_equal(own.valid[:, 0], [True, True, True, False])
-    mates = mates_payoffs(whole)(timestep)
+    mates = shared_rewards(whole)(timestep)
     np.testing.assert_array_equal(mates.reward[:3, 0], [[4.5, 4.5, 6], [4, 4, 9], [0, 0, 12]])
-    np.testing.assert_array_equal(mates.counts, own.counts)
-    team = team_payoffs(whole)(timestep)
+    np.testing.assert_array_equal(mates.in_loss, own.in_loss)
+    team = team_reward(whole)(timestep)
     np.testing.assert_allclose(team.reward[:3, 0, 0], [5, 17 / 3, 4])
     np.testing.assert_array_equal(team.discount[:3, 0, 0], [1, 1, 0])
-    np.testing.assert_array_equal(team.counts[:, 0, 0], [True, True, True, False])
+    np.testing.assert_array_equal(team.in_loss[:, 0, 0], [True, True, True, False])
 
 
 # ---- sequences
@@ -243,11 +232,11 @@ def played():
 def test_the_ring_keeps_what_was_played_last(played):
     """Three blocks of two sequences: after five updates blocks 3, 4 and 2, in this order."""
     *_, states = played
-    stored = states[5].stored
+    stored = states[5].buffer
     steps = lambda s, part: np.asarray(s.timestep.last[part])
     for slot, index in enumerate((3, 4, 2)):
         here = slice(2 * slot, 2 * slot + 2)
-        fresh = states[index + 1].stored
+        fresh = states[index + 1].buffer
         np.testing.assert_array_equal(steps(stored, here), steps(fresh, here))
         held = jax.tree.map(lambda x, here=here: x[here], (stored.memory, stored.actions))
         then = jax.tree.map(lambda x, here=here: x[here], (fresh.memory, fresh.actions))
@@ -256,7 +245,7 @@ def test_the_ring_keeps_what_was_played_last(played):
 
 def test_a_sequence_ends_where_the_next_begins(played):
     *_, states = played
-    stored = states[4].stored
+    stored = states[4].buffer
     ends = jax.tree.map(lambda x: x[4:6, -1], stored.timestep)  # block 2
     begins = jax.tree.map(lambda x: x[0:2, 0], stored.timestep)  # block 3
     jax.tree.map(np.testing.assert_array_equal, ends, begins)
@@ -268,11 +257,11 @@ def test_networks_say_along_sequences_what_they_said_in_play(played):
     """Unrolled, its best actions are those that were played: by memory and last action, too."""
     env, config, _, states = played
     whole = agent_stacks(env, config.share, config.agent_ids)
-    nets = {stack.name: agent(stack, config) for stack in whole}
-    sequences = time_first(states[5].stored)
-    view = outlook(whole, nets, states[5].params.agents, sequences)
+    networks = {stack.name: agent_network(stack, config) for stack in whole}
+    sequences = time_first(states[5].buffer)
+    values = agent_values(whole, networks, states[5].params.agents, sequences)
     taken = np.asarray(sequences.actions["agents"])
-    q = np.asarray(view.q[0])[:-1]
+    q = np.asarray(values.q[0])[:-1]
     np.testing.assert_array_equal(q.argmax(-1), taken)
     assert len(np.unique(taken)) == 2  # else this would prove little
 
@@ -280,16 +269,16 @@ def test_networks_say_along_sequences_what_they_said_in_play(played):
 def test_last_actions_begin_anew_with_an_episode():
     actions = jnp.array([[[1, 0]], [[0, 1]], [[1, 1]]])
     last = jnp.array([[False], [True], [False], [False]])
-    before = done_before(jnp.array([[1, 1]]), actions, resets(last))
+    before = last_actions(jnp.array([[1, 1]]), actions, resets(last))
     np.testing.assert_array_equal(before[:, 0], [[1, 1], [1, 0], [-1, -1], [1, 1]])
 
 
 def test_the_target_moves_when_a_period_has_passed():
     hp = Hparams(tau=0.25, target_period=3.0)
-    shares = [float(moved(hp, jnp.int32(i))) for i in range(7)]
+    shares = [float(target_share(hp, jnp.int32(i))) for i in range(7)]
     assert shares == [0, 0, 0.25, 0, 0, 0.25, 0]
     half = Hparams(tau=1.0, target_period=2.5)  # whole updates nearest above 2.5, 5, 7.5, 10
-    assert [i for i in range(10) if moved(half, jnp.int32(i))] == [2, 4, 7, 9]
+    assert [i for i in range(10) if target_share(half, jnp.int32(i))] == [2, 4, 7, 9]
 
 
 def test_utilities_start_as_large_as_head_gain_says():
@@ -299,11 +288,11 @@ def test_utilities_start_as_large_as_head_gain_says():
 
     def utilities(gain):
         (stack,) = agent_stacks(env, "group", True)
-        net = agent(stack, Config(**SMALL, head_gain=gain))
-        seen = looked(stack, timestep, jnp.zeros(2, jnp.int32), 0)
+        net = agent_network(stack, Config(**SMALL, head_gain=gain))
+        observation = observe_with_last_action(stack, timestep, jnp.zeros(2, jnp.int32), 0)
         memory = jnp.zeros((2, 64))
-        params = net.init(jax.random.key(0), memory, seen)
-        return np.asarray(net.apply(params, memory, seen)[1][0])
+        params = net.init(jax.random.key(0), memory, observation)
+        return np.asarray(net.apply(params, memory, observation)[1][0])
 
     assert abs(utilities(1.0)).min() > 0
     np.testing.assert_allclose(utilities(0.01), 0.01 * utilities(1.0), rtol=1e-5)
@@ -321,11 +310,11 @@ REFUSED = {
         r"capacity: expected at least 2 and a multiple of num_envs \(3\), got 10",
     ),
     "batch": (
-        lambda: Config(source="none", batch_size=3),
-        r"batch_size: expected a divisor of num_envs \(8\), with source none, got 3",
+        lambda: Config(replay="none", batch_size=3),
+        r"batch_size: expected a divisor of num_envs \(8\), with replay none, got 3",
     ),
     "memory": (
-        lambda: qmix(matrix_game("qtran"), MonotoneConfig(capacity=8_000_000_000)),
+        lambda: qmix(matrix_game("qtran"), Config(capacity=8_000_000_000)),
         r"capacity: expected at most \d+, as .* GiB are left .*, got 8000000000, which take",
     ),
 }
@@ -343,9 +332,9 @@ def test_the_replays_memory_is_told_before_it_is_taken():
     algorithm = vdn(OneBitMemory(2, 2), Config(**SMALL, memory_size=6))
     rows = 6 * (2 * 4 + 2 * 1 + 2 * 4 + 2 * 4 + 1)  # observation, alive, reward, discount, last
     others = 5 * 2 * 4 + 2 * 6 * 4 + 2 * 4  # actions; hidden and action before row 0
-    assert buffers.num_bytes(engine.replay(algorithm)) == 6 * (rows + others)
-    none = vdn(OneBitMemory(2, 2), Config(**SMALL | {"source": "none", "batch_size": 2}))
-    assert buffers.num_bytes(engine.replay(none)) == 0
+    assert replay.num_bytes(engine.buffer_shapes(algorithm)) == 6 * (rows + others)
+    none = vdn(OneBitMemory(2, 2), Config(**SMALL | {"replay": "none", "batch_size": 2}))
+    assert replay.num_bytes(engine.buffer_shapes(none)) == 0
 
 
 # ---- what is learnt
@@ -384,23 +373,16 @@ def test_a_time_limit_is_no_end(truncate, td_lambda, value):
 
 
 TINY = {"num_envs": 8, "rollout_length": 4, "capacity": 64, "batch_size": 16, "hidden": (16,)}
-LEARNERS = {
-    "iql": (iql, IndependentConfig),
-    "vdn": (vdn, Config),
-    "qmix": (qmix, MonotoneConfig),
-    "qtran": (qtran, JointConfig),
-    "qtran_alt": (qtran_alt, JointConfig),
-}
+LEARNERS = {"iql": iql, "vdn": vdn, "qmix": qmix, "qtran": qtran, "qtran_alt": qtran_alt}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_dying_agents_learn_what_pays_the_living(name):
     """Action 1 pays the living 1 at each step: 1 + 2 + 3 in all, greedily."""
-    build, config = LEARNERS[name]
-    config = config(**TINY | {"memory_size": 0})
+    config = Config(**TINY | {"memory_size": 0})
     numbers = {"final_epsilon": 0.5, "learning_rate": 5e-3, "target_period": 5.0}
-    found = trained(build, config, DyingAgents(), 600, **numbers)[1]
+    found = trained(LEARNERS[name], config, DyingAgents(), 600, **numbers)[1]
     np.testing.assert_array_equal(found["eval_return"][:, -1], 6)
 
 
@@ -409,16 +391,12 @@ def test_dying_agents_learn_what_pays_the_living(name):
 def test_weights_and_duels_find_what_a_plain_mixture_misses(name):
     """QTRAN's game, played at random: both play 0 and are paid 8; see the study qtran_matrix."""
     env = matrix_game("qtran", num_rounds=None)
-    build, config = {
-        "cw_qmix": (cw_qmix, WeightedConfig),
-        "ow_qmix": (ow_qmix, WeightedConfig),
-        "qplex": (qplex, DuplexConfig),
-    }[name]
-    config = config(**TINY | {"rollout_length": 1, "memory_size": 0, "last_action": False})
+    build = {"cw_qmix": cw_qmix, "ow_qmix": ow_qmix, "qplex": qplex}[name]
+    config = Config(**TINY | {"rollout_length": 1, "memory_size": 0, "last_action": False})
     algorithm = build(env, config)
     train, _ = make_train(algorithm, env, Schedule(2000))
     hp = algorithm.hparams.replace(gamma=0.0, final_epsilon=1.0, learning_rate=3e-3)
-    hp = hp.replace(alpha=0.1) if hasattr(hp, "alpha") else hp
+    hp = hp.replace(alpha=0.1) if hp.alpha is not None else hp
     keys = jax.random.split(jax.random.key(0), 8)
     state, _ = jax.jit(jax.vmap(train, (0, None)))(keys, hp)
     greedy = lambda params: algorithm.policy.greedy(
@@ -429,9 +407,9 @@ def test_weights_and_duels_find_what_a_plain_mixture_misses(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["uniform", "prioritised", "none"])
-def test_memory_solves_what_a_feed_forward_agent_cannot(source):
-    config = TINY | {"num_envs": 16, "capacity": 512, "rollout_length": 3, "source": source}
+@pytest.mark.parametrize("replay", ["uniform", "prioritised", "none"])
+def test_memory_solves_what_a_feed_forward_agent_cannot(replay):
+    config = TINY | {"num_envs": 16, "capacity": 512, "rollout_length": 3, "replay": replay}
     config |= {"num_gradient_steps": 2, "last_action": False}
     numbers = {
         "learning_rate": 3e-3,
@@ -452,7 +430,7 @@ def test_memory_solves_what_a_feed_forward_agent_cannot(source):
 def test_a_sweep_of_32_configurations_is_one_program():
     """Learning rates x periods of the target x lengths of exploration, each of them solved."""
     env = matrix_game("coordination", num_rounds=3, memory=True)
-    algorithm = qmix(env, MonotoneConfig(**TINY | {"memory_size": 0}))
+    algorithm = qmix(env, Config(**TINY | {"memory_size": 0}))
     rows = hparams.grid(
         algorithm.hparams.replace(gamma=0.5),
         learning_rate=[3e-3, 1e-2],

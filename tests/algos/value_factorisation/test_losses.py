@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.algos.value_factorisation import qtran_losses
-from jaxmarl_core.algos.value_factorisation.factorisation import Outlook, Sight, mixed
-from jaxmarl_core.algos.value_factorisation.iql import independent
-from jaxmarl_core.algos.value_factorisation.options import (
-    IndependentConfig,
-    JointConfig,
-    JointHparams,
-    MonotoneConfig,
+from jaxmarl_core.algos.value_factorisation.factorisation import (
+    AgentValues,
+    CentralInput,
+    with_mixer,
 )
+from jaxmarl_core.algos.value_factorisation.iql import independent
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
 from jaxmarl_core.algos.value_factorisation.qmix import monotone
 from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer
 from jaxmarl_core.envs import simple_speaker_listener
@@ -32,13 +31,13 @@ N = len(GROUPS)
 RNG = np.random.default_rng(0)
 CONFIG = {"hidden": (F,), "memory_size": 0, "agent_ids": False}
 BUILDERS = {
-    "iql": (independent, IndependentConfig(**CONFIG)),
-    "vdn": (mixed(additive_mixer), MonotoneConfig(**CONFIG)),
-    "qmix": (mixed(monotone), MonotoneConfig(**CONFIG, embed=E, hypernet=7)),
-    "qtran": (qtran_losses.base, JointConfig(**CONFIG, embed=E)),
-    "qtran_alt": (qtran_losses.alternative, JointConfig(**CONFIG, embed=E)),
+    "iql": (independent, Config(**CONFIG, reward="own")),
+    "vdn": (with_mixer(additive_mixer), Config(**CONFIG)),
+    "qmix": (with_mixer(monotone), Config(**CONFIG, embed=E, hypernet=7)),
+    "qtran": (qtran_losses.base, Config(**CONFIG, embed=E)),
+    "qtran_alt": (qtran_losses.alternative, Config(**CONFIG, embed=E)),
 }
-HP = JointHparams(opt_weight=0.7, nopt_weight=0.3)
+HP = Hparams(opt_weight=0.7, nopt_weight=0.3)
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 STATE = RNG.normal(size=(T, B, *state_space(ENV).shape))
@@ -173,15 +172,15 @@ def case(name):
 
 def as_ours(q, features):
     wrap = lambda leaves: tuple(jnp.float32(x)[:, :, None] for x in leaves)
-    return Outlook(wrap(q), wrap(features))
+    return AgentValues(wrap(q), wrap(features))
 
 
-SIGHT = Sight(
+CENTRAL = CentralInput(
     jnp.float32(STATE),
     jnp.asarray(ALIVE),
     tuple(jnp.asarray(mask)[:, :, None] for mask in MASKS),
 )
-CHOICE = tuple(jnp.float32(one_hot(i, ACTION[..., i]))[:, :, None] for i in range(N))
+JOINT_ACTION = tuple(jnp.float32(one_hot(i, ACTION[..., i]))[:, :, None] for i in range(N))
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -191,16 +190,16 @@ def test_losses_and_gradients(name):
     assert [stack.name for stack in agent_stacks(ENV, "group", False)] == GROUPS
 
     def ours(params, q, features):
-        verdict, figures = factors.loss(
-            params, as_ours(q, features), CHOICE, SIGHT, jnp.float32(target), HP
+        td, metrics = factors.loss(
+            params, as_ours(q, features), JOINT_ACTION, CENTRAL, jnp.float32(target), HP
         )
-        return (verdict.loss * WEIGHT[..., : target.shape[-1]]).sum(), (verdict, figures)
+        return (td.loss * WEIGHT[..., : target.shape[-1]]).sum(), (td, metrics)
 
     single = jax.tree.map(jnp.float32, (params, Q, FEATURES))
     gradient = jax.jit(jax.value_and_grad(ours, (0, 1, 2), has_aux=True))
-    (_, (verdict, _)), grads = gradient(*single)
+    (_, (td, _)), grads = gradient(*single)
     held = (wrapped, Q, FEATURES)
-    np.testing.assert_allclose(verdict.loss, by_hand(name, held, held, target), **CLOSE)
+    np.testing.assert_allclose(td.loss, by_hand(name, held, held, target), **CLOSE)
 
     shapes, tree = jax.tree.flatten(held)
     names = ({"mixer": grads[0]} if name == "qmix" else grads[0] if grads[0] else {}, *grads[1:])
@@ -223,12 +222,12 @@ def test_losses_and_gradients(name):
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_values_of_a_choice(name):
+def test_values_of_a_joint_action(name):
     """What targets are made of: the joint action's value, by hand."""
     factors, params, _ = case(name)
     wrapped = {"mixer": params} if name == "qmix" else params if params else {}
     single = jax.tree.map(jnp.float32, params)
-    found = factors.value(single, as_ours(Q, FEATURES), CHOICE, SIGHT)
+    found = factors.value(single, as_ours(Q, FEATURES), JOINT_ACTION, CENTRAL)
     for t, b in np.ndindex(T, B):
         row = Row(wrapped, Q, FEATURES, t, b)
         expected = row.value(name, row.u)

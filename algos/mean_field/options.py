@@ -1,0 +1,82 @@
+"""What mean-field value learners can be told: the program's shape, and the traced numbers."""
+
+from dataclasses import dataclass
+
+from flax import struct
+
+from jaxmarl_core.errors import lookup, require, require_sizes
+from jaxmarl_core.hparams import hparam
+from jaxmarl_core.recipes import require_kinds
+
+CHOICES = {
+    "exploration": ("boltzmann", "greedy"),
+    "target": ("mean_field", "double"),
+    "mean_action": ("current", "previous"),
+    "ends": ("learn", "mask"),
+    "self_play": ("shared", "lagged"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What shapes the program. The last two are None for an algorithm without the mean action.
+
+    exploration: "boltzmann" draws from softmax(Q / temperature), as the paper; "greedy" takes the
+      best action, as its program does in effect (its schedule never reaches the graph).
+    target: "mean_field" values a state by the Boltzmann policy's mean, as the paper (eq. 10);
+      "double" by the online network's best action, as the program.
+    ends: "learn" from the transition that ends an agent's episode, as the paper; "mask" it out of
+      the loss, as the program.
+    self_play: "shared", all groups play and teach one network; "lagged", the first group learns
+      and the others follow it: after an update in which it won an episode on return they move
+      nearly all the way (0.99) towards it, as the program.
+    mean_action: Q(s_t, a_t, .) is learned beside "current", the actions taken at t, as the paper's
+      algorithm 1; or "previous", those of t - 1, as the program. Acting sees those of t - 1 either
+      way: the current ones are not known yet.
+    mean_action_hidden: sizes of the layers over the mean action.
+    """
+
+    num_envs: int = 1
+    rollout_length: int = 16
+    buffer_length: int = 256  # time steps kept per environment
+    batch_size: int = 256
+    num_gradient_steps: int = 4
+    channels: tuple[int, ...] = (16,)  # of the convolutions over an image-like observation
+    kernel: int = 5  # on 13 x 13 cells, 5 and 4 make 3 x 3 windows, the middle one around oneself
+    stride: int = 4
+    hidden: tuple[int, ...] = (64,)  # over all that is observed
+    head_hidden: tuple[int, ...] = (64,)  # over that and the mean action
+    exploration: str = "boltzmann"
+    target: str = "mean_field"
+    ends: str = "learn"
+    self_play: str = "shared"
+    mean_action: str | None = None
+    mean_action_hidden: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        require_kinds(self)
+        counts = ("num_envs", "rollout_length", "batch_size", "num_gradient_steps")
+        for field in (*counts, "kernel", "stride"):
+            require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
+        fits = self.buffer_length % self.rollout_length == 0 and self.buffer_length >= 2
+        expected = f"at least 2 and a multiple of rollout_length ({self.rollout_length})"
+        require(fits, "buffer_length", expected, self.buffer_length)
+        given = {name: x for name, x in vars(self).items() if x is not None}
+        for field in ("channels", "hidden", "head_hidden", "mean_action_hidden"):
+            if field in given:
+                require_sizes(field, given[field])
+        for field, choices in CHOICES.items():
+            if field in given:
+                lookup(dict.fromkeys(choices), given[field], field)
+
+
+@struct.dataclass
+class Hparams:
+    """Traced numbers; the temperature falls geometrically over the first `anneal_updates`."""
+
+    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
+    gamma: float = hparam(0.95, 0.0, 1.0)
+    tau: float = hparam(0.01, 0.0, 1.0, "log")  # share of the online network in the next target
+    temperature: float = hparam(0.1, 1e-6, 1e6, "log")
+    final_temperature: float = hparam(0.05, 1e-6, 1e6, "log")
+    anneal_updates: float = hparam(100.0, 1.0, 1e9, "log")
