@@ -213,3 +213,29 @@ class DyingAgents(StateEnvironment):
             discount={"agents": alive.astype(jnp.float32)},
             last=~alive.any(),
         )
+
+
+@struct.dataclass
+class TwoTeams(DyingAgents):
+    """DyingAgents in two groups: agents 0 and 1 in "pair"; agent 2 in "loner", of team 1."""
+
+    @property
+    def groups(self):
+        return {
+            "pair": Group(2, Discrete(2), Discrete(2), 0),
+            "loner": Group(1, Discrete(2), Discrete(2), 1),
+        }
+
+    def advance(self, key, state, actions):
+        joined = jnp.concatenate([actions["pair"], actions["loner"]])
+        return DyingAgents.advance(self, key, state, {"agents": joined})
+
+    def observe(self, state):
+        whole = DyingAgents.observe(self, state)
+        part = lambda x: {"pair": x["agents"][:2], "loner": x["agents"][2:]}
+        return whole.replace(
+            **{
+                f: part(getattr(whole, f))
+                for f in ("observation", "action_mask", "alive", "reward", "discount")
+            }
+        )

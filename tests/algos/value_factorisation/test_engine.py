@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import struct
-from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
+from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory, TwoTeams
 
 from jaxmarl_core import hparams
 from jaxmarl_core.algos import cw_qmix, iql, ow_qmix, qmix, qplex, qtran, qtran_alt, vdn
@@ -28,9 +27,7 @@ from jaxmarl_core.algos.value_factorisation.sequences import (
 from jaxmarl_core.envs import battle, matrix_game
 from jaxmarl_core.learners import replay
 from jaxmarl_core.learners.parameter_sharing import agent_stacks
-from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.train import Schedule, make_train
-from jaxmarl_core.types import Group
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 
@@ -155,28 +152,6 @@ def test_targets_of_n_steps(n):
             weight *= 0.9 * discount[at, b, k]
             at += 1
         np.testing.assert_allclose(found[t, b, k], total + weight * value[at, b, k], **CLOSE)
-
-
-@struct.dataclass
-class TwoTeams(DyingAgents):
-    """Agents 0 and 1 in one group; agent 2 in another, of team 1."""
-
-    @property
-    def groups(self):
-        return {
-            "pair": Group(2, Discrete(2), Discrete(2), 0),
-            "loner": Group(1, Discrete(2), Discrete(2), 1),
-        }
-
-    def observe(self, state):
-        whole = DyingAgents.observe(self, state)
-        part = lambda x: {"pair": x["agents"][:2], "loner": x["agents"][2:]}
-        return whole.replace(
-            **{
-                f: part(getattr(whole, f))
-                for f in ("observation", "action_mask", "alive", "reward", "discount")
-            }
-        )
 
 
 def test_what_is_paid_and_to_whom():

@@ -1,0 +1,164 @@
+"""Each phase of an update by itself: act, remember, collect, sample, gradient step, update."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from probes import TwoTeams
+
+from jaxmarl_core.algos.mean_field import engine
+from jaxmarl_core.algos.mean_field.options import Config, Hparams
+from jaxmarl_core.algos.mean_field.td_loss import StoredStep
+from jaxmarl_core.envs import ising
+from jaxmarl_core.functional.exploration import boltzmann
+
+TINY = {
+    "num_envs": 2,
+    "rollout_length": 3,
+    "buffer_length": 6,
+    "batch_size": 500,
+    "num_gradient_steps": 2,
+    "hidden": (4,),
+    "head_hidden": (4,),
+}
+
+
+def made(**config):
+    """(learner of two groups that see no mean action, its first state)."""
+    learner = engine.make_learner("il", TwoTeams(), Config(**TINY | config))
+    state = engine.init(learner, jax.random.key(0), Hparams())
+    return learner, state
+
+
+@pytest.mark.parametrize("self_play", ["shared", "lagged"])
+def test_groups_act_on_the_weights_they_play_with(self_play):
+    """In lagged self-play the loner acts on the opponent's weights, here of the negative Q."""
+    learner, state = made(self_play=self_play)
+    _, timestep = TwoTeams().reset(jax.random.key(0))
+    q = np.asarray(learner.network.apply(state.params.online, jnp.int32(1), None))
+    assert q[0] != q[1]
+    opponent = jax.tree.map(lambda x: x, state.params.online)
+    if self_play == "lagged":  # of the last layer: all its weights and biases turned round
+        opponent["params"]["Dense_0"] = jax.tree.map(lambda x: -x, opponent["params"]["Dense_0"])
+    params = state.params.replace(opponent=opponent)
+    actions, _ = engine.act(learner, engine.exploit, params, jax.random.key(1), timestep, ())
+    np.testing.assert_array_equal(actions["pair"], [q.argmax()] * 2)
+    theirs = q.argmax() if self_play == "shared" else q.argmin()
+    np.testing.assert_array_equal(actions["loner"], [theirs])
+
+
+def test_only_legal_actions_are_chosen_greedily_or_by_boltzmann():
+    assert engine.behaviour(Config(exploration="boltzmann")) is boltzmann
+    greedy = engine.behaviour(Config(exploration="greedy"))
+    q, mask = jnp.array([[1.0, 3.0, 2.0]] * 2), jnp.array([[True] * 3, [True, False, True]])
+    np.testing.assert_array_equal(greedy(jax.random.key(0), q, 0.1, mask), [1, 2])
+
+
+def test_groups_that_learn_lie_side_by_side_in_the_buffer():
+    learner, state = made()
+    assert (learner.learning_groups, learner.num_learning) == (("pair", "loner"), 3)
+    timestep = state.play.timestep.replace(
+        reward={"pair": jnp.array([[1.0, 2], [3, 4]]), "loner": jnp.array([[5.0], [6]])}
+    )
+    actions = {"pair": jnp.array([[0, 1], [1, 0]]), "loner": jnp.array([[1], [0]])}
+    buffer = engine.remember(learner, state.buffer, jnp.int32(4), timestep, actions)
+    expected = np.zeros((6, 2, 3))
+    expected[4] = [[1, 2, 5], [3, 4, 6]]
+    np.testing.assert_array_equal(buffer.reward, expected)
+    np.testing.assert_array_equal(buffer.action[4], [[0, 1, 1], [1, 0, 0]])
+
+
+def test_only_the_first_group_is_remembered_in_lagged_self_play():
+    learner, state = made(self_play="lagged")
+    assert learner.learning_groups == ("pair",)
+    assert state.buffer.reward.shape == (6, 2, 2)
+
+
+def test_the_mean_action_is_stored_as_the_world_tells_it():
+    config = Config(**TINY | {"mean_action": "current", "mean_action_hidden": (4,)})
+    learner = engine.make_learner("mfq", ising(), config)
+    state = engine.init(learner, jax.random.key(0), Hparams())
+    (name,) = learner.groups
+    told = jax.tree.map(lambda x: jnp.float32(np.random.default_rng(0).random(x.shape)),
+        state.play.timestep.mean_action)  # fmt: skip
+    timestep = state.play.timestep.replace(mean_action=told)
+    actions = {name: jnp.zeros((2, learner.num_learning), int)}
+    buffer = engine.remember(learner, state.buffer, jnp.int32(0), timestep, actions)
+    np.testing.assert_array_equal(buffer.mean_action[0], told[name])
+
+
+def test_what_is_collected_is_the_next_block_of_the_buffer():
+    """DyingAgents pay the living their action: on arriving at step t + 1 for that of step t."""
+    learner, state = made()
+    collect = jax.jit(partial(engine.collect, learner))
+    play, buffer = state.play, state.buffer
+    params = state.params.replace(temperature=jnp.float32(100.0))  # nearly uniform
+    for u in range(2):
+        (play, buffer), timesteps = collect(jax.random.key(u), params, play, buffer, jnp.int32(u))
+        block = slice(3 * u, 3 * u + 3)
+        np.testing.assert_array_equal(buffer.reward[block, :, :2], timesteps.reward["pair"])
+        np.testing.assert_array_equal(buffer.last[block, :, 2], timesteps.last)
+    alive, last = np.asarray(buffer.alive), np.asarray(buffer.last)
+    living = alive[:-1] & ~last[:-1]
+    np.testing.assert_array_equal(
+        np.asarray(buffer.reward)[1:][living], np.asarray(buffer.action)[:-1][living]
+    )
+    assert len(np.unique(np.asarray(buffer.action)[:-1][living])) == 2
+
+
+def test_a_sampled_transition_is_one_agent_s_step_and_the_next():
+    learner, state = made()
+    number = 100 * np.arange(6)[:, None, None] + 10 * np.arange(2)[:, None] + np.arange(3)
+    number[:3] += 600  # update 2 wrote over the oldest block
+    buffer = state.buffer.replace(reward=jnp.float32(number))
+    step, following = engine.sample(learner, jax.random.key(0), buffer, jnp.int32(2))
+    assert step.reward.shape == (500,)
+    np.testing.assert_array_equal(following.reward, step.reward + 100)
+    drawn = np.asarray(step.reward).astype(int)
+    assert set(drawn // 100) == {3, 4, 5, 6, 7}  # step 8 has no successor yet
+    assert {(x // 10 % 10, x % 10) for x in drawn} == {(b, n) for b in range(2) for n in range(3)}
+
+
+def transition(reward):
+    """Three transitions that end, of which the second is a dead agent's."""
+    step = StoredStep(
+        observation=jnp.array([1, 1, 1]),
+        mean_action=jnp.zeros((3, 2)),
+        action_mask=None,
+        action=jnp.array([0, 0, 1]),
+        reward=jnp.zeros(3),
+        discount=jnp.ones(3),
+        alive=jnp.array([True, False, True]),
+        last=jnp.zeros(3, bool),
+    )
+    return step, step.replace(reward=jnp.asarray(reward), discount=jnp.zeros(3))
+
+
+def test_a_gradient_step_lowers_the_loss_and_the_target_follows_by_tau():
+    learner, state = made()
+    hp = Hparams(learning_rate=0.01, tau=0.25)
+    start = state.params.online, jax.tree.map(lambda x: x + 1, state.target), state.optimiser
+    data = transition([1.0, 1e6, -1.0])
+    step = jax.jit(lambda weights: engine.gradient_step(learner, weights, data, 0.1, hp))
+    (online, target, _), (loss, mean_q) = step(start)
+    q = np.float64(learner.network.apply(start[0], jnp.int32(1), None))
+    np.testing.assert_allclose(loss, ((1 - q[0]) ** 2 + (-1 - q[1]) ** 2) / 4, rtol=1e-5)
+    np.testing.assert_allclose(mean_q, q.mean(), rtol=1e-5, atol=1e-7)
+    assert step((online, start[1], start[2]))[1][0] < loss
+    mix = lambda new, old: 0.25 * new + 0.75 * old
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, target, jax.tree.map(mix, online, start[1]))
+
+
+def test_an_update_cools_and_takes_all_its_gradient_steps():
+    """Half way through the annealing the temperature is the geometric mean of both ends."""
+    learner, state = made()
+    hp = Hparams(temperature=0.4, final_temperature=0.1, anneal_updates=2.0, tau=1.0)
+    update = jax.jit(partial(engine.update, learner))
+    after, metrics = update(jax.random.key(1), state, hp, jnp.int32(1))
+    np.testing.assert_allclose(metrics["temperature"], 0.2, rtol=1e-5)
+    assert int(after.optimiser[0].count) == 2
+    jax.tree.map(np.testing.assert_array_equal, after.target, after.params.online)
+    assert after.params.opponent == ()
