@@ -71,7 +71,7 @@ class Monotone(nn.Module):
 
 
 class Duplex(nn.Module):
-    """A sum of agents' best values, and of what they miss, weighed by what all of them do.
+    """A sum of agents' best values, and of what they miss, weighted by what all of them do.
 
         Q(s, u) = sum_i V_i + lambda_i(s, u) A_i,   V_i = w_i max_a q_i(a) + b_i,
         A_i = w_i (q_i(u_i) - max_a q_i(a)),        lambda_i > 0, w_i > 0
@@ -80,7 +80,7 @@ class Duplex(nn.Module):
     whatever the weights are, and as lambda depends on the joint action, any function with such a
     maximum can be said. Wang et al., 2021, arXiv:2008.01062 (QPLEX), eq. 9 to 12; lambda is a sum
     over heads of |key(s)| sigmoid(agents(s)) sigmoid(actions(s, u)). As there, no gradient flows
-    through A_i where lambda multiplies it: the utilities learn as in a weighed sum.
+    through A_i where lambda multiplies it: the utilities learn as in a weighted sum.
 
     `(utilities [..., n], best [..., n], actions [..., K], alive [..., n], state [..., S])` maps to
     `[...]`; `actions` is the joint action, one-hot for each agent.
@@ -115,13 +115,13 @@ class Duplex(nn.Module):
         return jnp.where(alive, value + (weight - 1) * missed, 0).sum(-1)
 
 
-def _numbered(x: jax.Array) -> jax.Array:
+def _with_number(x: jax.Array) -> jax.Array:
     """Returns [..., n, F + n]: each agent's features beside its number, one-hot."""
     n = x.shape[-2]
     return jnp.concatenate([x, jnp.broadcast_to(jnp.eye(n, dtype=x.dtype), (*x.shape[:-1], n))], -1)
 
 
-def _among(alive: jax.Array, sizes: Sequence[int]) -> list[jax.Array]:
+def _split_kinds(alive: jax.Array, sizes: Sequence[int]) -> list[jax.Array]:
     """Returns the parts [..., n_k] of what all agents share an axis for."""
     cuts = [sum(sizes[: k + 1]) for k in range(len(sizes) - 1)]
     return jnp.split(alive, cuts, -1)
@@ -140,15 +140,15 @@ class Codes(nn.Module):
     @nn.compact
     def __call__(self, features, actions, alive: jax.Array) -> list[jax.Array]:
         codes = []
-        living = _among(alive, [x.shape[-2] for x in features])
+        living = _split_kinds(alive, [x.shape[-2] for x in features])
         for k, (x, here) in enumerate(zip(features, living)):
             x = x if actions is None else jnp.concatenate([x, actions[k]], -1)
             layers = MLP((self.embed, self.embed), nn.relu, activate_final=False, name=f"kind_{k}")
-            codes.append(jnp.where(here[..., None], layers(_numbered(x)), 0))
+            codes.append(jnp.where(here[..., None], layers(_with_number(x)), 0))
         return codes
 
 
-def _added(codes: Sequence[jax.Array]) -> jax.Array:
+def _sum_agents(codes: Sequence[jax.Array]) -> jax.Array:
     return sum(code.sum(-2) for code in codes)
 
 
@@ -168,7 +168,7 @@ class JointValue(nn.Module):
 
     @nn.compact
     def __call__(self, features, actions, alive: jax.Array, state: jax.Array) -> jax.Array:
-        code = _added(Codes(self.embed, name="codes")(features, actions, alive))
+        code = _sum_agents(Codes(self.embed, name="codes")(features, actions, alive))
         x = jnp.concatenate([state, code], -1)
         return head(1, gain=1.0)(MLP((self.embed, self.embed), nn.relu)(x))[..., 0]
 
@@ -190,10 +190,10 @@ class CounterfactualValues(nn.Module):
     def __call__(self, features, actions, alive: jax.Array, state: jax.Array) -> list[jax.Array]:
         codes = Codes(self.embed, name="others")(features, actions, alive)
         own = Codes(self.embed, name="own")(features, None, alive)
-        everyone, values = _added(codes)[..., None, :], []
+        everyone, values = _sum_agents(codes)[..., None, :], []
         for k, (code, mine, action) in enumerate(zip(codes, own, actions)):
-            seen = jnp.broadcast_to(state[..., None, :], (*code.shape[:-1], state.shape[-1]))
-            x = jnp.concatenate([seen, mine, everyone - code], -1)
+            states = jnp.broadcast_to(state[..., None, :], (*code.shape[:-1], state.shape[-1]))
+            x = jnp.concatenate([states, mine, everyone - code], -1)
             x = MLP((self.embed, self.embed), nn.relu, name=f"layers_{k}")(x)
             values.append(head(action.shape[-1], gain=1.0, name=f"head_{k}")(x))
         return values
