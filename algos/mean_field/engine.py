@@ -28,6 +28,7 @@ from jaxmarl_core.learners import replay
 from jaxmarl_core.learners.networks import MLP, Torso, head
 from jaxmarl_core.play.rollout import Play, begin
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.spaces import Discrete, Space, zeros
 from jaxmarl_core.types import (
     Actions,
@@ -321,6 +322,7 @@ def update(
 
 def make_learner(name: str, env: Environment, config: Config) -> Learner:
     """Returns what the phases of an update are made of; raises as `mean_field_q` does."""
+    require_own(name, config, Config)
     groups = dict(env.groups)
     first = next(iter(groups.values()))
     for group_name, group in groups.items():

@@ -60,6 +60,7 @@ from jaxmarl_core.learners.parameter_sharing import (
 from jaxmarl_core.learners.replay import require_memory
 from jaxmarl_core.play.rollout import Play, begin, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
+from jaxmarl_core.recipes import require_own
 from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Actions, Algorithm, Environment, Key, Metrics, Policy, TimeStep
 
@@ -328,6 +329,7 @@ def require_discrete(name: str, env: Environment) -> None:
 
 def make_learner(name: str, env: Environment, config: Config, factorise: Factorise) -> Learner:
     """Returns what the phases of an update are made of; raises as `value_factorisation` does."""
+    require_own(name, config, Config)
     require_discrete(name, env)
     stacks = agent_stacks(env, config.share, config.agent_ids)
     networks = {stack.name: agent_network(stack, config) for stack in stacks}
