@@ -54,7 +54,9 @@ def test_simultaneous_best_replies_land_on_the_worst_and_sequential_ones_do_not(
     first has changed and stays: (0, 1) or (1, 0), which pay 2. Even play pays 0.75.
     """
     env = matrix_game("simultaneous_update_trap")
-    config = Config(num_envs=256, rollout_length=2, num_minibatches=1, num_epochs=40, hidden=())
+    config = Config(
+        num_envs=256, rollout_length=2, num_minibatches=1, num_epochs=40, hidden=(), share="none"
+    )
     before = 0.7**2 * 0 + 2 * 0.7 * 0.3 * 2 - 0.3**2
 
     def after_one_step(algorithm):
