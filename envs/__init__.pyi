@@ -19,15 +19,16 @@ from jaxmarl_core.envs.interop.from_jaxmarl import jaxmarl as jaxmarl
 from jaxmarl_core.envs.interop.smax import smax as smax
 from jaxmarl_core.envs.matrix_games.repeated_game import matrix_game as matrix_game
 from jaxmarl_core.envs.matrix_games.two_step_game import two_step_game as two_step_game
-from jaxmarl_core.envs.mean_field.battle.battlefield import battlefield as battlefield
-from jaxmarl_core.envs.mean_field.battle.build import battle as battle
 from jaxmarl_core.envs.mean_field.gaussian_squeeze import gaussian_squeeze as gaussian_squeeze
 from jaxmarl_core.envs.mean_field.ising import ising as ising
 from jaxmarl_core.envs.mean_field.magent.adversarial_pursuit import (
     adversarial_pursuit as adversarial_pursuit,
 )
+from jaxmarl_core.envs.mean_field.magent.battle_presets import battle as battle
+from jaxmarl_core.envs.mean_field.magent.battlefield import battlefield as battlefield
 from jaxmarl_core.envs.mean_field.magent.combined_arms import combined_arms as combined_arms
 from jaxmarl_core.envs.mean_field.magent.gather import gather as gather
+from jaxmarl_core.envs.mean_field.magent.tiger_deer import tiger_deer as tiger_deer
 from jaxmarl_core.envs.mean_field.torus_coordination import torus_coordination as torus_coordination
 from jaxmarl_core.envs.particles.adversary import simple_adversary as simple_adversary
 from jaxmarl_core.envs.particles.collect_treasure import collect_treasure as collect_treasure

@@ -48,6 +48,7 @@ from jaxmarl_core.envs import (
     smax,
     soccer,
     soccer_4x2,
+    tiger_deer,
     torus_coordination,
     two_step_game,
 )
@@ -79,6 +80,10 @@ FITTING = {
     "gather": {
         "time is up": (lambda: gather(map_size=20, num_food=9, minimap=True, max_steps=3), False),
         "eaten": (lambda: gather(map_size=20, num_food=1, food_hp=1.0, max_steps=10_000), True),
+    },
+    "tiger_deer": {
+        "time is up": (lambda: tiger_deer(map_size=10, minimap=True, max_steps=3), False),
+        "starved": (lambda: tiger_deer(map_size=12, num_walls=0, tiger_recovery=-4.0), True),
     },
     "ising": {
         "odd": (lambda: ising(3, max_steps=3), False),

@@ -101,7 +101,7 @@ def battle_program(map_size: int, num_envs: int, num_steps: int, num_devices: in
     import jax.numpy as jnp
     from jax.sharding import Mesh, PartitionSpec
 
-    from jaxmarl_core.envs.mean_field.battle import battle
+    from jaxmarl_core.envs import battle
 
     env = battle(map_size=map_size)
     batch = num_envs // num_devices

@@ -10,7 +10,7 @@ Walls and starting places are drawn anew for every episode. On maps of more than
 published engine has another order of moves, which is left out.
 """
 
-from collections.abc import Mapping
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,44 +20,31 @@ from flax import struct
 from jaxmarl_core.envs.drawing import BLUE, GOLD, RED
 from jaxmarl_core.envs.mean_field.magent import observation as obs
 from jaxmarl_core.envs.mean_field.magent.bodies import resolve_body_moves
-from jaxmarl_core.envs.mean_field.magent.grid import Grid, disc
+from jaxmarl_core.envs.mean_field.magent.grid import disc, disc_mask
+from jaxmarl_core.envs.mean_field.magent.kinds import Kind, group_index, kind
 from jaxmarl_core.envs.mean_field.magent.moves import resolve_moves
 from jaxmarl_core.envs.mean_field.magent.placement import random_places
-from jaxmarl_core.envs.mean_field.magent.render import Figure, render
-from jaxmarl_core.envs.mean_field.magent.units import Kind, group_index, mean_one_hot, split
+from jaxmarl_core.envs.mean_field.magent.render import Figure
+from jaxmarl_core.envs.mean_field.magent.world import World, WorldState, beginning, check_options
 from jaxmarl_core.errors import require
-from jaxmarl_core.spaces import Box, Composite, Discrete
-from jaxmarl_core.types import Actions, Group, Key, StateEnvironment, TimeStep
+from jaxmarl_core.types import Actions, Key
 
 BODY = 2  # cells along a side of a predator
 # A predator looks and tags around its middle, a corner of cells; its position is its upper left.
-PREDATOR = Kind(moves=disc(1), attacks=1 + disc(2, inner=1, even=True))
-PREY = Kind(moves=disc(1.5), attacks=disc(0, inner=0.5))
-KINDS = {"predator": PREDATOR, "prey": PREY}
-MASKS = {"predator": obs.round_mask(5, even=True), "prey": obs.round_mask(4)}
-MARGIN = 4  # both windows begin four cells left of and above an agent's position
-FIGURES = (
-    Figure("predators", RED, "square"),
-    Figure("prey", BLUE, "square"),
-    Figure("tags", GOLD, "square"),
-)
+PREDATOR = Kind(disc(1), 1 + disc(2, inner=1, even=True), disc_mask(5, even=True))
+PREY = kind(speed=1.5, attack_radius=0, view_radius=4)
 
 
 @struct.dataclass
-class PursuitState:
-    """Where the hunt stands. The n predators come first in [N], then the prey."""
+class PursuitState(WorldState):
+    """Where the hunt stands. The predators come first, their positions are upper left cells."""
 
     walls: jax.Array  # [W, 2] int32 (x, y), within the ring
-    position: jax.Array  # [N, 2] int32 (x, y); of a predator its upper left cell
-    last_action: jax.Array  # [N] int32, -1 before the first
-    reward: jax.Array  # [N] f32, of the last step
-    earlier_reward: jax.Array  # [N] f32, of the step before it
     tags: jax.Array  # [] int32, so far
-    time: jax.Array  # [] int32, steps played
 
 
 @struct.dataclass
-class AdversarialPursuit(StateEnvironment):
+class AdversarialPursuit(World):
     """Two teams, "predator" (0) and "prey" (1).
 
     - observation: {"view": [n, V, V, C] f32, "features": [n, F] f32}, see `observation`; V is 10
@@ -77,61 +64,43 @@ class AdversarialPursuit(StateEnvironment):
     tag_reward: float
     tagged_reward: float
     tag_penalty: float
-    map_size: int = struct.field(pytree_node=False)
     num_predators: int = struct.field(pytree_node=False)
     num_prey: int = struct.field(pytree_node=False)
     num_walls: int = struct.field(pytree_node=False)
-    max_steps: int = struct.field(pytree_node=False)
-    minimap: bool = struct.field(pytree_node=False)
-    id_bits: int = struct.field(pytree_node=False)
-    observe_before_removal: bool = struct.field(pytree_node=False)
+
+    KINDS: ClassVar = {"predator": PREDATOR, "prey": PREY}
+    FIGURES = (
+        Figure("predators", RED, "square"),
+        Figure("prey", BLUE, "square"),
+        Figure("tags", GOLD, "square"),
+    )
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many agents each group has."""
         return {"predator": self.num_predators, "prey": self.num_prey}
 
     @property
-    def num_agents(self) -> int:
-        return self.num_predators + self.num_prey
-
-    @property
-    def groups(self) -> Mapping[str, Group]:
-        groups, channels = {}, obs.num_channels(2, self.minimap)
-        for team, (name, size) in enumerate(self.sizes.items()):
-            num_actions = KINDS[name].num_actions
-            view = Box((*MASKS[name].shape, channels), 0.0, 2.0)
-            features = Box((self.id_bits + num_actions + 1 + 2 * self.minimap,))
-            space = Composite({"view": view, "features": features})
-            groups[name] = Group(size, space, Discrete(num_actions), team)
-        return groups
+    def full_hp(self) -> jax.Array:
+        return jnp.ones(self.num_agents)
 
     def initial(self, key: Key) -> PursuitState:
         """Returns the state at the start of an episode: walls, predators and prey at random."""
-        free = jnp.asarray(~self._grid.border(True)[self._grid.inner])
+        free = jnp.asarray(~self.grid.border(True)[self.grid.inner])
         key_walls, key_predators, key_prey = jax.random.split(key, 3)
         walls, free = random_places(key_walls, self.num_walls, free, 1)
         predators, free = random_places(key_predators, self.num_predators, free, BODY)
         prey, _ = random_places(key_prey, self.num_prey, free, 1)
-        n = self.num_agents
-        return PursuitState(
-            walls=walls,
-            position=jnp.concatenate([predators, prey]),
-            last_action=jnp.full(n, -1, jnp.int32),
-            reward=jnp.zeros(n),
-            earlier_reward=jnp.zeros(n),
-            tags=jnp.int32(0),
-            time=jnp.int32(0),
-        )
+        start = beginning(jnp.concatenate([predators, prey]), self.full_hp)
+        return PursuitState(**start, walls=walls, tags=jnp.int32(0))
 
     def advance(self, key: Key, state: PursuitState, actions: Actions) -> PursuitState:
         """Returns the state that the joint action {group: [n] int32} leads to; draws nothing."""
-        grid, n = self._grid, self.num_predators
-        hunt, flee = (actions[name].astype(jnp.int32) for name in KINDS)
+        grid, n = self.grid, self.num_predators
+        hunt, flee = (actions[name].astype(jnp.int32) for name in self.KINDS)
         hunter, prey = state.position[:n], grid.cell_of(state.position[n:])
         everyone = jnp.ones(self.num_prey, bool)
         index = jnp.arange(self.num_prey, dtype=jnp.int32)
-        wall = self._wall(state)
+        wall = self.wall(state).reshape(-1)
         prey_at = grid.occupancy(prey, everyone, index)
 
         reach = grid.steps(np.concatenate([0 * PREDATOR.moves, PREDATOR.attacks]))
@@ -149,123 +118,45 @@ class AdversarialPursuit(StateEnvironment):
 
         earned = jnp.where(tagging, self.tag_penalty, 0.0)
         earned = jnp.where(victim >= 0, earned + self.tag_reward, earned)
-        return PursuitState(
-            walls=state.walls,
+        return state.replace(
             position=jnp.concatenate([hunter, grid.position_of(prey)]),
-            last_action=jnp.concatenate([hunt, flee]),
             reward=jnp.concatenate([earned, tags * self.tagged_reward]).astype(jnp.float32),
-            earlier_reward=state.reward,
             tags=state.tags + jnp.sum(tags).astype(jnp.int32),
-            time=state.time + 1,
+            **self.remembered(state, actions),
         )
 
-    def observe(self, state: PursuitState) -> TimeStep:
-        """Returns the time step of a state."""
-        all_of = self._split(jnp.ones(self.num_agents, bool))
-        acted = self._split(jnp.broadcast_to(state.time > 0, self.num_agents))
-        action = self._split(state.last_action)
-        return TimeStep(
-            observation=self._observation(state),
-            action_mask={},
-            alive=all_of,
-            state=self._overview(state),
-            reward=self._split(state.reward),
-            discount=self._split(jnp.ones(self.num_agents)),
-            last=state.time >= self.max_steps,
-            mean_action={
-                name: mean_one_hot(action[name], acted[name], kind.num_actions)
-                for name, kind in KINDS.items()
-            },
-            extras={"tags": state.tags},
-        )
-
-    def mean_action(self, state: PursuitState, actions: Actions) -> dict[str, jax.Array]:
-        """Returns the groups' mean one-hot action, {group: [n, A]}, if `actions` are played now."""
-        acted = self._split(jnp.ones(self.num_agents, bool))
-        return {
-            name: mean_one_hot(actions[name], acted[name], kind.num_actions)
-            for name, kind in KINDS.items()
-        }
+    def extras(self, state: PursuitState, last: jax.Array) -> dict[str, jax.Array]:
+        return {"tags": state.tags}
 
     def render(self, state: PursuitState) -> jax.Array:
         """Returns an image [H, W, 3] uint8; prey that was tagged in the last step is golden."""
-        cell, group = self._cells(state)
+        cell, present, strength, group = self.on_map(state)
         of_bodies = jnp.zeros(BODY**2 * self.num_predators, bool)
-        tagged = jnp.concatenate([of_bodies, self._split(state.reward)["prey"] < 0])
-        counts = jnp.stack([self.num_predators, self.num_prey, state.tags])
-        wall, whole = self._wall(state), jnp.ones(cell.shape)
+        tagged = jnp.concatenate([of_bodies, self.split(state.reward)["prey"] < 0])
         figure = jnp.where(tagged, 2, group)
-        return render(self._grid, wall, cell, whole > 0, whole, figure, FIGURES, counts, state.time)
+        counts = jnp.append(self.survivors(state), state.tags)
+        return self._picture(state, cell, present, strength, figure, counts)
 
-    @property
-    def _grid(self) -> Grid:
-        return Grid(self.map_size, MARGIN)
+    def wall(self, state: PursuitState, outside: bool = True) -> jax.Array:
+        return self.grid.with_walls(self.grid.border(outside), state.walls)
 
-    @property
-    def _group(self) -> np.ndarray:
-        return group_index(self.sizes)
-
-    def _split(self, per_agent: jax.Array) -> dict[str, jax.Array]:
-        return split(per_agent, self.sizes)
-
-    def _wall(self, state: PursuitState, outside: bool = True) -> jax.Array:
-        # [stride * stride] bool
-        wall = jnp.asarray(self._grid.border(outside)).reshape(-1)
-        return wall.at[self._grid.cell_of(state.walls)].set(True)
+    def on_map(self, state: PursuitState) -> tuple[jax.Array, jax.Array, jax.Array, np.ndarray]:
+        n = self.num_predators
+        body = self._body(state.position[:n]).reshape(-1)
+        cell = jnp.concatenate([body, self.grid.cell_of(state.position[n:])])
+        group = group_index({"predator": BODY**2 * n, "prey": self.num_prey})
+        return cell, jnp.ones(cell.shape, bool), jnp.ones(cell.shape), group
 
     def _body(self, corner: jax.Array) -> jax.Array:
         # The cells [n, 4] int32 of predators whose upper left cells are [n, 2] (x, y).
         offsets = np.array([(x, y) for y in range(BODY) for x in range(BODY)])
-        return self._grid.cell_of(corner)[:, None] + self._grid.steps(offsets)
-
-    def _cells(self, state: PursuitState) -> tuple[jax.Array, np.ndarray]:
-        # All cells that are stood on, [4 n + m] int32, and by which group.
-        n = self.num_predators
-        body = self._body(state.position[:n]).reshape(-1)
-        cell = jnp.concatenate([body, self._grid.cell_of(state.position[n:])])
-        return cell, group_index({"predator": BODY**2 * n, "prey": self.num_prey})
+        return self.grid.cell_of(corner)[:, None] + self.grid.steps(offsets)
 
     def _overview(self, state: PursuitState) -> jax.Array:
-        bins = len(MASKS["prey"])
+        bins, layer = len(PREY.window), group_index({**self.sizes, "wall": self.num_walls})
         places = jnp.concatenate([state.position, state.walls])
-        kind = group_index({**self.sizes, "wall": self.num_walls})
-        layer = obs.bin_of(places, self.map_size, bins) * 3 + kind
-        share = 1 / np.bincount(kind)[kind].astype(np.float32)
-        return jnp.zeros(bins * bins * 3).at[layer].add(share)
-
-    def _observation(self, state: PursuitState) -> dict[str, dict[str, jax.Array]]:
-        n, channels = self.num_agents, obs.num_channels(2, self.minimap)
-        reward = state.earlier_reward if self.observe_before_removal else state.reward
-        identity, everyone = jnp.arange(n, dtype=jnp.int32), jnp.ones(n, bool)
-        rows = (identity, state.last_action, reward, everyone)
-        identity, action, reward, listed = (self._split(row) for row in rows)
-        position = self._split(state.position)
-        cell, standing = self._cells(state)
-        wall, whole = self._wall(state, outside=False), jnp.ones(cell.shape)
-        seen = {}
-        for g, (name, mask) in enumerate(MASKS.items()):
-            channel = obs.channels_of(standing, g, 2, self.minimap)
-            image = obs.map_image(self._grid, wall, cell, whole > 0, whole, channel, channels)
-            minimap = None
-            if self.minimap:
-                bins = len(mask)
-                place = obs.bin_of(state.position, self.map_size, bins)
-                channel = obs.channels_of(self._group, g, 2, True)
-                drawn = obs.minimap_image(place, everyone, self._group, channel, bins, channels)
-                minimap = obs.Minimap(drawn, self._split(place)[name])
-            seen[name] = {
-                "view": obs.views(image, position[name], mask, listed[name], minimap),
-                "features": obs.features(
-                    identity[name],
-                    action[name],
-                    reward[name],
-                    listed[name],
-                    self.id_bits,
-                    KINDS[name].num_actions,
-                    position[name] / self.map_size if self.minimap else None,
-                ),
-            }
-        return seen
+        share = 1 / np.bincount(layer)[layer].astype(np.float32)
+        return obs.overview(obs.bin_of(places, self.map_size, bins), layer, 3, share, bins)
 
 
 def adversarial_pursuit(
@@ -300,9 +191,7 @@ def adversarial_pursuit(
     Raises:
       ValueError: naming the argument.
     """
-    require(map_size >= 7, "map_size", "at least 7", map_size)
-    require(max_steps >= 1, "max_steps", "at least 1", max_steps)
-    require(0 <= id_bits <= 31, "id_bits", "in 0..31", id_bits)
+    check_options(7, map_size=map_size, max_steps=max_steps, id_bits=id_bits)
     shares = {"num_walls": 0.03, "num_predators": 0.0125, "num_prey": 0.025}
     numbers = {"num_walls": num_walls, "num_predators": num_predators, "num_prey": num_prey}
     for name, share in shares.items():
@@ -318,6 +207,7 @@ def adversarial_pursuit(
         tag_penalty=tag_penalty,
         map_size=map_size,
         max_steps=max_steps,
+        move_priority="queue",
         minimap=minimap,
         id_bits=id_bits,
         observe_before_removal=observe_before_removal,

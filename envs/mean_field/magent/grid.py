@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 NONE = 31  # in place of an action packed with a number: nothing done
+Cells = tuple[tuple[int, int], ...]  # (x, y) of each
 
 
 class Grid(NamedTuple):
@@ -50,6 +51,10 @@ class Grid(NamedTuple):
         """The map without its margins, as an index of an array [stride, stride]."""
         return (slice(self.margin, self.margin + self.size),) * 2
 
+    def with_walls(self, wall: np.ndarray, cells: jax.Array) -> jax.Array:
+        """Returns `wall` [stride, stride] bool with more cells [W, 2] int32 (x, y) of wall."""
+        return jnp.asarray(wall).reshape(-1).at[self.cell_of(cells)].set(True).reshape(wall.shape)
+
     def occupancy(self, cell: jax.Array, present: jax.Array, value: jax.Array) -> jax.Array:
         """Returns a map [stride * stride] int32 of `value` at the cells of those present, else -1.
 
@@ -72,6 +77,15 @@ def disc(radius: float, inner: float = 0.0, even: bool = False) -> np.ndarray:
     cells = [(x, y) for y in reach for x in reach]
     near = [inner <= np.hypot(x + half, y + half) <= radius for x, y in cells]
     return np.array([cell for cell, fits in zip(cells, near) if fits], np.int32).reshape(-1, 2)
+
+
+def disc_mask(radius: int, even: bool = False) -> np.ndarray:
+    """Returns which cells of a window of width 2 radius + 1 are seen, 2 radius if even: [V, V]."""
+    size = 2 * radius + (not even)
+    mask = np.zeros((size, size), bool)
+    x, y = disc(radius, even=even).T + radius
+    mask[y, x] = True
+    return mask
 
 
 def pack(number: jax.Array, action: jax.Array) -> jax.Array:

@@ -1,12 +1,13 @@
-"""What an agent sees: a window of the map around it, minimaps, and facts about itself.
+"""What an agent observes: a window of the map around it, minimaps, and facts about itself.
 
-The channels of a window are 0 wall, then for each group of agents: present, hp as a fraction[,
-minimap]. Groups come in a circle that begins with the observer's own. A minimap bins the whole
-map into as many bins a side as the window has cells, into the share of a group's members that are
-there; it is not centred on the observer, whose own bin is raised by 1 in all minimaps instead.
+The channels of a window are 0 wall, then for each group: present, hp as a fraction[, minimap].
+Groups come in a circle that begins with the observer's own. A minimap bins the whole map into as
+many bins a side as the window has cells, into the share of a group's members that are there; it is
+not centred on the observer, whose own bin is raised by 1 in all minimaps instead.
 
-The window is cut from one image of the map per observing group, which holds all channels of a
-cell side by side, so that a row of the window is one contiguous read and a view is written once.
+The window is cut from one image that holds the map as each observing group sees it, one below the
+other, and all channels of a cell side by side, so that a row of the window is one contiguous read
+and a view is written once.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmarl_core.envs.mean_field.magent.grid import Grid, disc
+from jaxmarl_core.envs.mean_field.magent.grid import Grid
 
 
 def num_channels(num_groups: int, minimap: bool) -> int:
@@ -30,16 +31,7 @@ def channels_of(group: np.ndarray, observer: int, num_groups: int, minimap: bool
     return 1 + (group - observer) % num_groups * (3 if minimap else 2)
 
 
-def round_mask(radius: int, even: bool = False) -> np.ndarray:
-    """Returns which cells of a window of width 2 radius + 1 are seen, 2 radius if even."""
-    size = 2 * radius + (not even)
-    mask = np.zeros((size, size), bool)
-    x, y = disc(radius, even=even).T + radius
-    mask[y, x] = True
-    return mask
-
-
-def map_image(
+def map_images(
     grid: Grid,
     wall: np.ndarray | jax.Array,
     cell: jax.Array,
@@ -48,7 +40,7 @@ def map_image(
     channel: np.ndarray,
     channels: int,
 ) -> jax.Array:
-    """Returns the map as one group sees it, minimaps left empty: [stride, stride * C] f32.
+    """Returns the map as each of G groups sees it, minimaps left empty: [G stride, stride * C] f32.
 
     Args:
       grid: static.
@@ -56,15 +48,19 @@ def map_image(
       cell: [M] int32, cell indices; a body of several cells has a row for each.
       present: [M] bool.
       hp: [M] f32, as a fraction of the maximum.
-      channel: [M] int32, static, from `channels_of`.
+      channel: [G, M] int32, static, from `channels_of` for each observing group.
       channels: C, static.
     """
-    blank = jnp.asarray(wall, jnp.float32).reshape(-1, 1)
-    blank = jnp.pad(blank, ((0, 0), (0, channels - 1))).reshape(-1)
-    place = jnp.where(present, cell * channels + channel, blank.size)
+    observers, size = len(channel), grid.stride**2
+    numpy = np if isinstance(wall, np.ndarray) else jnp  # a constant where walls never change
+    blank = numpy.pad(wall.reshape(-1, 1).astype(np.float32), ((0, 0), (0, channels - 1)))
+    blank = numpy.tile(blank.reshape(-1), observers)
+    place = (cell + size * np.arange(observers)[:, None]) * channels + channel
+    place = jnp.where(present, place, blank.size).reshape(-1)
     place = jnp.concatenate([place, place + 1])
-    value = jnp.concatenate([jnp.ones_like(hp), hp])
-    return blank.at[place].set(value, mode="drop").reshape(grid.stride, -1)
+    value = jnp.concatenate([jnp.ones(hp.size * observers), jnp.tile(hp, observers)])
+    image = jnp.asarray(blank).at[place].set(value, mode="drop")
+    return image.reshape(observers * grid.stride, -1)
 
 
 class Minimap(NamedTuple):
@@ -80,65 +76,79 @@ def bin_of(position: jax.Array, map_size: int, bins: int) -> jax.Array:
     return position[..., 1] // width * bins + position[..., 0] // width
 
 
+def bin_sums(place: jax.Array, weight: jax.Array, num_bins: int) -> jax.Array:
+    """Returns the sum of `weight` [N] f32 in each of `num_bins` bins: [num_bins] f32."""
+    return jnp.zeros(num_bins).at[place].add(weight)
+
+
+def shares(place: jax.Array, listed: jax.Array, group: np.ndarray, bins: int) -> jax.Array:
+    """Returns the share of its group's members that are in everyone's bin: [N] f32.
+
+    Args:
+      place: [N] int32, everyone's bin, from `bin_of`.
+      listed: [N] bool, who is counted.
+      group: [N] int32, static, sorted.
+      bins: V, static.
+    """
+    weight, sizes = listed.astype(jnp.float32), np.bincount(group)
+    members = jnp.stack([jnp.sum(part) for part in jnp.split(listed, np.cumsum(sizes)[:-1])])
+    of_group = place + bins * bins * group
+    # A sum first and the share after, as they do: 1/3 + 1/3 + 1/3 would round differently.
+    count = bin_sums(of_group, weight, bins * bins * len(sizes))
+    return count[of_group] / jnp.maximum(members, 1)[group]
+
+
 def minimap_image(
-    place: jax.Array,
-    listed: jax.Array,
-    group: np.ndarray,
-    channel: np.ndarray,
-    bins: int,
-    channels: int,
+    place: jax.Array, share: jax.Array, channel: np.ndarray, bins: int, channels: int
 ) -> jax.Array:
     """Returns the minimap channels of a view, the same for all observers: [V, V * C] f32.
 
     Args:
       place: [N] int32, everyone's bin, from `bin_of`.
-      listed: [N] bool, who is counted.
-      group: [N] int32, static.
+      share: [N] f32, from `shares`.
       channel: [N] int32, static, from `channels_of`.
       bins: V, static.
       channels: C, static.
     """
-    num_groups, weight = int(group.max()) + 1, listed.astype(jnp.float32)
-    members = jnp.zeros(num_groups).at[group].add(weight)
-    entry = jnp.where(listed, place * channels + channel + 2, bins * bins * channels)
-    # A sum first and the share after, as they do: 1/3 + 1/3 + 1/3 would round differently.
-    count = jnp.zeros(bins * bins * channels).at[entry].add(weight, mode="drop")
-    of_group = np.ones(channels, np.int32)
-    of_group[channel + 2] = group
-    size = jnp.maximum(members, 1)[of_group]
-    return (count.reshape(-1, channels) / size).reshape(bins, bins * channels)
+    # Members of one bin write the same number: a share is divided once per agent, not per cell.
+    image = jnp.zeros(bins * bins * channels).at[place * channels + channel + 2].set(share)
+    return image.reshape(bins, bins * channels)
 
 
 def views(
-    image: jax.Array,
+    images: jax.Array,
+    top: int,
     corner: jax.Array,
-    mask: np.ndarray,
+    window: np.ndarray,
+    channels: int,
     visible: jax.Array,
     minimap: Minimap | None = None,
 ) -> jax.Array:
     """Returns what agents of a group see: [n, V, V, C] f32, zero for those not `visible`.
 
     Args:
-      image: [stride, stride * C] f32, from `map_image`.
+      images: [G stride, stride * C] f32, from `map_images`.
+      top: static, the row at which the group's own image begins.
       corner: [n, 2] int32 (x, y), the window's upper left cell, counted with the margin.
-      mask: [V, V] bool, static, which cells of the window are seen.
+      window: [V, V] bool, static, which cells of the window are seen.
+      channels: C, static.
       visible: [n] bool, who gets a view.
       minimap: what is added to it, if anything.
     """
-    size, channels = len(mask), image.shape[1] // image.shape[0]
-    cut = jnp.asarray(np.repeat(mask, channels, 1).astype(np.float32))
+    size = len(window)
+    mask = jnp.asarray(np.repeat(window, channels, 1).astype(np.float32))
 
-    def window(corner):
-        return lax.dynamic_slice(image, (corner[1], corner[0] * channels), cut.shape)
+    def cut(x, y):
+        return lax.dynamic_slice(images, (top + y, x * channels), mask.shape)
 
     def rows():
-        view = jax.vmap(window)(corner) * cut
+        view = jax.vmap(cut)(corner[:, 0], corner[:, 1]) * mask  # [n, V, V * C]
         if minimap is not None:
             here = minimap.own_bin[:, None, None] == _bin_of_entry(size, channels)
             view = view + minimap.image + here
         return jnp.where(visible[:, None, None], view, 0.0)
 
-    return apart(rows).reshape(-1, size, size, channels)
+    return unfused(rows).reshape(-1, size, size, channels)
 
 
 def _bin_of_entry(size: int, channels: int) -> np.ndarray:
@@ -148,7 +158,7 @@ def _bin_of_entry(size: int, channels: int) -> np.ndarray:
     return bins.reshape(size, size * channels)
 
 
-def apart(compute: Callable[[], jax.Array]) -> jax.Array:
+def unfused(compute: Callable[[], jax.Array]) -> jax.Array:
     """Returns `compute()`, kept from being fused with what follows on a CPU.
 
     XLA's CPU backend would fuse a reshape of views into the loop that writes them, and its index
@@ -199,22 +209,15 @@ def features(
 
 
 def overview(
-    place: jax.Array, alive: jax.Array, hp: jax.Array, group: np.ndarray, bins: int
+    place: jax.Array, layer: np.ndarray, num_layers: int, weight: jax.Array, bins: int
 ) -> jax.Array:
-    """Returns the whole map for a central critic, an image [V, V, 2 G] as [V * V * 2 * G] f32.
-
-    Of each bin the living of each group over the group's size, then the same weighted by hp.
+    """Returns the whole map for a central critic, an image [V, V, L] as [V * V * L] f32.
 
     Args:
-      place: [N] int32, everyone's bin, from `bin_of`.
-      alive: [N] bool.
-      hp: [N] f32, as a fraction of the maximum; 0 for the dead.
-      group: [N] int32, static.
+      place: [K] int32, bins from `bin_of`.
+      layer: [K] int32 in 0..L - 1, static: the channel of the image that is added to.
+      num_layers: L, static.
+      weight: [K] f32, what is added.
       bins: V, static.
     """
-    sizes = np.bincount(group)
-    share = 1 / sizes[group].astype(np.float32)
-    layer = place * (2 * len(sizes)) + group
-    layers = jnp.concatenate([layer, layer + len(sizes)])
-    weights = jnp.concatenate([alive * share, hp * share])
-    return jnp.zeros(bins * bins * 2 * len(sizes)).at[layers].add(weights)
+    return bin_sums(place * num_layers + layer, weight, bins * bins * num_layers)

@@ -34,8 +34,8 @@ def random_places(key: Key, number: int, free: jax.Array, side: int) -> tuple[ja
         fits = jnp.ones(length, bool)
         for x, y in _body(drawn, side):
             fits &= free[y, x]
-        apart = jnp.abs(drawn[:, None] - drawn).max(-1)  # [length, length]
-        overlaps = earlier & (apart < side)
+        distance = jnp.abs(drawn[:, None] - drawn).max(-1)  # [length, length]
+        overlaps = earlier & (distance < side)
 
         def correct(loop):
             kept, _ = loop

@@ -36,9 +36,10 @@ class Engine:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its imports warn of their own age
             module = pytest.importorskip(f"magent2.environments.{game}.{game}")
-            rewards = dict(module.default_reward_args)
+            numbers = dict(getattr(module, "default_reward_args", None) or module.default_env_args)
+            numbers |= {name: options.pop(name) for name in numbers if name in options}
             theirs = module._parallel_env(
-                **{"reward_args": rewards, "max_cycles": 1, "extra_features": True} | options
+                **{"reward_args": numbers, "max_cycles": 1, "extra_features": True} | options
             )
             theirs.reset(seed=options.get("seed"))
         self.env = theirs.env

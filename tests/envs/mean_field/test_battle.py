@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmarl_core.envs.mean_field.battle import battle
+from jaxmarl_core.envs import battle
+from jaxmarl_core.envs.drawing import BLUE, RED
+from jaxmarl_core.envs.mean_field.magent.render import WALL
 from jaxmarl_core.spaces import Discrete
 
 STAY = 6
@@ -210,12 +212,12 @@ def test_state_counts_everyone():
 def test_picture_shows_walls_and_teams():
     env, state, _ = duel(walls=((4, 4),))
     picture = np.asarray(env.render(state))
-    assert picture.shape == (48, 48, 3)
+    assert picture.shape == (24 + 320, 320, 3)  # a strip on top; 40 pixels to a cell
     assert picture.dtype == np.uint8
-    corner = lambda x, y: tuple(picture[6 * y, 6 * x].tolist())
-    assert corner(0, 0) == corner(4, 4) == (70, 70, 75)
-    assert corner(2, 3) == (214, 39, 40)
-    assert corner(3, 3) == (31, 119, 180)
+    corner = lambda x, y: tuple(picture[24 + 40 * y, 40 * x].tolist())
+    assert corner(0, 0) == corner(4, 4) == WALL
+    assert corner(2, 3) == RED
+    assert corner(3, 3) == BLUE
 
 
 def test_random_play_stays_in_spec():

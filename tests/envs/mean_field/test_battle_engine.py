@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from magent_engine import Engine, EngineOrder, assert_sees_the_same
 
-from jaxmarl_core.envs.mean_field.battle import battle, battlefield
+from jaxmarl_core.envs import battle, battlefield
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its imports warn of their own age

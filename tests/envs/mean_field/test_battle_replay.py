@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmarl_core.envs.mean_field.battle import battle
+from jaxmarl_core.envs import battle
 
 REPOSITORY = Path(__file__).parents[3]
 FOLDER = Path(os.environ.get("BATTLE_RECORDINGS", REPOSITORY / "tests/reference/battle"))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmarl_core.envs.mean_field.battle import battle, random_orders
+from jaxmarl_core.envs import battle
+from jaxmarl_core.envs.mean_field.magent.kinds import random_orders
 
 _spec = importlib.util.spec_from_file_location(
     "battle_oracle", Path(__file__).with_name("battle_oracle.py")

@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmarl_core.envs.mean_field.battle import battle
-from jaxmarl_core.envs.mean_field.battle.actions import ATTACKS, MOVES
+from jaxmarl_core.envs import battle
+from jaxmarl_core.envs.mean_field.magent.battle import SOLDIER
 
 REPOSITORY = Path(__file__).parents[3]
 FOLDER = Path(os.environ.get("BATTLE_RECORDINGS", REPOSITORY / "tests/reference/battle"))
 OUTCOMES = json.loads((FOLDER / "stochastic_outcomes.json").read_text())
 STATS = json.loads((FOLDER / "stats.json").read_text())
 DRAWS = 4000
+ATTACKS, MOVES = SOLDIER.attacks, SOLDIER.moves
 STAY = 6
 
 

@@ -9,8 +9,8 @@ from jaxmarl_core.envs import adversarial_pursuit, battlefield, combined_arms, g
 from jaxmarl_core.envs.mean_field.magent.attacks import resolve_attacks
 from jaxmarl_core.envs.mean_field.magent.bodies import resolve_body_moves
 from jaxmarl_core.envs.mean_field.magent.grid import NONE, Grid, disc
+from jaxmarl_core.envs.mean_field.magent.kinds import queue_order
 from jaxmarl_core.envs.mean_field.magent.placement import random_places
-from jaxmarl_core.envs.mean_field.magent.units import queue_order
 
 
 def test_a_free_for_all_equals_its_sequential_play():

@@ -1,46 +1,57 @@
-"""What kinds of agents can do, and how agents of several groups stand side by side in arrays.
+"""What kinds of agents can do and see, and how groups of them stand side by side in arrays.
 
 A kind numbers its actions as MAgent does: the cells it can jump to, row by row from the top and
 from the left, then those it can strike. Where kinds differ, each action is translated to a move
 and an attack of tables that hold those of all kinds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.envs.mean_field.magent.grid import NONE, disc
+from jaxmarl_core.envs.mean_field.magent.grid import NONE, disc, disc_mask
 from jaxmarl_core.types import Key
 
 
 class Kind(NamedTuple):
-    """The actions of a kind of agent: first the moves, then the attacks."""
+    """The actions of a kind of agent, first the moves and then the attacks; and its window."""
 
     moves: np.ndarray  # [M, 2] int32 (dx, dy)
     attacks: np.ndarray  # [K, 2] int32
+    window: np.ndarray  # [V, V] bool, the cells around it that it observes
 
     @property
     def num_actions(self) -> int:
         return len(self.moves) + len(self.attacks)
 
+    @property
+    def reach(self) -> int:
+        """How many cells left of and above its position the window begins."""
+        return (len(self.window) - 1) // 2
 
-def kind(speed: float, reach: float) -> Kind:
-    """Returns the kind that jumps up to `speed` cells far and strikes up to `reach` cells far."""
-    return Kind(disc(speed), disc(reach, inner=0.5))
+
+def kind(speed: float, attack_radius: float, view_radius: int) -> Kind:
+    """Returns a kind of one cell that jumps, strikes and observes so many cells far."""
+    return Kind(disc(speed), disc(attack_radius, inner=0.5), disc_mask(view_radius))
 
 
 def moves_of(kind: Kind, action: jax.Array, moves: np.ndarray) -> jax.Array:
     """Returns for actions [n] their rows in the table `moves` [M, 2]: [n] int32, 31 for attacks."""
+    if np.array_equal(kind.moves, moves):
+        return jnp.where(action < len(moves), action, NONE)
     rows = [_row(offset, moves) for offset in kind.moves] + [NONE] * len(kind.attacks)
     return jnp.asarray(rows, jnp.int32)[action]
 
 
 def attacks_of(kind: Kind, action: jax.Array, attacks: np.ndarray) -> jax.Array:
     """Returns for actions [n] their rows in the table `attacks` [K, 2]: [n] int32, 31 for moves."""
-    rows = [NONE] * len(kind.moves) + [_row(offset, attacks) for offset in kind.attacks]
+    first = len(kind.moves)
+    if np.array_equal(kind.attacks, attacks):
+        return jnp.where(action >= first, action - first, NONE)
+    rows = [NONE] * first + [_row(offset, attacks) for offset in kind.attacks]
     return jnp.asarray(rows, jnp.int32)[action]
 
 
@@ -53,10 +64,15 @@ def group_index(sizes: Mapping[str, int]) -> np.ndarray:
     return np.repeat(np.arange(len(sizes), dtype=np.int32), list(sizes.values()))
 
 
-def split(per_agent: jax.Array, sizes: Mapping[str, int]) -> dict[str, jax.Array]:
-    """Returns the rows of each group, {name: [n, ...]}, of rows [N, ...] of all."""
-    parts = jnp.split(per_agent, np.cumsum(list(sizes.values()))[:-1])
-    return dict(zip(sizes, parts))
+def split(rows: jax.Array, sizes: Mapping[str, int]) -> dict[str, jax.Array]:
+    """Returns the rows of each group, {name: [n, ...]}, of rows [N, ...] of all, or more."""
+    ends = np.cumsum(list(sizes.values()))
+    return {name: rows[end - size : end] for (name, size), end in zip(sizes.items(), ends)}
+
+
+def enemies(num_first: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Returns whether two agents, given by index arrays, are one of the first and one not."""
+    return lambda one, other: (one < num_first) != (other < num_first)
 
 
 def mean_one_hot(action: jax.Array, acted: jax.Array, num_actions: int) -> jax.Array:

@@ -1,7 +1,8 @@
 """The grid battle of MAgent, two armies: presets, and the checks on what they are changed to."""
 
-from jaxmarl_core.envs.mean_field.battle.environment import Battle
-from jaxmarl_core.envs.mean_field.battle.grid import Cells, starting_blocks
+from jaxmarl_core.envs.mean_field.magent.battle import Battle
+from jaxmarl_core.envs.mean_field.magent.grid import Cells
+from jaxmarl_core.envs.mean_field.magent.world import check_options
 from jaxmarl_core.errors import lookup, require
 
 PRESETS = {
@@ -93,13 +94,16 @@ def battle(
     }
     static = {name: defaults[name] if x is None else x for name, x in static.items()}
     size = static["map_size"]
-    require(size >= 4, "map_size", "at least 4", size)
-    require(static["max_steps"] >= 1, "max_steps", "at least 1", static["max_steps"])
-    require(0 <= id_bits <= 31, "id_bits", "in 0..31", id_bits)
-    require(damage > 0, "damage", "above 0", damage)
+    check_options(
+        4,
+        map_size=size,
+        max_steps=static["max_steps"],
+        id_bits=id_bits,
+        move_priority=move_priority,
+        damage=damage,
+        max_hp=max_hp,
+    )
     require(recovery >= 0, "recovery", "at least 0", recovery)
-    require(max_hp > 0, "max_hp", "above 0", max_hp)
-    lookup(dict.fromkeys(("queue", "random")), move_priority, "move_priority")
     walls = _cells("walls", walls, size, 0)
     sides = {"red": ("red", "red"), "blue": ("blue", "blue"), "random": ("red", "blue")}
     starts = [
@@ -166,3 +170,25 @@ def _check_free(teams, walls) -> None:
         for cell in cells:
             require(cell not in taken, f"start_{name}", "free cells, each once", cell)
             taken.add(cell)
+
+
+def starting_blocks(map_size: int, walls: Cells) -> tuple[tuple[list, list], ...]:
+    """Returns (square, rest) of the left and of the right army: where they stand at the start.
+
+    `square` is the formula of both published codes: a sparse square of side 2 floor(map_size / 5)
+    with every second cell filled, three columns off the middle, column by column. `rest` is ours,
+    for armies larger than their square: the other free cells of that half of the map.
+    """
+    taken = set(walls)
+    middle, side = map_size // 2, 2 * (map_size // 5)
+    top = (map_size - side) // 2
+    armies = []
+    for first, half in (
+        (middle - 3 - side, range(1, middle)),
+        (middle + 3, range(middle, map_size - 1)),
+    ):
+        rest = [(x, y) for x in half for y in range(1, map_size - 1) if (x, y) not in taken]
+        square = [(x, y) for x in range(first, first + side, 2) for y in range(top, top + side, 2)]
+        square = [place for place in square if place in set(rest)]
+        armies.append((square, [place for place in rest if place not in set(square)]))
+    return tuple(armies)

@@ -1,8 +1,8 @@
 """Battlefield: the battle with twelve soldiers a side and broken walls between the armies."""
 
-from jaxmarl_core.envs.mean_field.battle.build import battle
-from jaxmarl_core.envs.mean_field.battle.environment import Battle
-from jaxmarl_core.envs.mean_field.battle.grid import Cells
+from jaxmarl_core.envs.mean_field.magent.battle import Battle
+from jaxmarl_core.envs.mean_field.magent.battle_presets import battle
+from jaxmarl_core.envs.mean_field.magent.grid import Cells
 from jaxmarl_core.errors import require
 
 SIDE = 8  # of a starting square, with every second cell filled
