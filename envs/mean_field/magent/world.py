@@ -338,12 +338,13 @@ class World(StateEnvironment):
         return obs.channels_of(group, observer, len(self.sizes), self.minimap)
 
     def _minimaps(self, state: WorldState, listed: jax.Array) -> dict[str, obs.Minimap]:
-        channels, minimaps = obs.num_channels(len(self.sizes), True), {}
-        for g, (name, kind) in enumerate(self.KINDS.items()):
-            bins = len(kind.window)
+        channels, minimaps, of_size = obs.num_channels(len(self.sizes), True), {}, {}
+        for bins in {len(kind.window) for kind in self.KINDS.values()}:
             place = obs.bin_of(self.places(state), self.map_size, bins)
-            share = obs.shares(place, listed, self.group, bins)
-            channel = self._channels(self.group, g)
+            of_size[bins] = place, obs.shares(place, listed, self.group, bins)
+        for g, (name, kind) in enumerate(self.KINDS.items()):
+            bins, channel = len(kind.window), self._channels(self.group, g)
+            place, share = of_size[bins]
             image = obs.minimap_image(place, share, channel, bins, channels)
             minimaps[name] = obs.Minimap(image, self.split(place)[name])
         return minimaps
