@@ -62,6 +62,7 @@ SCENES: dict[str, Scene] = {  # environments that are best seen otherwise than b
     "soccer": Scene(length=40, frames_per_second=3),
     "soccer_4x2": Scene(length=20, frames_per_second=2),
     "grid_game": Scene(length=20, frames_per_second=2),
+    "tiger_deer": Scene({"map_size": 24, "tiger_recovery": -0.5}, 40),
     "two_step_game": Scene(length=2, frames_per_second=1),
 }
 

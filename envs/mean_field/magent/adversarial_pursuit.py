@@ -56,8 +56,7 @@ class AdversarialPursuit(World):
     - termination: none; `max_steps` sets `last` alone.
     - state: [243] f32, an image [9, 9, 3] of the map in bins: the shares of the predators, of the
       prey and of the walls that are there.
-    - mean_action: [n, A] f32, the mean one-hot action of the own group in the last step; zero at
-      the start.
+    - mean_action: [n, A] f32, see `World`.
     - extras: "tags" [] int32, prey tagged so far, once for every predator that did.
     """
 

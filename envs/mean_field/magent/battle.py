@@ -51,8 +51,7 @@ class Battle(World):
       sets `last` alone.
     - state: [676] f32, an image [13, 13, 4] of the map in minimap bins: the members of red and of
       blue over the team's size at the start, then the same weighted by hp as a fraction.
-    - mean_action: [n, 21] f32, the mean one-hot action of the own team's members that acted in the
-      last step, those it killed included; zero at the start.
+    - mean_action: [n, 21] f32, of the own team, see `World`.
     - extras: "winner" [] int32, at the end the team with more survivors, -1 for a tie and before
       the end; "kills" [2] int32, enemies killed so far by red and by blue.
     """

@@ -62,21 +62,20 @@ class CombinedArms(World):
     - termination: discount is 0 for the dead, and for all when a group is wiped out; `max_steps`
       sets `last` alone.
     - state: [1352] f32, an image [13, 13, 8] of the map in minimap bins, see `overview`.
-    - mean_action: [n, A] f32, the mean one-hot action of the own group's members that acted in the
-      last step, those it killed included; zero at the start.
+    - mean_action: [n, A] f32, see `World`.
     - extras: "winner" [] int32, at the end the team with more survivors, -1 for a tie and before
       the end; "kills" [2] int32, enemies killed so far by red and by blue.
     """
 
+    melee_hp: float
+    ranged_hp: float
+    damage: float
+    recovery: float
     step_reward: float
     kill_reward: float
     death_reward: float
     attack_penalty: float
     hit_reward: float
-    damage: float
-    recovery: float
-    melee_hp: float
-    ranged_hp: float
     starts: tuple[Cells, ...] = struct.field(pytree_node=False)  # of each group
 
     KINDS: ClassVar = KINDS
@@ -142,19 +141,19 @@ def combined_arms(
     num_melee: int | None = None,
     num_ranged: int | None = None,
     max_steps: int = 1000,
-    move_priority: str = "queue",
-    minimap: bool = False,
-    id_bits: int = 10,
-    observe_before_removal: bool = True,
+    melee_hp: float = 10.0,
+    ranged_hp: float = 3.0,
+    damage: float = 2.0,
+    recovery: float = 0.1,
     step_reward: float = -0.005,
     kill_reward: float = 5.0,
     death_reward: float = -0.1,
     attack_penalty: float = -0.1,
     hit_reward: float = 0.2,
-    damage: float = 2.0,
-    recovery: float = 0.1,
-    melee_hp: float = 10.0,
-    ranged_hp: float = 3.0,
+    move_priority: str = "queue",
+    minimap: bool = False,
+    id_bits: int = 10,
+    observe_before_removal: bool = True,
 ) -> CombinedArms:
     """Returns combined_arms_v6 of MAgent2; by default 45 melee and 36 ranged agents a side.
 
@@ -164,6 +163,15 @@ def combined_arms(
         and at most so many.
       num_ranged: ranged agents of either team, likewise.
       max_steps: the time limit.
+      melee_hp: hp of melee agents at the start and at most, above 0.
+      ranged_hp: hp of ranged agents, likewise.
+      damage: hp that a blow takes, above 0.
+      recovery: hp regained every step, 0 or more.
+      step_reward: for every living agent, every step.
+      kill_reward: for the blow that kills an enemy.
+      death_reward: for being killed, by whomever.
+      attack_penalty: for every attack, a number added: negative punishes.
+      hit_reward: for a blow that an enemy survives.
       move_priority: "queue", red before blue, melee before ranged and then by index, or "random",
         drawn every step.
       minimap: whether views have the minimap channels and features the position.
@@ -171,15 +179,6 @@ def combined_arms(
       observe_before_removal: whether observations are those of MAgent2, taken while those just
         killed are still listed: they get a last observation and count in the minimaps, and the
         last reward shown is one step old.
-      step_reward: for every living agent, every step.
-      kill_reward: for the blow that kills an enemy.
-      death_reward: for being killed, by whomever.
-      attack_penalty: for every attack, a number added: negative punishes.
-      hit_reward: for a blow that an enemy survives.
-      damage: hp that a blow takes, above 0.
-      recovery: hp regained every step, 0 or more.
-      melee_hp: hp of melee agents at the start and at most, above 0.
-      ranged_hp: hp of ranged agents, likewise.
 
     Raises:
       ValueError: naming the argument.

@@ -41,8 +41,7 @@ class Gather(World):
     - termination: discount is 0 for the dead, and for all when no food or no omnivore is left;
       `max_steps` sets `last` alone.
     - state: [900] f32, an image [15, 15, 4] of the map in minimap bins, see `overview`.
-    - mean_action: [n, 33] f32, the mean one-hot action of those that acted in the last step, those
-      it killed included; zero at the start.
+    - mean_action: [n, 33] f32, see `World`.
     - extras: "food" [] int32, how much is left; "killed" [] int32, omnivores killed so far.
     """
 
@@ -110,19 +109,19 @@ def gather(
     map_size: int = 200,
     num_omnivores: int | None = None,
     num_food: int | None = None,
-    max_steps: int = 500,
-    move_priority: str = "queue",
-    minimap: bool = False,
-    id_bits: int = 0,
-    observe_before_removal: bool = True,
+    max_hp: float = 3.0,
+    food_hp: float = 25.0,
+    damage: float = 6.0,
     step_reward: float = -0.01,
     kill_reward: float = 5.0,
     death_reward: float = -1.0,
     attack_penalty: float = -0.1,
     hit_reward: float = 0.5,
-    damage: float = 6.0,
-    max_hp: float = 3.0,
-    food_hp: float = 25.0,
+    max_steps: int = 500,
+    move_priority: str = "queue",
+    minimap: bool = False,
+    id_bits: int = 0,
+    observe_before_removal: bool = True,
 ) -> Gather:
     """Returns gather_v5 of MAgent2; by default 495 omnivores and 2272 pieces of food.
 
@@ -131,6 +130,14 @@ def gather(
         scaled to it.
       num_omnivores: by default as many as the layout has, or fewer, spread over its places.
       num_food: likewise.
+      max_hp: hp of omnivores, above 0.
+      food_hp: hp of food, above 0.
+      damage: hp that a bite takes, above 0.
+      step_reward: for every living agent, every step.
+      kill_reward: for the bite that finishes food.
+      death_reward: for being killed.
+      attack_penalty: for every attack, a number added: negative punishes.
+      hit_reward: for a bite that leaves some of the food.
       max_steps: the time limit.
       move_priority: "queue", the order of MAgent, or "random", drawn every step.
       minimap: whether views have the minimap channels and features the position.
@@ -138,14 +145,6 @@ def gather(
       observe_before_removal: whether observations are those of MAgent2, taken while those just
         killed are still listed: they get a last observation and count in the minimaps, and the
         last reward shown is one step old.
-      step_reward: for every living agent, every step.
-      kill_reward: for the bite that finishes food.
-      death_reward: for being killed.
-      attack_penalty: for every attack, a number added: negative punishes.
-      hit_reward: for a bite that leaves some of the food.
-      damage: hp that a bite takes, above 0.
-      max_hp: hp of omnivores, above 0.
-      food_hp: hp of food, above 0.
 
     Raises:
       ValueError: naming the argument.

@@ -57,8 +57,7 @@ class TigerDeer(World):
       `max_steps` sets `last` alone.
     - state: [324] f32, an image [9, 9, 4] of the map in bins: the living deer and tigers over their
       number at the start, then the same weighted by hp as a fraction.
-    - mean_action: [n, A] f32, the mean one-hot action of the own group's members that acted in the
-      last step, those it killed included; zero at the start.
+    - mean_action: [n, A] f32, see `World`.
     - extras: "killed" [] int32, deer killed so far; "starved" [] int32, tigers starved so far.
     """
 

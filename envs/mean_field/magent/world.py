@@ -68,7 +68,9 @@ class World(StateEnvironment):
     """Base of the worlds: they add their numbers, `sizes`, `full_hp`, `initial`, `turn`, `extras`.
 
     Rows of the dead are zero in observations, their actions are ignored and their reward is 0
-    after the step in which they died. Actions that a kind does not have are not defined.
+    after the step in which they died. Actions that a kind does not have are not defined. The mean
+    action of a group is over its members that acted in the last step, those it killed included;
+    zero at the start.
     """
 
     map_size: int = struct.field(pytree_node=False)  # cells along a side, with the ring of wall
@@ -281,6 +283,9 @@ class World(StateEnvironment):
 
     def _translated(self, rows_of: Callable, actions: Actions, table: np.ndarray) -> jax.Array:
         # Everybody's move or attack as a row of the table that holds those of all kinds.
+        first, *others = self.KINDS.values()
+        if all(other is first for other in others):  # one operation on all serves as well
+            return self._with_things(rows_of(first, self.joined(actions), table), NONE)
         rows = {name: rows_of(kind, actions[name], table) for name, kind in self.KINDS.items()}
         return self._with_things(self.joined(rows), NONE)
 

@@ -24,8 +24,8 @@ def hunt(rng, env, state):
     action = rng.integers(0, np.repeat([PREDATOR.num_actions, PREY.num_actions], [n, len(prey)]))
     for i in range(env.num_agents):
         others = prey if i < n else position[:n]
-        apart = others - position[i]
-        nearest = apart[np.abs(apart).sum(1).argmin()]
+        offset = others - position[i]
+        nearest = offset[np.abs(offset).sum(1).argmin()]
         if rng.random() < 0.2:
             continue
         if i >= n:

@@ -127,3 +127,33 @@ def test_battlefield_plays_as_published():
             break
         theirs.env.clear_dead()
     assert killed >= 5
+
+
+def test_a_big_map_is_cut_into_bands_that_move_in_turn():
+    """A crowd that runs about on both sides of an edge of bands of 13 columns, on 100 x 100."""
+    theirs = Engine("battle", map_size=100, minimap_mode=False)
+    theirs.env.reset()
+    rng = np.random.default_rng(0)
+    crowd = rng.permutation([(x, y) for x in range(20, 46) for y in range(10, 30)])
+    starts = crowd[:200], crowd[200:400]
+    for handle, start in zip(theirs.handles, starts):
+        theirs.env.add_agents(handle, method="custom", pos=start)
+    theirs.num_agents = 400
+    env = battle(
+        "magent2",
+        map_size=100,
+        start_red=tuple(map(tuple, starts[0].tolist())),
+        start_blue=tuple(map(tuple, starts[1].tolist())),
+    )
+    state = env.initial(jax.random.key(0))
+    advance, by_index = jax.jit(env.advance), 0
+    for _ in range(15):
+        action = rng.integers(0, 13, 400).astype(np.int32)
+        theirs.step(action)
+        actions, order = {"red": action[:200], "blue": action[200:]}, np.arange(400, dtype=np.int32)
+        naive = advance(jax.random.key(0), state, actions, order, order)
+        state = advance(jax.random.key(0), state, actions)
+        np.testing.assert_array_equal(theirs.positions(), state.position)
+        by_index += int(np.any(naive.position != state.position))
+        theirs.env.clear_dead()
+    assert by_index > 5  # another order ends elsewhere

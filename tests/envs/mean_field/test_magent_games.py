@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jaxmarl_core.envs import adversarial_pursuit, combined_arms, gather
+from jaxmarl_core.envs import adversarial_pursuit, combined_arms, gather, tiger_deer
 from jaxmarl_core.play.policies import random_policy
 
 observe = jax.jit(lambda env, state: env.observe(state))
@@ -36,6 +36,28 @@ def test_gather_ends_when_the_food_is_gone():
     assert timestep.last
     assert not timestep.discount["omnivore"].any()
     assert (timestep.extras["food"], timestep.extras["killed"]) == (0, 1)
+
+
+def test_tigers_are_paid_for_striking_together():
+    """Two strike the strong deer, two the weak one, one strikes where nobody is; by hand."""
+    env = tiger_deer(map_size=12, num_deer=3, num_tigers=5, num_walls=0)
+    state = env.initial(jax.random.key(0)).replace(
+        position=np.array(
+            [(3, 3), (8, 3), (8, 8), (3, 2), (2, 3), (8, 2), (7, 3), (5, 9)], np.int32
+        ),
+        hp=np.array([5, 1.5, 5, 10, 10, 1, 1, 0.05], np.float32),
+    )
+    actions = {"deer": np.array([2, 2, 3]), "tiger": np.array([8, 7, 8, 7, 8])}
+    state, timestep = play(env, state, actions, np.arange(8, dtype=np.int32))
+    np.testing.assert_allclose(timestep.reward["deer"], [-0.2, -1.1, 0], atol=1e-6)
+    np.testing.assert_array_equal(timestep.reward["tiger"], [1, 1, 0, 0, 0])  # a kill is no hit
+    # The strong deer: 5 - 2 + 0.2. The second tiger at the weak one kills and eats; one starves.
+    np.testing.assert_allclose(state.hp, [3.2, 0, 5, 9.9, 9.9, 0.9, 8.9, 0], atol=1e-6)
+    assert (timestep.extras["killed"], timestep.extras["starved"]) == (1, 1)
+    assert not timestep.last
+    timestep = observe(env, state.replace(alive=np.arange(8) < 3))
+    assert timestep.last
+    assert not timestep.discount["deer"].any()
 
 
 def test_mean_actions_are_of_those_of_the_own_group_that_acted():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmarl_core.envs import adversarial_pursuit, battlefield, combined_arms, gather
+from jaxmarl_core.envs import adversarial_pursuit, battlefield, combined_arms, gather, tiger_deer
 from jaxmarl_core.envs.mean_field.magent.attacks import resolve_attacks
 from jaxmarl_core.envs.mean_field.magent.bodies import resolve_body_moves
 from jaxmarl_core.envs.mean_field.magent.grid import NONE, Grid, disc
@@ -154,6 +154,12 @@ def test_bands_of_a_big_map():
         (adversarial_pursuit, {"num_prey": 2000}, "num_prey"),
         (adversarial_pursuit, {"num_walls": 500}, "num_walls"),
         (adversarial_pursuit, {"max_steps": 0}, "max_steps"),
+        (tiger_deer, {"map_size": 9}, "map_size"),
+        (tiger_deer, {"num_tigers": 0}, "num_tigers"),
+        (tiger_deer, {"num_deer": 2000}, "num_deer"),
+        (tiger_deer, {"num_walls": -1}, "num_walls"),
+        (tiger_deer, {"supply": -1.0}, "supply"),
+        (tiger_deer, {"tiger_hp": 0.0}, "tiger_hp"),
     ],
 )
 def test_complaints_name_the_field(builder, options, field):
@@ -163,7 +169,7 @@ def test_complaints_name_the_field(builder, options, field):
 
 def test_numbers_are_leaves():
     """One program serves all rewards and strengths; sizes are no leaves."""
-    for build in (battlefield, combined_arms, gather, adversarial_pursuit):
+    for build in (battlefield, combined_arms, gather, adversarial_pursuit, tiger_deer):
         leaves, treedef = jax.tree.flatten(build())
         assert len(leaves) >= 3
         assert all(isinstance(leaf, float) for leaf in leaves)

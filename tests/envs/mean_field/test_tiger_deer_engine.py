@@ -15,15 +15,14 @@ observe = jax.jit(lambda env, state: env.observe(state))
 def prowl(rng, env, state):
     """Returns actions [N]: strike the deer in reach, or run to the nearest; deer graze or run."""
     n, position, alive = env.num_deer, np.asarray(state.position), np.asarray(state.alive)
-    action = rng.integers(
-        0, np.repeat([DEER.num_actions, TIGER.num_actions], list(env.sizes.values()))
-    )
+    limit = np.repeat([DEER.num_actions, TIGER.num_actions], list(env.sizes.values()))
+    action = rng.integers(0, limit)
     for i in np.flatnonzero(alive):
         others = position[n:][alive[n:]] if i < n else position[:n][alive[:n]]
         if rng.random() < 0.1 or not len(others):
             continue
-        apart = others - position[i]
-        nearest = apart[np.abs(apart).sum(1).argmin()]
+        offset = others - position[i]
+        nearest = offset[np.abs(offset).sum(1).argmin()]
         if i < n:
             away = np.abs(DEER.moves + np.sign(nearest)).sum(1).argmin()
             action[i] = away if rng.random() < 0.2 else 2
@@ -35,7 +34,7 @@ def prowl(rng, env, state):
 
 
 def play(map_size, steps, minimap=False, seed=1, check=lambda time: True, act=prowl, **numbers):
-    """Plays both in lockstep from where theirs starts; returns the last state and what was paid."""
+    """Plays both in lockstep from where theirs starts; returns the last time step and the pay."""
     theirs_numbers = {"tiger_step_recover": "tiger_recovery", "deer_attacked": "attacked_reward"}
     theirs = Engine(
         "tiger_deer",
@@ -89,4 +88,20 @@ def play(map_size, steps, minimap=False, seed=1, check=lambda time: True, act=pr
 def test_plays_and_shows_what_tiger_deer_v4_does(minimap):
     """Observations show hp; tigers hunt together, and some starve."""
     timestep, paid = play(20, 150, minimap, check=lambda time: time % 4 == 0 or time < 10)
-    print(timestep.extras, [np.unique(x) for x in (paid,)])
+    assert timestep.extras["killed"] > 10
+    assert {-1.1, -0.2, 1.0} <= set(np.unique(paid).round(3).tolist())
+
+
+def test_the_hungry_starve():
+    """With tigers that lose 2 hp a step some live on what they kill, until all are gone."""
+    timestep, _ = play(20, 60, seed=2, check=lambda time: time % 5 == 0, tiger_recovery=-2.0)
+    assert timestep.last
+    assert timestep.extras["starved"] == 4
+    assert timestep.extras["killed"] < 20
+
+
+@pytest.mark.slow
+def test_the_published_size():
+    timestep, paid = play(45, 80, seed=3, check=lambda time: time % 20 == 0)
+    assert timestep.extras["killed"] > 20
+    assert paid.max() >= 2.0
