@@ -61,7 +61,7 @@ class CombinedArms(World):
     - reward: [n] f32, see the module; 0 for those dead before the step.
     - termination: discount is 0 for the dead, and for all when a group is wiped out; `max_steps`
       sets `last` alone.
-    - state: [1352] f32, an image [13, 13, 8] of the map in minimap bins, see `overview`.
+    - state: [1352] f32, an image [13, 13, 8] of the map in minimap bins, see `World`.
     - mean_action: [n, A] f32, see `World`.
     - extras: "winner" [] int32, at the end the team with more survivors, -1 for a tie and before
       the end; "kills" [2] int32, enemies killed so far by red and by blue.

@@ -40,7 +40,7 @@ class Gather(World):
     - reward: [n] f32, see the module; 0 for those dead before the step.
     - termination: discount is 0 for the dead, and for all when no food or no omnivore is left;
       `max_steps` sets `last` alone.
-    - state: [900] f32, an image [15, 15, 4] of the map in minimap bins, see `overview`.
+    - state: [900] f32, an image [15, 15, 4] of the map in minimap bins, see `World`.
     - mean_action: [n, 33] f32, see `World`.
     - extras: "food" [] int32, how much is left; "killed" [] int32, omnivores killed so far.
     """

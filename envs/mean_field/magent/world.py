@@ -70,7 +70,8 @@ class World(StateEnvironment):
     Rows of the dead are zero in observations, their actions are ignored and their reward is 0
     after the step in which they died. Actions that a kind does not have are not defined. The mean
     action of a group is over its members that acted in the last step, those it killed included;
-    zero at the start.
+    zero at the start. The critic's state is an image [V, V, 2 G] of the map in minimap bins: of
+    each the living of each group over the group's size, then the same weighted by hp.
     """
 
     map_size: int = struct.field(pytree_node=False)  # cells along a side, with the ring of wall
@@ -355,7 +356,6 @@ class World(StateEnvironment):
         return minimaps
 
     def _overview(self, state: WorldState) -> jax.Array:
-        # Of each bin the living of each group over the group's size, then the same weighted by hp.
         bins, group = max(len(kind.window) for kind in self.KINDS.values()), self.group
         sizes = np.bincount(group)
         place = jnp.tile(obs.bin_of(self.places(state), self.map_size, bins), 2)
