@@ -7,7 +7,6 @@ at random, so a picture shows the world and its rules, not what learning makes o
 """
 
 import argparse
-import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -24,6 +23,7 @@ from jaxmarl_core.registry import make_environment
 from jaxmarl_core.report.films import write_gif
 from jaxmarl_core.spaces import Box, Discrete, Space
 from jaxmarl_core.store import atomic
+from jaxmarl_core.types import Renderable
 
 INTRODUCTION = """\
 # Environments
@@ -82,7 +82,7 @@ def draw(name: str) -> bool:
     """Writes the environment's animation; returns whether it has one."""
     scene = SCENES.get(name, Scene())
     env = make_environment(name, **scene.options)
-    if not hasattr(env, "render"):
+    if not isinstance(env, Renderable):
         return False
     path = DOCS / "environments" / f"{name}.gif"
     path.parent.mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ def draw(name: str) -> bool:
 
 def family(name: str) -> str:
     """Returns the heading an environment stands under: its folder, or its module."""
-    return inspect.getmodule(ENVIRONMENTS[name]).__name__.split(".")[2].replace("_", " ")
+    return ENVIRONMENTS[name].__module__.split(".")[2].replace("_", " ")
 
 
 def space(value: Space) -> str:
@@ -127,7 +127,7 @@ def page(names: Iterable[str]) -> str:
 
 def main() -> None:
     """Draws what is asked for, and writes the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     for name in parser.parse_args().names or sorted(ENVIRONMENTS):
         print(f"{name}: {'drawn' if draw(name) else 'has no picture'}", flush=True)

@@ -42,7 +42,7 @@ def section(name: str, folder: Path) -> str:
 
 def main() -> None:
     """Writes the page and the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("folder", type=Path, help="holds a folder for each study that was run")
     folder = parser.parse_args().folder
     path = DOCS / "studies.md"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from matplotlib.figure import Figure
 
 from jaxmarl_core import hparams as hp
@@ -159,13 +160,13 @@ def looks(
     return steps, curve
 
 
-def share(hits: jax.Array) -> str:
+def share(hits: ArrayLike) -> str:
     """Returns how many of [R] bool are true, as a percentage with its standard error."""
     p = float(jnp.mean(hits))
-    return f"{100 * p:.1f} ± {100 * (p * (1 - p) / hits.size) ** 0.5:.1f} %"
+    return f"{100 * p:.1f} ± {100 * (p * (1 - p) / jnp.size(hits)) ** 0.5:.1f} %"
 
 
-def spread(values: jax.Array, digits: int = 3) -> str:
+def spread(values: ArrayLike, digits: int = 3) -> str:
     """Returns the mean of values [R] and their standard deviation over runs."""
     return f"{float(jnp.mean(values)):.{digits}f} ± {float(jnp.std(values)):.{digits}f}"
 

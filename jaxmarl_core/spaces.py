@@ -103,6 +103,23 @@ class Composite:
 Space = Discrete | Box | Composite
 
 
+def discrete(space: "Space", name: str, owner: str, kind: str = "actions") -> Discrete:
+    """Returns the space, known to be Discrete.
+
+    Args:
+      space: any.
+      name: of the algorithm or function that needs it so.
+      owner: the group whose space it is.
+      kind: "actions" or "observations".
+
+    Raises:
+      ValueError: it is of another kind.
+    """
+    if not isinstance(space, Discrete):
+        raise ValueError(f'{name}: needs discrete {kind}, group "{owner}" has {space}')
+    return space
+
+
 def zeros(space: "Space", batch: tuple[int, ...] = ()) -> Any:
     """Returns a zero of the space with leading axes `batch`: an example to build networks with."""
     if isinstance(space, Composite):

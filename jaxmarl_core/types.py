@@ -5,8 +5,9 @@ and are stacked on one axis; a dict maps a group's name to what belongs to it. A
 order: time T, environments B, agents n, features.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from flax import struct
@@ -66,6 +67,13 @@ class Environment(Protocol):
     def step(self, key: Key, state: EnvState, actions: Actions) -> tuple[EnvState, TimeStep]: ...
 
 
+@runtime_checkable
+class Renderable(Protocol):
+    """What an environment is that can be drawn."""
+
+    def render(self, state: EnvState) -> jax.Array: ...  # [H, W, 3] uint8
+
+
 class StateEnvironment:
     """Base of environments whose time step is a function of their state.
 
@@ -73,6 +81,19 @@ class StateEnvironment:
     `observe(state) -> TimeStep`. Beside `reset` and `step` this buys a cheap auto-reset, which
     chooses between two states and then observes once (see wrappers.AutoReset).
     """
+
+    @property
+    @abstractmethod
+    def groups(self) -> Mapping[str, Group]: ...
+
+    @abstractmethod
+    def initial(self, key: Key) -> EnvState: ...
+
+    @abstractmethod
+    def advance(self, key: Key, state: EnvState, actions: Actions) -> EnvState: ...
+
+    @abstractmethod
+    def observe(self, state: EnvState) -> TimeStep: ...
 
     def reset(self, key: Key) -> tuple[EnvState, TimeStep]:
         """Returns the first state and time step of an episode."""

@@ -27,7 +27,7 @@ def main() -> None:
         value_factorisation,
     )
     for bench in benches:
-        print(f"\n== {bench.__doc__.splitlines()[0]}")
+        print(f"\n== {str(bench.__doc__).splitlines()[0]}")
         bench.main()
 
 

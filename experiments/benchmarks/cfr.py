@@ -6,6 +6,7 @@ CFR+, alternating, as a scan of our step; one game, and many games with payoffs 
     python -m jaxmarl_core.experiments.benchmarks.cfr
 """
 
+import dataclasses
 import importlib
 import importlib.util
 import statistics
@@ -38,7 +39,7 @@ def ours(num_games: int) -> float:
     payoffs = scales[:, None, None, None] * game.payoff
 
     def solve(payoff):
-        return cfr(game.replace(payoff=payoff), ITERATIONS, CFR_PLUS).strategies
+        return cfr(dataclasses.replace(game, payoff=payoff), ITERATIONS, CFR_PLUS).strategies
 
     program = jax.jit(solve if num_games == 1 else jax.vmap(solve))
     inputs = payoffs[0] if num_games == 1 else payoffs

@@ -107,7 +107,8 @@ def theirs(name: str, options: dict[str, Any]) -> Side:
     env = jaxmarl.make(name, **options)
     kinds: dict[int, list[str]] = {}
     for agent in env.agents:
-        kinds.setdefault(int(env.action_space(agent).n), []).append(agent)
+        space: Any = env.action_space(agent)
+        kinds.setdefault(int(space.n), []).append(agent)
 
     def step(key, copies, state, seen_before):
         key_step, *keys = jax.random.split(key, 1 + len(kinds))

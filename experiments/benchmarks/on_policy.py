@@ -96,11 +96,11 @@ def measure(peers: Mapping[str, Peer] = PEERS, num_updates: int = 4) -> Iterator
         steps, compilation = trained(peer, num_updates)
         scale = (before + random_play()) / 2 / RANDOM_PLAY
         wanted = "" if peer.wanted is None else f"{peer.wanted:.1f}"
-        peers = "" if peer.compilation is None else f"{peer.compilation / scale:.1f} s"
+        waited = "" if peer.compilation is None else f"{peer.compilation / scale:.1f} s"
         theirs_here = peer.steps * scale
         yield (
             f"{name:18} {steps:11,.0f} {theirs_here:13,.0f} {steps / theirs_here:7.2f} {wanted:>7}"
-            f" {compilation:10.1f} s {peers:>8}"
+            f" {compilation:10.1f} s {waited:>8}"
         )
 
 

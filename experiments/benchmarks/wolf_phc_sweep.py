@@ -12,6 +12,7 @@ response to the other's final strategy would earn more than one's own.
 """
 
 import argparse
+import dataclasses
 import time
 
 import jax
@@ -65,8 +66,9 @@ class MaskedGame(RepeatedGame):
     legal: jax.Array | None = None  # [2, A] bool
 
     def observe(self, state: GameState) -> TimeStep:
+        assert self.legal is not None  # it has a default as the fields before it do
         masks = {name: self.legal[i : i + 1] for i, name in enumerate(self.groups)}
-        return super().observe(state).replace(action_mask=masks)
+        return dataclasses.replace(super().observe(state), action_mask=masks)
 
 
 def random_games(num_games: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -119,8 +121,11 @@ def program(num_seeds: int):
     keys = jax.random.split(jax.random.key(0), num_seeds)
 
     def one_game(game):
+        payoffs, legal = game
         over_seeds = jax.vmap(regrets, (None, None, 0, None))
-        found = jax.vmap(over_seeds, (None, None, None, 0))(*game, keys, rows)  # [25, R, 2]
+        found = jax.vmap(over_seeds, (None, None, None, 0))(
+            payoffs, legal, keys, rows
+        )  # [25, R, 2]
         figures = jnp.stack([found.mean(axis=1), (found < SMALL).mean(axis=1)])
         return figures.reshape(2, len(RATES), len(OPPONENTS), 2)
 
@@ -135,7 +140,7 @@ def program(num_seeds: int):
 
 def main() -> None:
     """Runs the sweep and prints what it took and what it found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--games", type=int, default=100)
     args = parser.parse_args()

@@ -10,7 +10,9 @@ Kononen, 2004, Web Intelligence and Agent Systems 2, for the claim; the figures 
 NumPy's enumeration and value iteration.
 """
 
+import dataclasses
 from itertools import product
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,12 +37,12 @@ CASES = {  # name -> (where it learns, the world of its start)
     "grid game 1": (grid_game(1, start="random", max_steps=50), grid_game(1)),
     "grid game 3": (grid_game(3, start="random", max_steps=50), grid_game(3)),
 }
-EXPLORE = {"epsilon": 1.0, "final_epsilon": 1.0}
+EXPLORE: dict[str, Any] = {"epsilon": 1.0, "final_epsilon": 1.0}
 
 
 def pure_commitment(q: np.ndarray, leader: int, legal: np.ndarray) -> np.ndarray:
     """Returns what the best pure commitment in q [2, A, B] is worth to both [2], in NumPy."""
-    follower, best = 1 - leader, None
+    follower, values = 1 - leader, []
     for action in range(q.shape[1 + leader]):
         replies = [
             cell
@@ -51,9 +53,8 @@ def pure_commitment(q: np.ndarray, leader: int, legal: np.ndarray) -> np.ndarray
             continue
         most = max(q[(follower, *cell)] for cell in replies)
         kind = [q[(slice(None), *cell)] for cell in replies if q[(follower, *cell)] == most]
-        value = max(kind, key=lambda pair: pair[leader])
-        best = value if best is None or value[leader] > best[leader] else best
-    return best
+        values.append(max(kind, key=lambda pair: pair[leader]))
+    return max(values, key=lambda pair: pair[leader])
 
 
 def best_pure_nash(q: np.ndarray, leader: int) -> float:
@@ -84,7 +85,7 @@ def in_random_games(num_seeds: int, leader: int) -> tuple[np.ndarray, np.ndarray
     def run(key):
         key_game, key_train = jax.random.split(key)
         payoffs = jax.random.normal(key_game, (2, SIZE, SIZE))
-        env = base.replace(payoffs=payoffs)
+        env = dataclasses.replace(base, payoffs=payoffs)
         algorithm = asymmetric_q(env, Config(MATRIX_STEPS, rate="constant", leader=leader))
         train, _ = make_train(algorithm, env, Schedule(1))
         state, _ = train(key_train, HPARAMS.replace(gamma=0.0, **EXPLORE))
@@ -92,7 +93,8 @@ def in_random_games(num_seeds: int, leader: int) -> tuple[np.ndarray, np.ndarray
 
     mesh = run_mesh()
     keys = pad(jax.random.split(jax.random.key(leader), num_seeds), mesh.size)
-    return tuple(np.asarray(x)[:num_seeds] for x in sharded(run, mesh, (0,))(keys))
+    games, values = sharded(run, mesh, (0,))(keys)
+    return np.asarray(games)[:num_seeds], np.asarray(values)[:num_seeds]
 
 
 def in_state(name: str, num_seeds: int, leader: int) -> jax.Array:
@@ -148,7 +150,7 @@ def picture(drawn: list[tuple[np.ndarray, np.ndarray]]) -> Figure:
     axes.set_ylabel("learnt value of leading")
     axes.set_title("Random 3 x 3 games", pad=28)
     axes.legend(ncols=2, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

@@ -96,7 +96,7 @@ def picture(drawn: dict[str, np.ndarray]) -> Figure:
         axes.plot(rounds, forgone.mean(0), color=svg.BLUE, lw=2)
         axes.set(title=name.replace("_", " "), xlabel="thousand rounds", ylim=(-0.02, None))
     panels[0].set_ylabel("short of the best response")
-    return panels[0].figure
+    return svg.figure_of(panels[0])
 
 
 STUDY = Study(

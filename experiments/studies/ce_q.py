@@ -112,7 +112,8 @@ def scores(game: int, learner: str, num_seeds: int) -> tuple[np.ndarray, np.ndar
     mesh = run_mesh()
     keys = pad(jax.random.split(jax.random.key(game), num_seeds), mesh.size)
     found = sharded(run, mesh, (0,))(keys)
-    return tuple(np.asarray(x)[:num_seeds] for x in found)
+    score, games = (np.asarray(x)[:num_seeds] for x in found)
+    return score, games
 
 
 def hits(found: np.ndarray, games: np.ndarray, published: tuple) -> np.ndarray:
@@ -120,7 +121,7 @@ def hits(found: np.ndarray, games: np.ndarray, published: tuple) -> np.ndarray:
     *wanted, number = published
     near = np.abs(np.sort(found, axis=1) - wanted) <= np.maximum(POINTS, 0.01 * np.abs(wanted))
     played = number is None or np.abs(games - number) <= GAMES * number
-    return near.all(axis=1) & played
+    return np.asarray(near.all(axis=1) & played)
 
 
 def told(found: np.ndarray, games: np.ndarray) -> str:
@@ -158,7 +159,7 @@ def picture(shares: dict[tuple[int, str], float]) -> Figure:
     axes.set_ylim(0, 1.05)
     axes.set_title("Share of runs that score as published", pad=28)
     axes.legend(ncols=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

@@ -100,7 +100,7 @@ def picture(found: dict[tuple[str, str], float]) -> Figure:
     axes.set_title("Share of runs that end on an optimal joint action", pad=28)
     axes.legend(ncols=5, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     axes.set_ylim(0, 1.02)
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

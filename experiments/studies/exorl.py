@@ -10,6 +10,7 @@ Suematsu & Hayashi, 2002, AAMAS; the paper's two claims, its figures were not at
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ LEARNERS = {
     "exorl": (exorl.rule, exorl.HPARAMS),
     "opponent_modelling_q": (opponent_modelling_q.rule, opponent_modelling_q.HPARAMS),
 }
-OPTIONS = {"gamma": 0.0, "final_epsilon": 0.1, "anneal_steps": 1000.0}
+OPTIONS: dict[str, Any] = {"gamma": 0.0, "final_epsilon": 0.1, "anneal_steps": 1000.0}
 NEAR = 0.01  # of the equilibrium, in every run
 SIGMAS = (0.1, 0.01)
 # What x may lose to a best response x': at its own optimum sigma times what the other's regret
@@ -79,7 +80,7 @@ def lost(name: str, game: str, num_seeds: int, **hparams: float) -> jax.Array:
         return strategy(name, row_of(state, 0)), row_of(state, 1)
 
     algorithm = learner(name, env, stationary())
-    options = OPTIONS | hparams
+    options: dict[str, Any] = OPTIONS | hparams
     x, y = over_seeds(algorithm, env, NUM_ROUNDS, num_seeds, keep, **options)
     worth = jnp.einsum("ab,rb->ra", env.payoffs[0], y)
     return worth.max(axis=1) - (worth * x).sum(axis=1)
@@ -133,7 +134,7 @@ def picture(distances, losses) -> Figure:
         panel.set_ylim(0, 1.02)
     axes[0].set_ylabel("share of runs within it")
     axes[-1].legend(frameon=False, fontsize=10, loc="lower right")
-    return axes[0].figure
+    return svg.figure_of(axes[0])
 
 
 STUDY = Study(

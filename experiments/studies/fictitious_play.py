@@ -144,7 +144,7 @@ def picture(drawn, grown, x, average) -> Figure:
     panels[2].set(title="The replicator in pennies", xlabel="rounds")
     for axes in panels:
         axes.legend(frameon=False, fontsize=9)
-    return panels[0].figure
+    return svg.figure_of(panels[0])
 
 
 STUDY = Study(

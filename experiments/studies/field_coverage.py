@@ -11,6 +11,8 @@ curves of the paper were not at hand. The shortest episode possible is computed 
 Pham, La, Feil-Seifer & Nefian, 2018, arXiv:1803.07250.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,11 +21,12 @@ from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.tabular.linear_q import Config, linear_q
 from jaxmarl_core.envs import field_coverage
+from jaxmarl_core.envs.gridworlds.field_coverage import FieldCoverage
 from jaxmarl_core.experiments.study import Claim, Findings, Study, spread
 from jaxmarl_core.report import svg
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.sweeps.batch import run_mesh, sharded
-from jaxmarl_core.types import Actions, Environment, EnvState, Key, StateEnvironment, TimeStep
+from jaxmarl_core.types import Actions, EnvState, Key, StateEnvironment, TimeStep
 
 BLOCK, NUM_BLOCKS, LATE = 1000, 60, 10  # steps, blocks, and of them the last that count as the end
 NEAR = 2.0  # times the shortest episode: exploring never stops, one step in twenty is random
@@ -33,7 +36,7 @@ NEAR = 2.0  # times the shortest episode: exploring never stops, one step in twe
 class RadialBasis(StateEnvironment):
     """The drones' task, of which each sees its own radial basis functions, [N, 8] in [0, 1]."""
 
-    env: Environment
+    env: FieldCoverage
 
     @property
     def groups(self):
@@ -47,7 +50,8 @@ class RadialBasis(StateEnvironment):
         return self.env.advance(key, state, actions)
 
     def observe(self, state: EnvState) -> TimeStep:
-        return self.env.observe(state).replace(observation={"drones": self.env.radial_basis(state)})
+        observation = {"drones": self.env.radial_basis(state)}
+        return dataclasses.replace(self.env.observe(state), observation=observation)
 
 
 WORLDS = {
@@ -139,7 +143,7 @@ def picture(found, least: int) -> Figure:
     axes.set_title("Steps until the field is covered")
     axes.set_xlabel("steps played")
     axes.legend(frameon=False)
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

@@ -121,7 +121,7 @@ def picture(drawn: dict[tuple[str, str], np.ndarray]) -> Figure:
             axes.set(xticks=[], yticks=[])
         axes.set_aspect("equal")
         axes.set_title(name.replace("_", " "))
-    return panels[0].figure
+    return svg.figure_of(panels[0])
 
 
 STUDY = Study("Where GIGA-WoLF's strategies settle", "Bowling, 2004", measure)

@@ -85,7 +85,7 @@ def picture(curves: dict[str, Curve], chance: float) -> Figure:
     axes.text(0.02, chance, "at random", color=svg.MUTED, va="bottom")
     axes.set(xlabel="million steps", title="Return of 1,000 steps, greedy")
     axes.legend(frameon=False, loc="upper left")
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

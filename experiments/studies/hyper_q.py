@@ -93,7 +93,7 @@ def picture(drawn: dict[tuple[str, str], np.ndarray]) -> Figure:
         axes.set(title=f"against {name}", xlabel="thousand rounds")
     panels[0].set_ylabel("reward")
     panels[0].legend(frameon=False)
-    return panels[0].figure
+    return svg.figure_of(panels[0])
 
 
 STUDY = Study("Hyper-Q against IGA, PHC and itself", "Tesauro, 2003", measure)

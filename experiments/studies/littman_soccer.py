@@ -226,7 +226,7 @@ def picture(found: dict[str, dict]) -> Figure:
     axes.set_xticks(range(len(found)), [*LEARNERS, "exact minimax"])
     axes.set_title("Per cent of decided games won", pad=28)
     axes.legend(ncols=3, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

@@ -113,7 +113,7 @@ def picture(drawn: dict[tuple[str, str], np.ndarray]) -> Figure:
         axes.set(title=wanted, xlabel="thousand rounds")
         axes.legend(frameon=False, fontsize=9)
     panels[0].set_ylabel("short of it, share of the range")
-    return panels[0].figure
+    return svg.figure_of(panels[0])
 
 
 STUDY = Study("MetaStrategy's three promises", "Powers & Shoham, 2004", measure)

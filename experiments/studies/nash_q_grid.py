@@ -13,6 +13,7 @@ give; ours is that of the actions, and pairs that hang on it are told, not judge
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,14 +54,14 @@ VALUES = {1: [(97.0299, 97.0299)], 2: [(98.01, 49.005), (49.005, 98.01)]}  # of 
 PAPER_RUNS = 50
 
 
-def learned(game: int, rules: dict, num_seeds: int) -> dict:
+def learned(game: int, rules: Any, num_seeds: int) -> dict:
     """Returns every player's values, leaves [R, 1, S, ...]."""
     env = grid_game(game, start="random", max_steps=100)
     algorithm = tabular(env, Config(1000), rules, HPARAMS)
     keep = lambda state, metrics: {
         name: getattr(table, "values", table).q for name, table in state.params.tables.items()
     }
-    numbers = {"gamma": GAMMA, "epsilon": 1.0, "final_epsilon": 1.0}
+    numbers: dict[str, Any] = {"gamma": GAMMA, "epsilon": 1.0, "final_epsilon": 1.0}
     return over_seeds(algorithm, env, NUM_STEPS, num_seeds, keep, **numbers)
 
 
@@ -143,7 +144,7 @@ def picture(found: dict) -> Figure:
     axes.set_ylim(0, 1.05)
     axes.set_title("Share of runs that end on an equilibrium path", pad=28)
     axes.legend(ncols=3, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

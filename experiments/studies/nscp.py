@@ -10,6 +10,7 @@ nobody.
 Weinberg & Rosenschein, 2004, AAMAS; the paper's claim, its figures were not at hand.
 """
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -45,7 +46,9 @@ def drifting(start: jax.Array, limit: jax.Array):
         return limit + (start - limit) / (1 + time / PERIOD)
 
     def build(info: GameInfo) -> Rule:
-        act = lambda row, mask, exploration=0.0: at(row)
+        def act(row, mask, exploration: float | jax.Array = 0.0):
+            return at(row)
+
         learn = lambda entry, next_entry, t, hp: (entry + 1, {})
         return Rule(lambda key, hp: jnp.float32(0), act, act, learn, informed=True)
 
@@ -61,9 +64,8 @@ def losses(name: str, key: jax.Array, hp) -> jax.Array:
     payoffs = jax.random.uniform(key_game, (2, SIZE, SIZE), minval=-1.0)
     anywhere = lambda key: jax.random.dirichlet(key, jnp.ones(SIZE))
     opponent, at = drifting(anywhere(key_start), anywhere(key_limit))
-    env = from_payoffs(np.zeros((2, SIZE, SIZE)), num_rounds=None).replace(
-        payoffs=payoffs, is_team=False
-    )
+    blank = from_payoffs(np.zeros((2, SIZE, SIZE)), num_rounds=None)
+    env = dataclasses.replace(blank, payoffs=payoffs, is_team=False)
     rule = partial(LEARNERS[name][0], rate="visits")
     algorithm = tabular(env, Config(BLOCK), by_player(rule, opponent), LEARNERS[name][1])
     mine = rule(GameInfo(0, 1, (SIZE, SIZE), (0, 1), None))
@@ -115,7 +117,7 @@ def picture(found: dict[str, jax.Array]) -> Figure:
     axes.set_xlabel("round")
     axes.set_ylim(0)
     axes.legend(frameon=False)
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

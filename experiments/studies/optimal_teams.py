@@ -13,6 +13,7 @@ Lauer & Riedmiller, 2000, ICML; Wang & Sandholm, 2002, NIPS; Claus & Boutilier, 
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ from jaxmarl_core.report import svg
 from jaxmarl_core.solvers.markov_games import backup, expected_reward, markov_game
 
 NUM_STEPS, GAMMA, MAX_STEPS = 20_000, 0.9, 20
-EXPLORING = {"gamma": GAMMA, "epsilon": 1.0, "anneal_steps": 16_000.0}
+EXPLORING: dict[str, Any] = {"gamma": GAMMA, "epsilon": 1.0, "anneal_steps": 16_000.0}
 LEARNERS = {
     "q_learning": (partial(q_learning, config=Config(100)), {"final_epsilon": 0.02}),
     "team_q": (partial(team_q, config=Config(100)), {"final_epsilon": 0.02}),
@@ -76,7 +77,7 @@ def optimal(learner: str, world: str, num_seeds: int) -> jax.Array:
     best, mean_reward = best_return(env)
     build, hparams = LEARNERS[learner]
     algorithm = build(env)
-    hparams = EXPLORING | hparams
+    hparams: dict[str, Any] = EXPLORING | hparams
     if learner == "distributed_q":  # what play is worth at least
         hparams = hparams | {"first_value": min(0.0, float(mean_reward.min()) / (1 - GAMMA))}
 
@@ -135,7 +136,7 @@ def picture(found: dict[tuple[str, str], float]) -> Figure:
     axes.set_ylim(0, 1.02)
     axes.set_title("Share of runs that end on the optimum", pad=28)
     axes.legend(ncols=4, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

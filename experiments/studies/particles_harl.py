@@ -10,7 +10,7 @@ Met is a return no worse than HARL's last one, less the 5 % of its reading, from
 steps; the rows of HARL's curve at a million steps compare like with like.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,16 +20,17 @@ from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import simple_reference, simple_speaker_listener, simple_spread
 from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
 from jaxmarl_core.report import svg
+from jaxmarl_core.types import Environment
 
 NUM_STEPS, EPISODE, NUM_LOOKS, READING = 1_000_000, 25, 10, 0.05
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "num_envs": 64,
     "rollout_length": EPISODE,
     "share": "none",
     "normalise_value": "running",
 }
-EPOCHS = {"num_epochs": 8, "num_minibatches": 4}
-ENTROPY = {"entropy": 0.02, "final_entropy": 0.02}
+EPOCHS: dict[str, Any] = {"num_epochs": 8, "num_minibatches": 4}
+ENTROPY: dict[str, Any] = {"entropy": 0.02, "final_entropy": 0.02}
 LEARNERS = {
     "happo": (happo, Config(**SHAPE, **EPOCHS), ENTROPY),
     "hatrpo": (hatrpo, Config(**SHAPE, **EPOCHS), {"max_kl": 0.02}),
@@ -42,7 +43,7 @@ class World(NamedTuple):
     """An environment, and where HARL's learners end in it, in the order of LEARNERS."""
 
     title: str
-    env: object
+    env: Environment
     harl: tuple[float, ...]
 
 
@@ -65,7 +66,7 @@ AT_A_MILLION = {("spread, discrete", "happo"): -83.0, ("spread, discrete", "mapp
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-def returns(env: object, learner: str, num_seeds: int) -> Curve:
+def returns(env: Environment, learner: str, num_seeds: int) -> Curve:
     """Returns (environment steps [NUM_LOOKS], greedy returns [num_seeds, NUM_LOOKS])."""
     build, config, hparams = LEARNERS[learner]
     algorithm = build(env, config)
@@ -113,7 +114,7 @@ def picture(curves: dict[tuple[str, str], Curve]) -> Figure:
     all_axes[0].legend(frameon=False, loc="lower right", title="diamond: HARL's, 10 million steps")
     for axes in all_axes[-2:]:
         axes.set(xlabel="million steps")
-    return all_axes[0].figure
+    return svg.figure_of(all_axes[0])
 
 
 STUDY = Study(

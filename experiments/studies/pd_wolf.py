@@ -92,7 +92,7 @@ def picture(found, climbed) -> Figure:
         panel.set_ylim(0, 1.02)
         panel.legend(frameon=False, fontsize=10)
     axes[0].set_ylabel("share of runs within it")
-    return axes[0].figure
+    return svg.figure_of(axes[0])
 
 
 STUDY = Study("PD-WoLF: winning is slowing down", "Banerjee & Peng, 2003, AAMAS", measure)

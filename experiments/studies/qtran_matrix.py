@@ -15,14 +15,15 @@ find the second fit.
 Son et al., 2019, arXiv:1905.05408, table 1.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmarl_core.algos.value_factorisation import qtran_losses
-from jaxmarl_core.algos.value_factorisation.factorisation import with_mixer
+from jaxmarl_core.algos.value_factorisation.factorisation import Factorise, with_mixer
 from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.algos.value_factorisation.qmix import monotone, qmix
 from jaxmarl_core.algos.value_factorisation.qtran import qtran
@@ -32,11 +33,12 @@ from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer, vdn
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
 from jaxmarl_core.report import svg
+from jaxmarl_core.types import Algorithm
 
 # One state and gamma 0: a step is an episode. The paper's programs took 10,000 to 20,000 gradient
 # steps on 32 episodes each, with Adam at 5e-4; VDN and QMIX from weights of deviation 0.01.
 NUM_UPDATES = 10_000
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "num_envs": 8,
     "rollout_length": 1,
     "batch_size": 32,
@@ -46,13 +48,18 @@ SHAPE = {
     "memory_size": 0,
     "last_action": False,
 }
-NUMBERS = {"gamma": 0.0, "final_epsilon": 1.0, "learning_rate": 5e-4, "anneal_updates": NUM_UPDATES}
+NUMBERS: dict[str, Any] = {
+    "gamma": 0.0,
+    "final_epsilon": 1.0,
+    "learning_rate": 5e-4,
+    "anneal_updates": NUM_UPDATES,
+}
 PAYOFFS = np.array([[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]])
 
 
 class Learner(NamedTuple):
-    build: object
-    factorise: object
+    build: Callable[..., Algorithm]
+    factorise: Factorise
     config: Config
     value: float  # of the joint action that it settles on
     fits: tuple[np.ndarray, ...]  # what it can say: minima of the squared error within its class
@@ -164,7 +171,7 @@ def picture(panels: dict[str, np.ndarray]) -> Figure:
             ax.text(column, row, number(value), ha="center", va="center", color=svg.INK)
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
-    return axes[0].figure
+    return svg.figure_of(axes[0])
 
 
 STUDY = Study(

@@ -7,6 +7,8 @@ pick the best one by themselves.
 After Son et al., 2019, arXiv:1905.05408, which plays random matrix games of two players.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +49,7 @@ def learnt(num_agents: int, num_seeds: int) -> tuple[np.ndarray, np.ndarray, np.
     def run(key, row):
         key_game, key_train = jax.random.split(key)
         table = jax.random.uniform(key_game, shape[1:], minval=-LARGEST, maxval=LARGEST)
-        env = blank.replace(payoffs=jnp.broadcast_to(table, shape))
+        env = dataclasses.replace(blank, payoffs=jnp.broadcast_to(table, shape))
         algorithm = qtran(env, CONFIG)
         train, _ = make_train(algorithm, env, Schedule(NUM_UPDATES))
         state, _ = train(key_train, row)
@@ -57,7 +59,8 @@ def learnt(num_agents: int, num_seeds: int) -> tuple[np.ndarray, np.ndarray, np.
 
     keys = jax.random.split(jax.random.key(num_agents), num_seeds)
     row = hp.rows(qtran(blank, CONFIG).hparams.replace(**NUMBERS))
-    return tuple(np.asarray(leaf[0]) for leaf in sweep(run, keys, row))
+    games, joint, taken = (np.asarray(leaf[0]) for leaf in sweep(run, keys, row))
+    return games, joint, taken
 
 
 def measure(num_seeds: int) -> Findings:
@@ -107,7 +110,7 @@ def picture(errors: dict[int, np.ndarray]) -> Figure:
         title="Share of joint actions whose value is known so well, percent",
     )
     axes.legend(frameon=False, loc="upper left")
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

@@ -6,6 +6,8 @@ none is held against ours; what is claimed is that both learners win nearly alwa
 random never does.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,9 +21,14 @@ from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.report import svg
 
 NUM_STEPS, NUM_LOOKS, EPISODES = 500_000, 10, (256, 100)
-SHAPE = {"num_envs": 16, "rollout_length": 32, "num_gradient_steps": 8, "capacity": 2048}
+SHAPE: dict[str, Any] = {
+    "num_envs": 16,
+    "rollout_length": 32,
+    "num_gradient_steps": 8,
+    "capacity": 2048,
+}
 LEARNERS = {"qmix": (qmix, Config(**SHAPE)), "vdn": (vdn, Config(**SHAPE))}
-NUMBERS = {
+NUMBERS: dict[str, Any] = {
     "learning_rate": 1e-3,
     "target_period": 25.0,
     "explore_steps": 30_000.0,
@@ -76,7 +83,7 @@ def picture(curves: dict[str, Curve]) -> Figure:
         svg.band(axes, steps / 1e3, found, colour, learner)
     axes.set(xlabel="thousand steps", title="Share of battles won, greedy", ylim=(-0.02, 1.02))
     axes.legend(frameon=False, loc="lower right")
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

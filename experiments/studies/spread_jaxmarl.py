@@ -5,6 +5,8 @@ the team's return in 256 greedy episodes. JaxMARL's figures are of its own progr
 default options, two seeds, measured on another machine; ours are not tuned beyond what stands here.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -15,7 +17,7 @@ from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
 from jaxmarl_core.report import svg
 
 NUM_STEPS, EPISODE, NUM_LOOKS = 1_000_000, 26, 10
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "num_envs": 64,
     "rollout_length": EPISODE,
     "num_epochs": 8,
@@ -26,7 +28,7 @@ LEARNERS = {
     "ippo": (ippo, Config(**SHAPE)),
     "mappo": (mappo, Config(**SHAPE)),
 }
-HPARAMS = {"entropy": 0.02, "final_entropy": 0.02}
+HPARAMS: dict[str, Any] = {"entropy": 0.02, "final_entropy": 0.02}
 JAXMARL = {"ippo": (-79.1, -89.7), "mappo": (-49.1, -49.3)}  # greedy, by seed; MAPPO with a GRU
 RANDOM, STILL = -83.1, -75.9  # play at random, and standing still
 
@@ -70,14 +72,14 @@ def picture(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     for colour, (learner, (steps, found)) in zip(svg.PALETTE, curves.items()):
         axes.plot(steps / 1e6, found.T, color=colour, lw=0.8, alpha=0.5)
         axes.plot(steps / 1e6, found.mean(0), color=colour, lw=2.5, label=learner)
-        theirs = np.mean(JAXMARL[learner])
+        theirs = float(np.mean(JAXMARL[learner]))
         axes.axhline(theirs, color=colour, ls=":", lw=1.5)
         axes.text(0.02, theirs + 0.5, f"JaxMARL's {learner}", color=colour)
     axes.axhline(STILL, color=svg.MUTED, lw=1)
     axes.text(0.02, STILL + 0.5, "standing still", color=svg.MUTED)
     axes.set(xlabel="million steps", title="Return of the team in an episode of 26 steps, greedy")
     axes.legend(frameon=False, loc="center right")
-    return axes.figure
+    return svg.figure_of(axes)
 
 
 STUDY = Study(

@@ -127,7 +127,7 @@ def picture(curves: dict[tuple[Task, str], Curve]) -> Figure:
                 axes.axhline(max(JAXMARL[learner]), color=colour, ls=":", lw=1.5)
         axes.set(title=task.title, xlabel="million steps")
     all_axes[0].legend(frameon=False, loc="lower right", title="dotted: JaxMARL's")
-    return all_axes[0].figure
+    return svg.figure_of(all_axes[0])
 
 
 STUDY = Study(

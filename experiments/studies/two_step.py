@@ -7,13 +7,14 @@ so thinks it worth less than 7; a monotone mixture fits it exactly.
 Rashid et al., 2018, arXiv:1803.11485, section 6.1 and table 2.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmarl_core.algos.value_factorisation.factorisation import with_mixer
+from jaxmarl_core.algos.value_factorisation.factorisation import Factorise, with_mixer
 from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.algos.value_factorisation.qmix import monotone, qmix
 from jaxmarl_core.algos.value_factorisation.tables import joint_tables
@@ -22,9 +23,10 @@ from jaxmarl_core.envs import two_step_game
 from jaxmarl_core.envs.matrix_games.two_step_game import FIRST, RISKY, SAFE
 from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
 from jaxmarl_core.report import svg
+from jaxmarl_core.types import Algorithm
 
 NUM_UPDATES, GAMMA = 3000, 0.99  # 24,000 episodes
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "num_envs": 8,
     "rollout_length": 3,  # an episode, its final observation included
     "batch_size": 16,
@@ -33,7 +35,7 @@ SHAPE = {
     "memory_size": 0,
     "last_action": False,
 }
-NUMBERS = {
+NUMBERS: dict[str, Any] = {
     "gamma": GAMMA,
     "final_epsilon": 1.0,
     "learning_rate": 3e-3,
@@ -44,8 +46,8 @@ NODES = {"first step": FIRST, "safe table": SAFE, "risky table": RISKY}
 
 
 class Learner(NamedTuple):
-    build: object
-    factorise: object
+    build: Callable[..., Algorithm]
+    factorise: Factorise
     config: Config
     value: float  # of an episode played greedily
     tables: np.ndarray  # [3, 2, 2], by node: what it can say at best
@@ -150,7 +152,7 @@ def picture(panels: dict[str, np.ndarray]) -> Figure:
             ax.text(column, row, number(value), ha="center", va="center", color=svg.INK)
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
-    return axes[0].figure
+    return svg.figure_of(axes[0])
 
 
 STUDY = Study(

@@ -82,7 +82,7 @@ def picture(drawn: dict[tuple[str, str], np.ndarray]) -> Figure:
         axes.set_ylabel("column")
         axes.set_aspect("equal")
     panels[0].legend(frameon=False, loc="upper right")
-    return panels[0].figure
+    return svg.figure_of(panels[0])
 
 
 STUDY = Study("WoLF-IGA converges with two actions each", "Bowling & Veloso, 2002", measure)

@@ -13,6 +13,7 @@ Bowling & Veloso, 2002, Artificial Intelligence 136, sections 5.1 to 5.3.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ from jaxmarl_core.solvers.markov_games import MarkovGame, backup, markov_game
 
 NUM_PLAYS, NUM_STEPS = 100_000, 40_000
 LEARNERS = {"wolf_phc": wolf_phc, "phc": phc}
-GAMES = {  # the rates replicated; in pennies also the paper's
+GAMES: dict[str, Any] = {  # the rates replicated; in pennies also the paper's
     "matching_pennies": {"lose_ratio": 2.0},
     "rock_paper_scissors": {"learning_rate": 0.1, "rate_period": 1e5, "lose_ratio": 4.0},
 }
@@ -41,7 +42,7 @@ REPLICATED = {
 NEAR = 0.1  # every one of the replication's runs of WoLF-PHC ended nearer than this
 FAR = 0.1  # how much a distance of PHC may differ from the replicated one
 GAMMA, RATIO = 0.9, 4.0
-SOCCER = {  # our choice of rates, for so few steps
+SOCCER: dict[str, Any] = {  # our choice of rates, for so few steps
     **{"learning_rate": 0.2, "rate_period": 2e4, "gamma": GAMMA, "step_period": 1e4},
     **{"epsilon": 0.1, "final_epsilon": 0.1},
 }
@@ -150,7 +151,7 @@ def picture(found, worst) -> Figure:
     axes[2].legend(frameon=False, fontsize=10)
     for panel in axes:
         panel.set_ylim(0, 1.02)
-    return axes[0].figure
+    return svg.figure_of(axes[0])
 
 
 STUDY = Study(

@@ -31,7 +31,7 @@ def command(arguments: Sequence[str]) -> None:
     use_all_cores()
     algorithm, environment = names
     options = _train_options(algorithm, environment)
-    asked = tyro.cli(
+    asked: Any = tyro.cli(
         options,
         args=list(arguments[2:]),
         prog=f"jaxmarl-core train {algorithm} {environment}",
@@ -42,7 +42,8 @@ def command(arguments: Sequence[str]) -> None:
         for field in dataclasses.fields(Spec)
         if hasattr(asked, field.name) and field.name not in ("config", "hparams")
     }
-    opponents = dict.fromkeys(asked.against, asked.opponent)
+    groups: tuple[str, ...] = asked.against
+    opponents: dict[str, str] = dict.fromkeys(groups, asked.opponent)
     spec = Spec(
         algorithm=algorithm,
         environment=environment,

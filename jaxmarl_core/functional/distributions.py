@@ -15,7 +15,9 @@ This is the one file that imports distrax: it leans on a nightly package that wa
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from functools import reduce
+from operator import add
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -122,6 +124,11 @@ class SquashedNormal:
         """Returns log(d action / d x) per entry, in a form that does not underflow."""
         return math.log(self.half) + 2 * (math.log(2) - x - jax.nn.softplus(-2 * x))
 
+    def _moments(self) -> tuple[jax.Array, jax.Array]:
+        """Returns the mean and the deviation of x, [..., *event] each."""
+        normal = cast(distrax.Normal, self.base.distribution)
+        return jnp.asarray(normal.loc), jnp.asarray(normal.scale)
+
     def sample(self, *, seed: jax.Array) -> jax.Array:
         """Returns a draw, [..., *event]; differentiable in mean and log_std."""
         return self._squash(self.base.sample(seed=seed))
@@ -129,22 +136,22 @@ class SquashedNormal:
     def log_prob(self, action: jax.Array) -> jax.Array:
         """Returns the log-density of `action` [..., *event], [...]."""
         x = self._unsquash(action)
-        return self.base.log_prob(x) - self._log_slope(x).sum(self.event_axes)
+        return jnp.asarray(self.base.log_prob(x)) - self._log_slope(x).sum(self.event_axes)
 
     def entropy(self) -> jax.Array:
         """Returns the differential entropy in nats, [...]."""
-        normal = self.base.distribution
-        x = normal.loc[..., None] + normal.scale[..., None] * _NODES.astype(np.float32)
+        mean, deviation = self._moments()
+        x = mean[..., None] + deviation[..., None] * _NODES.astype(np.float32)
         gain = self._log_slope(x) @ _WEIGHTS.astype(np.float32)
-        return self.base.entropy() + gain.sum(self.event_axes)
+        return jnp.asarray(self.base.entropy()) + gain.sum(self.event_axes)
 
     def mode(self) -> jax.Array:
         """Returns the image of x's mean, [..., *event]: the median, and what one acts by."""
-        return self._squash(self.base.distribution.loc)
+        return self._squash(self._moments()[0])
 
     def kl_divergence(self, other: "SquashedNormal") -> jax.Array:
         """Returns KL(self || other), [...]: that of the normals, as both are squashed alike."""
-        return self.base.kl_divergence(other.base)
+        return jnp.asarray(self.base.kl_divergence(other.base))
 
 
 class Parts:
@@ -154,10 +161,11 @@ class Parts:
         self.parts = dict(parts)
 
     def _sum(self, method: str, *others: Mapping[str, Any]) -> jax.Array:
-        return sum(
+        terms = (
             getattr(part, method)(*(other[name] for other in others))
             for name, part in self.parts.items()
         )
+        return reduce(add, terms)
 
     def sample(self, *, seed: jax.Array) -> dict[str, jax.Array]:
         """Returns a draw from each part."""
@@ -215,6 +223,7 @@ def distribution(
         raise ValueError(f"log_std: expected [{num_scales(space)}] for {space}, got None")
     if isinstance(space, Composite):
         return _parts(space, head, mask or {}, log_std, squash)
+    assert log_std is not None  # a Box has scales
     mean = head.reshape(*head.shape[:-1], *space.shape)
     if log_std.shape[log_std.ndim - len(space.shape) :] != space.shape:
         log_std = log_std.reshape(*log_std.shape[:-1], *space.shape)
@@ -237,7 +246,7 @@ def _parts(space: Composite, head, mask, log_std, squash) -> Parts:
 def relaxed_one_hot(
     key: jax.Array,
     logits: jax.Array,
-    temperature: jax.Array = 1.0,
+    temperature: float | jax.Array = 1.0,
     mask: jax.Array | None = None,
     straight_through: bool = True,
 ) -> jax.Array:

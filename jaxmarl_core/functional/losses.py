@@ -73,7 +73,7 @@ def squared(error: jax.Array) -> jax.Array:
     return 0.5 * error**2
 
 
-def huber(error: jax.Array, delta: jax.Array = 1.0) -> jax.Array:
+def huber(error: jax.Array, delta: float | jax.Array = 1.0) -> jax.Array:
     """Returns a loss that is square near 0 and straight beyond `delta`.
 
         e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2)

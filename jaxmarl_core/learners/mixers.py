@@ -11,6 +11,8 @@ joint value is any function of the joint action, and its losses see to the rest.
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -149,7 +151,7 @@ class Codes(nn.Module):
 
 
 def _sum_agents(codes: Sequence[jax.Array]) -> jax.Array:
-    return sum(code.sum(-2) for code in codes)
+    return reduce(add, (code.sum(-2) for code in codes))
 
 
 class JointValue(nn.Module):

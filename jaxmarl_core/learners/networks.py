@@ -136,7 +136,8 @@ class GRU(nn.Module):
 
 def _gates(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns the shares [..., h] of r, z and n in [..., 3 h]."""
-    return tuple(jnp.split(x, 3, axis=-1))
+    r, z, n = jnp.split(x, 3, axis=-1)
+    return r, z, n
 
 
 def _gru_step(kernel, bias, memory, x):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.errors import lookup, require
-from jaxmarl_core.spaces import Box, Composite, Discrete, Space
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space, discrete
 from jaxmarl_core.types import Environment, TimeStep
 
 SHARING = ("group", "none", "all")
@@ -108,9 +108,9 @@ def legal_actions(stack: AgentStack, timestep: TimeStep, axis: int) -> Any:
     if all(name in masks for name in stack.sizes):
         return stack_groups(stack, masks, axis)
     leading = timestep.reward[next(iter(stack.sizes))].shape[:axis]
+    num_actions = discrete(stack.action, "action_mask", stack.name).num_values
     every = {
-        name: jnp.ones((*leading, size, stack.action.num_values), bool)
-        for name, size in stack.sizes.items()
+        name: jnp.ones((*leading, size, num_actions), bool) for name, size in stack.sizes.items()
     }
     return stack_groups(stack, every | masks, axis)
 

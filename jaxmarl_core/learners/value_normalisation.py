@@ -49,12 +49,12 @@ def updated(scale: Scale, returns: jax.Array, counts: jax.Array, rate: float) ->
       counts: [...] bool.
       rate: of the average, in (0, 1]; 1: this batch alone.
     """
-    rate = jnp.where(counts.any(), rate, 0.0)
-    towards = lambda old, x: old + rate * (masked_mean(x, counts) - old)
+    step = jnp.where(counts.any(), rate, 0.0)
+    towards = lambda old, x: old + step * (masked_mean(x, counts) - old)
     return Scale(
         towards(scale.mean, returns),
         towards(scale.square, returns**2),
-        scale.weight + rate * (1 - scale.weight),
+        scale.weight + step * (1 - scale.weight),
     )
 
 

@@ -1,5 +1,7 @@
 """Environments that wrap environments: automatic reset, and statistics of each episode."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -117,12 +119,15 @@ class EpisodeStatistics(StateEnvironment):
         """Returns the environment's time step with the episode so far in its extras."""
         # Where the environment can observe a state, the time step of `advance` is never built:
         # only its rewards are used there, and XLA drops the rest.
-        kept = state.timestep
-        timestep = self.env.observe(state.inner) if kept is None else kept
+        timestep = state.timestep
+        if timestep is None:
+            assert isinstance(self.env, StateEnvironment)  # see _kept
+            timestep = self.env.observe(state.inner)
         winner = timestep.extras.get("winner", _leader(state.returns))
         winner = jnp.where(timestep.last, winner, -1).astype(jnp.int32)
         episode = Episode(state.returns, state.length, winner)
-        return timestep.replace(extras=timestep.extras | {"episode": episode})
+        extras = timestep.extras | {"episode": episode}
+        return dataclasses.replace(timestep, extras=extras)
 
     def _kept(self, timestep: TimeStep) -> TimeStep | None:
         return None if isinstance(self.env, StateEnvironment) else timestep

@@ -76,7 +76,7 @@ def learning_curves(results: Results, objective: Objective, rows: Rows) -> str:
         _limit(axes, limits)
         axes.set_ylabel(objective.metric)
         axes.set_xlabel("environment steps" if knows_steps(results) else "updates")
-        return svg.inline(axes.figure, f"Learning curves of {objective.metric}")
+        return svg.inline(svg.figure_of(axes), f"Learning curves of {objective.metric}")
 
 
 def other_metrics(results: Results, objective: Objective, rows: Rows) -> str:
@@ -91,7 +91,7 @@ def other_metrics(results: Results, objective: Objective, rows: Rows) -> str:
             _limit(axes, _draw_curves(axes, results, name, rows, num_points=80))
             axes.set_title(name)
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        return svg.inline(panels[0].figure, f"Learning curves of {', '.join(names)}")
+        return svg.inline(svg.figure_of(panels[0]), f"Learning curves of {', '.join(names)}")
 
 
 def _columns(num_panels: int) -> int:
@@ -179,7 +179,9 @@ def effects(results: Results, objective: Objective, scales: Mapping[str, str]) -
         panels[0].set_ylabel(objective.metric)
         if crossed:
             _draw_heat_map(panels[-1], results, figures, varying, objective.higher_is_better)
-        return svg.inline(panels[0].figure, f"{objective.metric} against {', '.join(varying)}")
+        return svg.inline(
+            svg.figure_of(panels[0]), f"{objective.metric} against {', '.join(varying)}"
+        )
 
 
 def _draw_effect(
@@ -214,7 +216,7 @@ def _set_ticks(axes: Axes, x: np.ndarray, labels: list, is_number: bool) -> None
     if not is_number:
         axes.set_xticks(np.arange(len(labels)), labels)
     elif len(places) <= 6 and apart:
-        axes.xaxis.set_major_locator(FixedLocator(places))
+        axes.xaxis.set_major_locator(FixedLocator(places.tolist()))
     elif axes.get_xscale() == "log":
         is_wide = np.ptp(np.log10(places)) > 2
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if is_wide else (1.0, 2.0, 5.0)))

@@ -34,7 +34,7 @@ def check_frames(frames: np.ndarray) -> None:
     """Raises ValueError unless `frames` is uint8 [T, H, W, 3] with at least one pixel."""
     frames = np.asarray(frames)
     fits = frames.ndim == 4 and frames.shape[-1] == 3 and frames.dtype == np.uint8 and frames.size
-    require(fits, "frames", "uint8 [T, H, W, 3]", f"{frames.dtype} {list(frames.shape)}")
+    require(bool(fits), "frames", "uint8 [T, H, W, 3]", f"{frames.dtype} {list(frames.shape)}")
 
 
 def sprite_sheets(frames: np.ndarray, max_side: int = 4096) -> list[Sheet]:
@@ -72,8 +72,8 @@ def _tile(frames: np.ndarray, num_columns: int) -> np.ndarray:
 
 def _png(pixels: np.ndarray) -> bytes:
     """Returns a PNG; with a palette where the colours allow, which is a third of the size."""
-    palette, index = _palette(pixels)
-    image = Image.fromarray(pixels) if palette is None else _indexed(index, palette)
+    found = _palette(pixels)
+    image = Image.fromarray(pixels) if found is None else _indexed(*found)
     data = io.BytesIO()
     image.save(data, format="PNG", optimize=True)
     return data.getvalue()
@@ -91,10 +91,11 @@ def gif(frames: np.ndarray, frames_per_second: float = 10.0) -> bytes:
     """
     check_frames(frames)
     require(0 < frames_per_second <= 50, "frames_per_second", "in (0, 50]", frames_per_second)
-    palette, index = _palette(frames)
-    if palette is None:
+    found = _palette(frames)
+    if found is None:
         images = [Image.fromarray(frame).quantize(256) for frame in frames]
     else:
+        index, palette = found
         images = [_indexed(frame, palette) for frame in index]
     data = io.BytesIO()
     images[0].save(
@@ -114,19 +115,18 @@ def write_gif(path: str | os.PathLike, frames: np.ndarray, frames_per_second: fl
     atomic.write(path, gif(frames, frames_per_second))
 
 
-def _palette(pixels: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Returns the colours [C, 3] and each pixel's index [...], or two Nones if C is over 256."""
+def _palette(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns each pixel's index [...] and the colours [C, 3]; None if C is over 256."""
     red, green, blue = np.moveaxis(pixels.astype(np.uint32), -1, 0)
     packed = (red << 16) | (green << 8) | blue
     is_used = np.zeros(1 << 24, bool)
     is_used[packed] = True
     colours = np.flatnonzero(is_used)
     if len(colours) > 256:
-        return None, None
+        return None
     index = np.searchsorted(colours, packed).astype(np.uint8)
-    return np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], -1).astype(
-        np.uint8
-    ), index
+    palette = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], -1)
+    return index, palette.astype(np.uint8)
 
 
 def _indexed(index: np.ndarray, palette: np.ndarray) -> Image.Image:

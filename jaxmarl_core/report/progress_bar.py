@@ -5,6 +5,7 @@ On a terminal a bar that lives in place; elsewhere (a log file, a job queue) a l
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -115,7 +116,7 @@ class ProgressBar:
         if is_due and not self._live:
             self._print_line()
 
-    def _fields(self) -> dict[str, str]:
+    def _fields(self) -> dict[str, Any]:
         left = self.seconds_left
         return {
             "rate": f"{number_formats.number(self.rate, 3)}/s" if self.rate else "",

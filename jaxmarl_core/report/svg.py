@@ -9,11 +9,13 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 INK, MUTED, GRID = "#1c2129", "#667080", "#e4e7ec"
 VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)"}
@@ -60,7 +62,8 @@ def style(name: str) -> Iterator[None]:
     The name seeds the identifiers inside the SVG: the same figure is the same text each time, and
     two figures on one page do not share any.
     """
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"jaxmarl-core {name}"}):
+    settings: dict[Any, Any] = {**_STYLE, "svg.hashsalt": f"jaxmarl-core {name}"}
+    with matplotlib.rc_context(settings):
         yield
 
 
@@ -68,9 +71,16 @@ def grid(num_panels: int, num_columns: int, width: float, height: float) -> list
     """Returns axes on a new figure, `height` pixels a row and `width` pixels in all."""
     num_rows = -(-num_panels // num_columns)
     size = (width / _POINTS_PER_INCH, height * num_rows / _POINTS_PER_INCH)
-    figure = Figure(figsize=size, dpi=_POINTS_PER_INCH, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, hspace=0.04, wspace=0.02)
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, hspace=0.04, wspace=0.02)
+    figure = Figure(figsize=size, dpi=_POINTS_PER_INCH, layout=layout)
     return [figure.add_subplot(num_rows, num_columns, i + 1) for i in range(num_panels)]
+
+
+def figure_of(axes: Axes) -> Figure:
+    """Returns the figure that the axes are drawn on."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # that of `grid`
+    return figure
 
 
 def band(axes: Axes, x: np.ndarray, curves: np.ndarray, colour: str, label: str) -> None:

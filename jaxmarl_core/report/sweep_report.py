@@ -17,7 +17,7 @@ from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.tables import Objective, Results, final, table, write_csv
 from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
 from jaxmarl_core.sweeps.worker import learned, objective, scales
-from jaxmarl_core.types import Environment
+from jaxmarl_core.types import Environment, Renderable
 
 MAX_FRAMES = 400
 
@@ -51,7 +51,7 @@ def _replay(folder: Path, spec: Spec, results: Results, goal: Objective) -> Repl
     except ValueError:  # stopped before its first checkpoint
         return None
     env = variant.env
-    if not hasattr(env, "render"):
+    if not isinstance(env, Renderable):
         return None
     learner = Player(variant.algorithm.policy, state.params)
     opponents = variant.schedule.opponents

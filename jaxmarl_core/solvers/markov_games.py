@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.functional.exploration import draw
-from jaxmarl_core.spaces import Box, Discrete, Space
+from jaxmarl_core.spaces import Box, Discrete, Space, discrete
 from jaxmarl_core.types import Actions, EnvState, Key, StateEnvironment, TimeStep
 
 MAX_ENTRIES = 2**27  # of a table of outcomes, S A_1 ... A_N K: half a gigabyte
@@ -196,7 +196,8 @@ def markov_game(env: TabularEnvironment) -> MarkovGame:
     known = isinstance(env, TabularEnvironment)
     require(known, "env", "an environment with a table of its states", type(env).__name__)
     groups = env.groups
-    num_actions = [g.action.num_values for g in groups.values() for _ in range(g.size)]
+    sizes = {n: discrete(g.action, "markov_game", n).num_values for n, g in groups.items()}
+    num_actions = [sizes[name] for name, group in groups.items() for _ in range(group.size)]
     entries = env.num_states * prod(num_actions) * env.num_outcomes
     require(entries <= MAX_ENTRIES, "env", f"tables of at most {MAX_ENTRIES} entries", entries)
 
@@ -212,7 +213,7 @@ def markov_game(env: TabularEnvironment) -> MarkovGame:
         state = env.decode(index)
         masks = env.legal(state)
         legal = [
-            masks[name][i] if name in masks else jnp.ones(group.action.num_values, bool)
+            masks[name][i] if name in masks else jnp.ones(sizes[name], bool)
             for name, group in groups.items()
             for i in range(group.size)
         ]

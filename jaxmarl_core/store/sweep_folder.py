@@ -122,9 +122,8 @@ def write_segment(
     )
     require(fits, "metrics", f"arrays [{num_runs}, k] of one shape", shapes)
     archive = io.BytesIO()
-    np.savez(
-        archive, seconds=np.float64(seconds), **{_METRIC + name: a for name, a in arrays.items()}
-    )
+    named: dict[str, Any] = {_METRIC + name: array for name, array in arrays.items()}
+    np.savez(archive, seconds=np.float64(seconds), **named)
     path = Path(part_folder) / f"metrics-{first:06d}.npz"
     atomic.write(path, archive.getvalue())
     return path

@@ -64,13 +64,14 @@ def first_divergence(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
     Args:
       metrics: name -> [R, k] f32, as one program reports them.
     """
-    bad = None
+    require(len(metrics) > 0, "metrics", "at least one", "none")
+    wrongs = []
     for name, values in metrics.items():
         wrong = np.isinf(values) if name.startswith(MAY_BE_EMPTY) else ~np.isfinite(values)
         if name == "finite":
             wrong = wrong | (values == 0)
-        bad = wrong if bad is None else bad | wrong
-    require(bad is not None, "metrics", "at least one", "none")
+        wrongs.append(wrong)
+    bad = np.logical_or.reduce(wrongs)
     return np.where(bad.any(axis=1), bad.argmax(axis=1), -1) if bad.size else np.full(len(bad), -1)
 
 

@@ -148,9 +148,9 @@ def _known(kind: str, values: Mapping[str, Any], record: type) -> None:
     for name, value in values.items():
         if name not in types:
             raise ValueError(unknown(kind, name, types))
-        wanted = types[name] if isinstance(types[name], type) else Mapping
-        if wanted is Evaluation:
-            wanted = Mapping
+        declared, wanted = types[name], Mapping
+        if isinstance(declared, type) and declared is not Evaluation:
+            wanted = declared
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             continue
         exact = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))

@@ -144,7 +144,7 @@ def coupled(
     """
     A = jnp.asarray(A, jnp.result_type(float))
     B, Q, R = ([jnp.asarray(each, A.dtype) for each in given] for given in (B, Q, R))
-    Q = jnp.stack(Q)
+    weights = jnp.stack(Q)
     S = jnp.stack([b @ jnp.linalg.solve(r, b.T) for b, r in zip(B, R)])
     P = jnp.zeros_like(S) if initial is None else jnp.asarray(initial, A.dtype)
 
@@ -152,10 +152,10 @@ def coupled(
         return A - jnp.sum(S @ P, axis=0)
 
     def round_(_, P):
-        return jax.vmap(lyapunov, (None, 0))(closed(P), Q + P @ S @ P)
+        return jax.vmap(lyapunov, (None, 0))(closed(P), weights + P @ S @ P)
 
     P = jax.lax.fori_loop(0, num_iterations, round_, P)
-    residual = jnp.max(jax.vmap(_residual, (None, 0, 0, 0))(closed(P), Q, -S, P))
+    residual = jnp.max(jax.vmap(_residual, (None, 0, 0, 0))(closed(P), weights, -S, P))
     controls = tuple(jnp.linalg.solve(r, b.T @ p) for b, r, p in zip(B, R, P))
     return CoupledSolution(P, controls, residual, _solved(residual) & _is_stable(closed(P)))
 

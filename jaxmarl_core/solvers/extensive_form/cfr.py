@@ -9,8 +9,10 @@ In float32 the early iterations are those of float64. Later, rounding decides wh
 exploitabilities of the same iteration differ by some per cent, either way.
 """
 
+import dataclasses
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -118,7 +120,7 @@ def cfr(
 def init(game: CardGame) -> CFRState:
     """Returns the state before the first iteration: no regrets, uniform strategies."""
     strategy = uniform(game)
-    reaches = tuple(reach(*each) for each in zip(game.decisions, strategy))
+    reaches = _both(reach, game.decisions, strategy)
     return CFRState(
         iteration=jnp.zeros((), jnp.int32),
         regret=jax.tree.map(jnp.zeros_like, strategy),
@@ -139,7 +141,7 @@ def make_step(game: CardGame, discounts: Discounts, *, alternating: bool = True)
             other = (new if alternating else state).reach[1 - player]
             values = counterfactual_values(leaves[player], other)
             new = _update(game.decisions[player], new, player, values, t, discounts)
-        return new.replace(iteration=state.iteration + 1)
+        return dataclasses.replace(new, iteration=state.iteration + 1)
 
     return step
 
@@ -161,7 +163,8 @@ def _update(
     fading = ((t - 1) / t) ** jnp.asarray(discounts.gamma, t.dtype)
     regret = regret * kept
     strategy = regret_matching(regret, legal)
-    return state.replace(
+    return dataclasses.replace(
+        state,
         regret=_put(state.regret, player, regret),
         strategy=_put(state.strategy, player, strategy),
         reach=_put(state.reach, player, reach(decisions, strategy)),
@@ -169,7 +172,7 @@ def _update(
     )
 
 
-def _kept(t: jax.Array, power: jax.Array) -> jax.Array:
+def _kept(t: jax.Array, power: float | jax.Array) -> jax.Array:
     """Returns t^power / (t^power + 1), [] of t's dtype, and its limits also at t = 1."""
     power = jnp.asarray(power, t.dtype)
     finite = jnp.where(jnp.isfinite(power), power, 0.0)
@@ -196,7 +199,13 @@ def average_strategies(game: CardGame, state: CFRState) -> Pair:
         weights = total[:-1].reshape(*decisions.legal.shape, -1)
         return _normalised(weights, decisions.legal[..., None])
 
-    return tuple(of(*each) for each in zip(game.decisions, state.total))
+    return _both(of, game.decisions, state.total)
+
+
+def _both(of: Callable[..., jax.Array], *pairs: Sequence[Any]) -> Pair:
+    """Returns what `of` makes of the first of each pair, and of the second."""
+    first, second = (of(*each) for each in zip(*pairs))
+    return first, second
 
 
 def _normalised(weights: jax.Array, legal: jax.Array) -> jax.Array:

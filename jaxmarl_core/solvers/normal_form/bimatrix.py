@@ -13,9 +13,10 @@ Mangasarian, 1964, J. SIAM 12(4); Avis, Rosenberg, Savani & von Stengel, 2010, E
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 from itertools import combinations
 from math import comb
+from operator import add
 from typing import NamedTuple
 
 import jax
@@ -82,11 +83,11 @@ def bimatrix_nash(
     complete = (row_labels[:, None] | column_labels) == 2 ** sum(sizes) - 1
     found = complete & row.valid[:, None] & column.valid  # [V, W]
     pair = first_true_pairs(found, capacity)  # [K, V] and [K, W], one vertex each
-    mixtures = [
+    mixed_row, mixed_column = (
         jnp.dot(marked.astype(side.points.dtype), side.points, precision="highest")
         for marked, side in zip(pair, (row, column))
-    ]
-    return judged(solving, *mixtures, jnp.any(pair[0], axis=1), jnp.sum(found))
+    )
+    return judged(solving, mixed_row, mixed_column, jnp.any(pair[0], axis=1), jnp.sum(found))
 
 
 Find = Callable[..., Equilibria]  # (payoffs, row_mask, column_mask) -> Equilibria
@@ -169,8 +170,9 @@ def _vertices(replies, own, other, tolerance) -> Vertices:
         best.append(tight.ravel())
         unused.append(np.repeat(2**m - 1 - _bits(support), len(reply)))
         uses = support[:, :, None] == np.arange(m)  # [R, k, m]
-        point = sum(
-            jnp.where(is_vertex, chance[p], 0)[..., None] * uses[:, None, p] for p in range(k)
+        point = reduce(
+            add,
+            (jnp.where(is_vertex, chance[p], 0)[..., None] * uses[:, None, p] for p in range(k)),
         )
         points.append(point.reshape(-1, m))
     found = jnp.concatenate(found)
@@ -229,7 +231,7 @@ def _subsets(size: int, k: int) -> np.ndarray:
 
 
 def _bits(subsets: np.ndarray) -> np.ndarray:
-    return np.sum(1 << subsets, axis=1, dtype=np.int32)
+    return np.asarray(np.sum(1 << subsets, axis=1, dtype=np.int32))
 
 
 def _most_vertices(m: int, n: int) -> int:

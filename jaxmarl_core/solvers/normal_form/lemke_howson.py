@@ -170,12 +170,11 @@ def _walk(solving: Game, label, max_pivots: int, tolerance) -> Walk:
     end = jax.lax.while_loop(unfinished, pivot, start)
     played = jnp.arange(size) == end.basis[:, None]  # [L, L], which action a row holds
     weight = jnp.sum(jnp.where(played, end.tableau[:, -1:], 0), axis=0) * legal
-    strategies = [part / jnp.sum(part) for part in (weight[:num_rows], weight[num_rows:])]
-    values, regret = judge(solving, *strategies)
+    row, column = (part / jnp.sum(part) for part in (weight[:num_rows], weight[num_rows:]))
+    values, regret = judge(solving, row, column)
     solved = end.done & (regret <= 10 * tolerance * jnp.max(solving.scale))
-    shown = [jnp.where(solved, strategy, 0) for strategy in strategies]
     return Walk(
-        tuple(shown),
+        (jnp.where(solved, row, 0), jnp.where(solved, column, 0)),
         jnp.where(solved, values, jnp.nan),
         jnp.where(solved, regret, jnp.nan),
         solved,

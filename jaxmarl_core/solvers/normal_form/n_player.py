@@ -71,9 +71,9 @@ def nash_n(
     if tolerance is None:
         tolerance = default_tolerance(dtype)
     legal = jnp.concatenate(masks)
-    prior = jnp.log(jnp.where(legal, jnp.concatenate(prior).astype(dtype), 1))
+    start = jnp.log(jnp.where(legal, jnp.concatenate(prior).astype(dtype), 1))
     losses, units = zip(*(_losses(x, masks, i) for i, x in enumerate(payoffs)))
-    solving = _Solving(losses, legal, prior, sizes)
+    solving = _Solving(losses, legal, start, sizes)
     end = _follow(solving, max_steps, tolerance)
     strategies = solving.split(end.best)
     worth = [action_payoffs(x, strategies, i) for i, x in enumerate(payoffs)]

@@ -118,13 +118,13 @@ def _leaving(t: Tableau, tol: Tolerance, column: jax.Array):
     row = u > tol.pivot
     u = jnp.where(row, u, 1)
     tie = tol.tie if len(t.rhs) > 1 else 0.0
-    progress = None
+    steps = []  # how far each right-hand side lets it go
     for rank, rhs in enumerate(t.rhs):
         ratio = jnp.where(row, (rhs if rank else jnp.maximum(rhs, 0)) / u, jnp.inf)
         least = ratio.min(0)
         row = row & (ratio <= least + tie)
-        progress = least if progress is None else progress
-    return _smallest(row, t.basic), jnp.isfinite(progress), progress > tol.cost
+        steps.append(least)
+    return _smallest(row, t.basic), jnp.isfinite(steps[0]), steps[0] > tol.cost
 
 
 def maximise(
