@@ -1,5 +1,6 @@
 """Solvers of games whose rules are known; pure functions of arrays, exact or converging to it.
 
-`extensive_form`: card games by counterfactual regret minimisation. `riccati`: linear-quadratic
-differential games. `hji`: nonlinear ones.
+`normal_form`: equilibria of matrix games. `extensive_form`: card games by counterfactual regret
+minimisation. `differential`: linear-quadratic games by Riccati equations, others by the HJI
+equation. `markov_games`: stochastic games as tables.
 """

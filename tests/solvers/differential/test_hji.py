@@ -7,7 +7,7 @@ import pytest
 from game_oracles import oracle
 
 from jaxmarl_core.envs.differential import linear_quadratic, nonlinear
-from jaxmarl_core.solvers import hji, riccati
+from jaxmarl_core.solvers.differential import hji, riccati
 
 POINTS = hji.grid(-1.0, 1.0, 15, 2)
 QUARTIC = hji.monomials(2, (2, 4))

@@ -8,7 +8,7 @@ from game_oracles import oracle
 from scipy.linalg import solve_continuous_are, solve_discrete_are
 
 from jaxmarl_core.envs.differential import linear_quadratic
-from jaxmarl_core.solvers import riccati
+from jaxmarl_core.solvers.differential import riccati
 
 F16 = {
     "A": np.array(linear_quadratic.F16_A),
