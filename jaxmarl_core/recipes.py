@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from jaxmarl_core.errors import unknown
 
 Config = TypeVar("Config")
+Option = TypeVar("Option")
 
 
 def with_defaults(config: Config, **defaults: Any) -> Config:
@@ -24,6 +25,12 @@ def with_defaults(config: Config, **defaults: Any) -> Config:
             raise ValueError(unknown("config", name, known))
     unset = {name: x for name, x in defaults.items() if getattr(config, name) is None}
     return dataclasses.replace(config, **unset)  # type: ignore[type-var]
+
+
+def chosen(option: Option | None) -> Option:
+    """Returns an option that the recipe has a default for, and so is not None."""
+    assert option is not None, "an option without the recipe's default"
+    return option
 
 
 def refuse(algorithm: str, config: Any, **reasons: str) -> None:

@@ -88,7 +88,8 @@ def in_random_games(num_seeds: int, leader: int) -> tuple[np.ndarray, np.ndarray
         env = dataclasses.replace(base, payoffs=payoffs)
         algorithm = asymmetric_q(env, Config(MATRIX_STEPS, rate="constant", leader=leader))
         train, _ = make_train(algorithm, env, Schedule(1))
-        state, _ = train(key_train, HPARAMS.replace(gamma=0.0, **EXPLORE))
+        row = dataclasses.replace(HPARAMS, gamma=0.0, **EXPLORE)
+        state, _ = train(key_train, row)
         return payoffs, state.params.tables["player_0"].stage.value[0, 0]
 
     mesh = run_mesh()

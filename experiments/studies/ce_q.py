@@ -10,6 +10,7 @@ these few states have settled: after 6,000 steps, 30,000 in game 2, 50,000 of ch
 is who is not told apart, and in game 1 not judged where only ties decide what is played.
 """
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -86,7 +87,7 @@ def scores(game: int, learner: str, num_seeds: int) -> tuple[np.ndarray, np.ndar
     env, learning, self_play = algorithms(game, learner)
     num_updates = (STEPS[game] if learner in LINEAR_PROGRAMS else MANY_STEPS) // 1000
     train, _ = make_train(learning, env, Schedule(num_updates))
-    row = HPARAMS.replace(gamma=0.9, epsilon=1.0, final_epsilon=1.0)
+    row = dataclasses.replace(HPARAMS, gamma=0.9, epsilon=1.0, final_epsilon=1.0)
     world = grid_game(game)
 
     def run(key):

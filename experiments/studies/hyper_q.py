@@ -8,6 +8,7 @@ not in the paper; they are ours.
 Tesauro, 2003, NIPS, figures 1 to 3.
 """
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -30,7 +31,9 @@ IGA = restarting(with_hparams(gradient.rule, gradient.Hparams(step_size=0.002)),
 PHC = restarting(
     with_hparams(
         partial(wolf_phc.rule, rate="constant", policy_rate="constant", start="random", wolf=False),
-        wolf_phc.HPARAMS.replace(learning_rate=0.1, gamma=0.0, win_step=0.01, lose_ratio=1.0),
+        dataclasses.replace(
+            wolf_phc.HPARAMS, learning_rate=0.1, gamma=0.0, win_step=0.01, lose_ratio=1.0
+        ),
     ),
     UPDATE,
     lambda row, fresh: row.replace(pi=fresh.pi),

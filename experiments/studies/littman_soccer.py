@@ -11,6 +11,7 @@ fall to a hundredth in either time. The paper's hand-built opponent is not descr
 Littman, 1994, ICML.
 """
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -37,13 +38,14 @@ from jaxmarl_core.train import Schedule, make_train
 TRAINING, CHALLENGE, TEST = 1_000_000, 250_000, 100_000  # steps
 DRAW, GAMMA = 0.1, 0.9
 ENV = soccer(max_steps=None)  # who scores, and the game goes on: no episode ends
-CONFIG = Config(1000, rate="exponential")
+RATE = "exponential"
+CONFIG = Config(1000, rate=RATE)
 
 
 def q_rule(info: GameInfo) -> Rule:
     """Returns Q-learning with the values that minimax-Q starts from."""
     init = lambda key, hp: Values(jnp.full(info.num_actions[info.player], hp.first_value), ())
-    return q_learning.rule(info, CONFIG.rate)._replace(init=init)
+    return q_learning.rule(info, RATE)._replace(init=init)
 
 
 LEARNERS = {
@@ -95,7 +97,7 @@ def trained(learner: str, num_seeds: int) -> tuple[jax.Array, ...]:
 def challenger(key: jax.Array, strategies: jax.Array) -> jax.Array:
     """Returns the greedy strategies [S, 5] of a Q-learner that met one player A only [S, 5]."""
     algorithm = tabular(ENV, CONFIG, {"A": fixed, "B": q_rule}, HPARAMS)
-    row = HPARAMS.replace(rate_period=CHALLENGE, gamma=GAMMA)
+    row = dataclasses.replace(HPARAMS, rate_period=CHALLENGE, gamma=GAMMA)
     _, resume = make_train(algorithm, ENV, Schedule(CHALLENGE // CONFIG.rollout_length))
     key_init, key_run = jax.random.split(key)
     state = algorithm.init(key_init, row)

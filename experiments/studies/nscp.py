@@ -73,7 +73,7 @@ def losses(name: str, key: jax.Array, hp) -> jax.Array:
     def block(state, index):
         state, _ = algorithm.update(jax.random.fold_in(key_run, index), state, hp, index)
         row = jax.tree.map(lambda x: x[0, 0], next(iter(state.params.tables.values())))
-        x = mine.best(row, jnp.ones(SIZE, bool))
+        x = mine.greedy(row, jnp.ones(SIZE, bool))
         time = jnp.where(index == NUM_BLOCKS - 1, jnp.inf, (index + 1.0) * BLOCK)
         worth = payoffs[0] @ at(time)
         return state, worth.max() - worth @ x
@@ -87,7 +87,7 @@ def measure(num_seeds: int) -> Findings:
     keys = jax.vmap(jax.random.key)(jnp.arange(-(-num_seeds // mesh.size) * mesh.size))
     claims, found = [], {}
     for name, (_, defaults) in LEARNERS.items():
-        hp = defaults.replace(**EXPLORING)
+        hp = dataclasses.replace(defaults, **EXPLORING)
         run = sharded(lambda key, name=name, hp=hp: losses(name, key, hp), mesh, (0,))
         found[name] = run(keys)[:num_seeds]
     for name, lost in found.items():

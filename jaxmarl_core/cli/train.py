@@ -42,8 +42,8 @@ def command(arguments: Sequence[str]) -> None:
         for field in dataclasses.fields(Spec)
         if hasattr(asked, field.name) and field.name not in ("config", "hparams")
     }
-    groups: tuple[str, ...] = asked.against
-    opponents: dict[str, str] = dict.fromkeys(groups, asked.opponent)
+    opponent: str = asked.opponent
+    opponents = dict.fromkeys(asked.against, opponent)
     spec = Spec(
         algorithm=algorithm,
         environment=environment,
