@@ -84,7 +84,7 @@ def over_seeds(
     """
     train, _ = make_train(algorithm, env, Schedule(-(-num_steps // algorithm.env_steps)))
     keys = jax.vmap(jax.random.key)(first_seed + jnp.arange(num_seeds))
-    row = hp.rows(algorithm.hparams.replace(**hparams))
+    row = hp.table(algorithm.hparams.replace(**hparams))
     kept = sweep(lambda key, row: keep(*train(key, row)), keys, row)
     return jax.tree.map(lambda leaf: leaf[0], kept)
 
@@ -119,7 +119,7 @@ def over_time(
         return jax.lax.scan(update, algorithm.init(key_init, row), updates)[1]
 
     keys = jax.vmap(jax.random.key)(first_seed + jnp.arange(num_seeds))
-    kept = sweep(run, keys, hp.rows(algorithm.hparams.replace(**hparams)))
+    kept = sweep(run, keys, hp.table(algorithm.hparams.replace(**hparams)))
     return jax.tree.map(lambda leaf: leaf[0], kept)
 
 
@@ -151,7 +151,7 @@ def looks(
     require(every >= 1, "num_looks", "at least an update to each", num_looks)
     train, _ = make_train(algorithm, env, Schedule(every * num_looks, every, *episodes))
     keys = jax.random.split(jax.random.key(0), num_seeds)
-    row = hp.rows(algorithm.hparams.replace(**hparams))
+    row = hp.table(algorithm.hparams.replace(**hparams))
     found = sweep(lambda key, row: train(key, row)[1][figure], keys, row)[0]
     steps = every * algorithm.env_steps * np.arange(1, num_looks + 1)
     curve = np.asarray(found)[:, every - 1 :: every]

@@ -77,7 +77,7 @@ def _checked_names(defaults: Any, given: Mapping[str, Any]) -> None:
             raise ValueError(unknown("hparams", name, names(defaults)))
 
 
-def rows(defaults: Any, **columns: Any) -> Any:
+def table(defaults: Any, **columns: Any) -> Any:
     """Returns hparams whose every leaf is [H] f32: the given columns, the rest at their defaults.
 
     Raises ValueError for an unknown field, columns of different lengths, or a value out of range.
@@ -87,13 +87,13 @@ def rows(defaults: Any, **columns: Any) -> Any:
     for name, column in columns.items():
         require(column.ndim == 1 and len(column) > 0, name, "a column of values", column.shape)
     lengths = {name: len(col) for name, col in columns.items()}
-    require(len(set(lengths.values())) <= 1, "rows", "columns of one length", lengths)
+    require(len(set(lengths.values())) <= 1, "columns", "columns of one length", lengths)
     length = next(iter(lengths.values()), 1)
     full = {name: np.full(length, getattr(defaults, name), np.float32) for name in names(defaults)}
     leaves = {name: jnp.asarray(column) for name, column in (full | columns).items()}
-    table = dataclasses.replace(defaults, **leaves)
-    check(table)
-    return table
+    found = dataclasses.replace(defaults, **leaves)
+    check(found)
+    return found
 
 
 def grid(defaults: Any, **axes: Sequence[float]) -> Any:
@@ -106,7 +106,7 @@ def grid(defaults: Any, **axes: Sequence[float]) -> Any:
         require(len(np.atleast_1d(axis)) > 0, name, "at least one value", "none")
     points = list(itertools.product(*(np.atleast_1d(axis) for axis in axes.values())))
     columns = {name: [point[i] for point in points] for i, name in enumerate(axes)}
-    return rows(defaults, **columns)
+    return table(defaults, **columns)
 
 
 def sample(key: jax.Array, defaults: Any, num: int, **ranges: tuple[float, float]) -> Any:
@@ -131,7 +131,7 @@ def sample(key: jax.Array, defaults: Any, num: int, **ranges: tuple[float, float
             columns[name] = low * (high / low) ** unit
         else:
             columns[name] = low + (high - low) * unit
-    return rows(defaults, **columns)
+    return table(defaults, **columns)
 
 
 def row(table: Any, index: int) -> Any:

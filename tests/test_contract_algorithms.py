@@ -191,7 +191,7 @@ def four_values(defaults):
         low, high = field.metadata["low"], field.metadata["high"]
         return np.clip(np.array([1.0, 0.9, 0.8, 0.7]) * value, low, high)
 
-    return hp.rows(defaults, **{f.name: values(f) for f in hp.fields(defaults)})
+    return hp.table(defaults, **{f.name: values(f) for f in hp.fields(defaults)})
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)

@@ -39,7 +39,7 @@ def test_grid_without_axes_is_the_defaults():
 
 
 def test_rows_and_row():
-    table = hparams.rows(Hparams(), gamma=[0.1, 0.2], bonus=[-5, 5])
+    table = hparams.table(Hparams(), gamma=[0.1, 0.2], bonus=[-5, 5])
     one = hparams.row(table, 1)
     assert (one.gamma, one.bonus) == (np.float32(0.2), 5)
     assert hparams.row(table, -1) == one
@@ -55,7 +55,7 @@ def test_every_value_in_range_passes(value):
 def test_both_ends_of_a_range_are_in_it():
     # float32(0.1) lies above 0.1 and float32(0.9) below 0.9: neither may count against them
     for clip in (0.1, 0.9):
-        hparams.rows(Hparams(), clip=[clip])
+        hparams.table(Hparams(), clip=[clip])
         hparams.check(Hparams(clip=jnp.float32(clip)))
 
 
@@ -74,16 +74,16 @@ def test_sample_draws_linear_and_log():
     ("build", "message"),
     [
         (
-            lambda: hparams.rows(Hparams(), gamma=[0.1, 0.2, 0.3, 1.2]),
+            lambda: hparams.table(Hparams(), gamma=[0.1, 0.2, 0.3, 1.2]),
             r"gamma: expected in \[0, 1\], got 1.2 in row 3",
         ),
         (lambda: hparams.check(Hparams(gamma=-1.0)), r"gamma: expected in \[0, 1\], got -1$"),
         (lambda: hparams.check(Hparams(gamma=np.nan)), "gamma: expected in .* got nan"),
-        (lambda: hparams.rows(Hparams(), gama=[1.0]), "hparams: .* did you mean 'gamma'"),
+        (lambda: hparams.table(Hparams(), gama=[1.0]), "hparams: .* did you mean 'gamma'"),
         (lambda: hparams.grid(Hparams(), gama=[1.0]), "hparams: .* did you mean 'gamma'"),
-        (lambda: hparams.rows(Hparams(), gamma=[0.1], clip=[0.2, 0.3]), "columns of one length"),
-        (lambda: hparams.rows(Hparams(), gamma=[]), "gamma: expected a column of values"),
-        (lambda: hparams.rows(Hparams(), gamma=[[0.1]]), "gamma: expected a column of values"),
+        (lambda: hparams.table(Hparams(), gamma=[0.1], clip=[0.2, 0.3]), "columns of one length"),
+        (lambda: hparams.table(Hparams(), gamma=[]), "gamma: expected a column of values"),
+        (lambda: hparams.table(Hparams(), gamma=[[0.1]]), "gamma: expected a column of values"),
         (lambda: hparams.grid(Hparams(), gamma=[]), "gamma: expected at least one value"),
         (lambda: hparams.sample(jax.random.key(0), Hparams(), 0), "num: expected at least 1"),
         (

@@ -9,7 +9,7 @@ import optax
 
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.functional.distributions import Distribution, distribution, head_size, num_scales
-from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, rows
+from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, merge_leading_axes
 from jaxmarl_core.spaces import Space
 
 
@@ -39,7 +39,7 @@ class Actor(nn.Module):
     def __call__(self, memory: Any, observation: Any, reset: jax.Array | None = None):
         unflat = lambda x: x
         if not self.config.memory_size:
-            observation, leading = rows(self.space, observation)
+            observation, leading = merge_leading_axes(self.space, observation)
             unflat = lambda x: x.reshape(*leading, x.shape[-1])
         memory, features = torso(self.space, self.config)(memory, observation, reset)
         size, scales = head_size(self.action), num_scales(self.action)
@@ -72,7 +72,7 @@ class Critic(nn.Module):
         if self.config.memory_size:
             memory, features = torso(self.space, self.config)(memory, observation, reset)
             return memory, values(features)
-        observation, leading = rows(self.space, observation)
+        observation, leading = merge_leading_axes(self.space, observation)
         memory, features = torso(self.space, self.config)(memory, observation)
         return memory, values(features).reshape(*leading, self.num_values)
 

@@ -6,10 +6,10 @@ from flax import struct
 
 from jaxmarl_core.envs.particles.geometry import (
     distances,
+    features,
     goal_place,
     one_hot,
     relative,
-    rows,
     without_self,
 )
 from jaxmarl_core.envs.particles.physics import bodies
@@ -54,7 +54,7 @@ class SimpleAdversary(ParticleWorld):
         landmarks = relative(state.position, state.landmark)
         others = without_self(relative(state.position, state.position))
         goal = self._goal(state) - state.position
-        everything = rows(goal, landmarks, others)
+        everything = features(goal, landmarks, others)
         return everything[:1, 2:], everything[1:]
 
     def rewards(self, state: ParticleState) -> jax.Array:

@@ -8,10 +8,10 @@ from flax import struct
 from jaxmarl_core.envs.particles.geometry import (
     distances,
     everyone,
+    features,
     length,
     one_hot,
     relative,
-    rows,
     without_self,
 )
 from jaxmarl_core.envs.particles.physics import bodies
@@ -134,7 +134,7 @@ class CollectTreasure(ParticleWorld):
         held = one_hot(treasure.holding, kinds)
         is_deposit = jnp.concatenate([jnp.zeros((first, kinds)), jnp.eye(kinds)])
         holds = jnp.concatenate([held, jnp.zeros((kinds, kinds))])
-        known = everyone(rows(state.velocity, is_deposit, holds), num)
+        known = everyone(features(state.velocity, is_deposit, holds), num)
         to_other = without_self(relative(state.position, state.position))
         others = jnp.concatenate([to_other, without_self(known)], axis=-1)
 
@@ -143,9 +143,9 @@ class CollectTreasure(ParticleWorld):
         there = treasure.alive[:, None]
         treasures = jnp.where(there, jnp.concatenate([to_treasure, kind], axis=-1), 0.0)
         distance = jnp.where(treasure.alive, length(to_treasure), jnp.inf)
-        rest = rows(by_distance(length(to_other), others), by_distance(distance, treasures))
-        me = rows(state.position, state.velocity)
-        return rows(me[:first], held, rest[:first]), rows(me[first:], rest[first:])
+        rest = features(by_distance(length(to_other), others), by_distance(distance, treasures))
+        me = features(state.position, state.velocity)
+        return features(me[:first], held, rest[:first]), features(me[first:], rest[first:])
 
     def picture(self, state: ParticleState) -> Picture:
         treasure, palette = state.memory, jnp.array(COLOURS, float)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jaxmarl_core.envs.particles.geometry import distances, everyone, relative, rows
+from jaxmarl_core.envs.particles.geometry import distances, everyone, features, relative
 from jaxmarl_core.envs.particles.matching import MOST, Matching, match
 from jaxmarl_core.envs.particles.physics import bodies
 from jaxmarl_core.envs.particles.render import Picture, picture
@@ -47,7 +47,7 @@ class SimpleFormation(ParticleWorld):
 
     def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
         landmark = relative(state.position, state.landmark)
-        return (rows(state.velocity, state.position, landmark),)
+        return (features(state.velocity, state.position, landmark),)
 
     def rewards(self, state: ParticleState) -> jax.Array:
         return everyone(-self._matching(state).clipped / self.num_team, self.num_team)

@@ -31,7 +31,7 @@ def without_self(pairs: jax.Array) -> jax.Array:
     return rows[:, :-1].reshape(num, num - 1, *rest)
 
 
-def rows(*parts: jax.Array) -> jax.Array:
+def features(*parts: jax.Array) -> jax.Array:
     """Returns parts [n, ...] laid side by side, flat, [n, F]."""
     return jnp.concatenate([part.reshape(len(part), -1) for part in parts], axis=-1)
 

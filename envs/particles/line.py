@@ -6,7 +6,7 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs.particles.formation import ARRIVED, FAR
-from jaxmarl_core.envs.particles.geometry import distances, everyone, relative, rows
+from jaxmarl_core.envs.particles.geometry import distances, everyone, features, relative
 from jaxmarl_core.envs.particles.matching import MOST, Matching, match
 from jaxmarl_core.envs.particles.physics import bodies
 from jaxmarl_core.envs.particles.render import Picture, picture
@@ -57,7 +57,7 @@ class SimpleLine(ParticleWorld):
 
     def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
         landmarks = relative(state.position, state.landmark)
-        return (rows(state.velocity, state.position, landmarks),)
+        return (features(state.velocity, state.position, landmarks),)
 
     def rewards(self, state: ParticleState) -> jax.Array:
         return everyone(-self._matching(state).clipped / self.num_team, self.num_team)

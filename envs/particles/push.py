@@ -7,10 +7,10 @@ from flax import struct
 from jaxmarl_core.envs.particles.geometry import (
     distances,
     everyone,
+    features,
     goal_place,
     one_hot,
     relative,
-    rows,
     without_self,
 )
 from jaxmarl_core.envs.particles.physics import bodies
@@ -58,8 +58,10 @@ class SimplePush(ParticleWorld):
         goal = goal_place(state.landmark, state.memory) - state.position
         colour = 0.25 + 0.5 * one_hot(state.memory + 1, 3)
         colours = everyone(jnp.array(LANDMARK_COLOURS), 1)
-        adversary = rows(state.velocity, landmarks, others)[:1]
-        agent = rows(state.velocity[1:], goal[1:], colour[None], landmarks[1:], colours, others[1:])
+        adversary = features(state.velocity, landmarks, others)[:1]
+        agent = features(
+            state.velocity[1:], goal[1:], colour[None], landmarks[1:], colours, others[1:]
+        )
         return adversary, agent
 
     def rewards(self, state: ParticleState) -> jax.Array:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxmarl_core.envs.particles.geometry import goal_place, length, one_hot, relative, rows
+from jaxmarl_core.envs.particles.geometry import features, goal_place, length, one_hot, relative
 from jaxmarl_core.envs.particles.physics import bodies
 from jaxmarl_core.envs.particles.render import COLOURS, Picture, picture
 from jaxmarl_core.envs.particles.world import (
@@ -48,7 +48,7 @@ class SimpleReference(ParticleWorld):
     def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
         colour = 0.25 + 0.5 * one_hot(state.memory, NUM_LANDMARKS)
         landmarks = relative(state.position, state.landmark)
-        return (rows(state.velocity, landmarks, colour, state.message[::-1]),)
+        return (features(state.velocity, landmarks, colour, state.message[::-1]),)
 
     def rewards(self, state: ParticleState) -> jax.Array:
         own = -length(state.position[::-1] - goal_place(state.landmark, state.memory))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jaxmarl_core.envs.particles.geometry import goal_place, length, one_hot, rows
+from jaxmarl_core.envs.particles.geometry import features, goal_place, length, one_hot
 from jaxmarl_core.envs.particles.physics import bodies
 from jaxmarl_core.envs.particles.render import BLUE, INK, Picture, picture
 from jaxmarl_core.envs.particles.world import (
@@ -75,8 +75,8 @@ class RoverTower(ParticleWorld):
         heard = self._of_my_tower(pairs, state.message[num:])
         rover, goal = self._ends(state)
         return (
-            rows(speaks_to.T, heard, state.position[:num], state.velocity[:num]),
-            rows(speaks_to, rover, goal),
+            features(speaks_to.T, heard, state.position[:num], state.velocity[:num]),
+            features(speaks_to, rover, goal),
         )
 
     def rewards(self, state: ParticleState) -> jax.Array:

@@ -3,7 +3,7 @@
 import jax
 from flax import struct
 
-from jaxmarl_core.envs.particles.geometry import distances, relative, rows
+from jaxmarl_core.envs.particles.geometry import distances, features, relative
 from jaxmarl_core.envs.particles.physics import bodies
 from jaxmarl_core.envs.particles.render import Picture, picture
 from jaxmarl_core.envs.particles.world import ParticleState, ParticleWorld, Role, settings
@@ -23,7 +23,7 @@ class Simple(ParticleWorld):
         return (Role("agents", 1, 4),)
 
     def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
-        return (rows(state.velocity, relative(state.position, state.landmark)),)
+        return (features(state.velocity, relative(state.position, state.landmark)),)
 
     def rewards(self, state: ParticleState) -> jax.Array:
         return -(distances(state.position, state.landmark)[:, 0] ** 2)

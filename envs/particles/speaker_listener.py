@@ -6,11 +6,11 @@ from flax import struct
 
 from jaxmarl_core.envs.particles.geometry import (
     everyone,
+    features,
     goal_place,
     length,
     one_hot,
     relative,
-    rows,
 )
 from jaxmarl_core.envs.particles.physics import bodies
 from jaxmarl_core.envs.particles.render import COLOURS, Picture, picture
@@ -53,7 +53,7 @@ class SimpleSpeakerListener(ParticleWorld):
     def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
         colour = 0.15 + 0.5 * one_hot(state.memory, NUM_LANDMARKS)
         landmarks = relative(state.position[1:], state.landmark)
-        return colour[None], rows(state.velocity[1:], landmarks, state.message[:1])
+        return colour[None], features(state.velocity[1:], landmarks, state.message[:1])
 
     def rewards(self, state: ParticleState) -> jax.Array:
         away = state.position[1] - goal_place(state.landmark, state.memory)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jaxmarl_core.envs.particles.geometry import distances, relative, rows, without_self
+from jaxmarl_core.envs.particles.geometry import distances, features, relative, without_self
 from jaxmarl_core.envs.particles.physics import bodies
 from jaxmarl_core.envs.particles.render import Picture, picture
 from jaxmarl_core.envs.particles.world import (
@@ -47,7 +47,7 @@ class SimpleSpread(ParticleWorld):
         others = without_self(relative(state.position, state.position))
         landmarks = relative(state.position, state.landmark)
         silence = jnp.zeros_like(others)
-        return (rows(state.velocity, state.position, landmarks, others, silence),)
+        return (features(state.velocity, state.position, landmarks, others, silence),)
 
     def rewards(self, state: ParticleState) -> jax.Array:
         team = -self._uncovered(state).sum()

@@ -8,8 +8,8 @@ from jaxmarl_core.envs.particles.geometry import (
     beyond,
     distances,
     everyone,
+    features,
     relative,
-    rows,
     without_self,
 )
 from jaxmarl_core.envs.particles.physics import bodies
@@ -56,10 +56,12 @@ class SimpleTag(ParticleWorld):
         first = self.num_adversaries
         others = without_self(relative(state.position, state.position))
         landmarks = relative(state.position, state.landmark)
-        features = rows(state.velocity, state.position, landmarks, others)
+        known = features(state.velocity, state.position, landmarks, others)
         prey = state.velocity[first:]
         prey_of_prey = without_self(everyone(prey, self.num_good))
-        return rows(features[:first], everyone(prey, first)), rows(features[first:], prey_of_prey)
+        return features(known[:first], everyone(prey, first)), features(
+            features[first:], prey_of_prey
+        )
 
     def rewards(self, state: ParticleState) -> jax.Array:
         first, radius = self.num_adversaries, self.bodies.radius

@@ -9,8 +9,8 @@ from jaxmarl_core.envs.particles.geometry import (
     beyond,
     distances,
     everyone,
+    features,
     relative,
-    rows,
     without_self,
 )
 from jaxmarl_core.envs.particles.physics import bodies
@@ -77,14 +77,14 @@ class SimpleWorldComm(ParticleWorld):
         others = without_self(jnp.where(visible, relative(state.position, state.position), 0.0))
         prey = jnp.where(visible[:, first:], everyone(state.velocity[first:], num), 0.0)
         landmarks = relative(state.position, state.landmark)
-        common = rows(state.velocity, state.position, landmarks, others)
+        common = features(state.velocity, state.position, landmarks, others)
         forest = jnp.where(inside, 1.0, -1.0)
         word = everyone(state.message[0], first)
-        hunters = rows(common[:first], prey[:first], forest[:first], word)
+        hunters = features(common[:first], prey[:first], forest[:first], word)
         return (
             hunters[:1],
             hunters[1:],
-            rows(common[first:], forest[first:], without_self(prey[first:])),
+            features(common[first:], forest[first:], without_self(prey[first:])),
         )
 
     def rewards(self, state: ParticleState) -> jax.Array:

@@ -30,7 +30,7 @@ def programs(num_runs: int):
     algorithm = mfq(env, config)
     _, resume = make_train(algorithm, env, Schedule(NUM_UPDATES))
     mesh = run_mesh(jax.devices()[:1])
-    rows = hp.rows(algorithm.hparams, learning_rate=jnp.geomspace(1e-4, 1e-2, max(num_runs, 2)))
+    rows = hp.table(algorithm.hparams, learning_rate=jnp.geomspace(1e-4, 1e-2, max(num_runs, 2)))
     rows = jax.tree.map(lambda leaf: leaf[:num_runs], rows)
     keys = jax.random.split(jax.random.key(0), num_runs)
     start = sharded(algorithm.init, mesh, (0, 0))

@@ -35,7 +35,7 @@ def ours(rules, num_learners: int, num_devices: int) -> tuple[float, float]:
     algorithm = tabular(env, Config(ROLLOUT), rules, HPARAMS)
     _, resume = make_train(algorithm, env, Schedule(UPDATES))
     mesh = run_mesh(jax.devices()[:num_devices])
-    rows = jax.tree.map(lambda leaf: jnp.repeat(leaf, NUM_RUNS), hp.rows(algorithm.hparams))
+    rows = jax.tree.map(lambda leaf: jnp.repeat(leaf, NUM_RUNS), hp.table(algorithm.hparams))
     keys = jax.random.split(jax.random.key(0), NUM_RUNS)
     state = sharded(algorithm.init, mesh, (0, 0))(keys, rows)
     segment = sharded(resume, mesh, (0, 0, 0, None), donate=(1,))

@@ -112,7 +112,7 @@ def program(num_seeds: int):
     The figures are the mean over seeds of both players' regret, and the share of it below SMALL.
     """
     steps, ratios = zip(*OPPONENTS.values())
-    rows = hparams.rows(
+    rows = hparams.table(
         Hparams(),
         learning_rate=np.repeat(RATES, len(OPPONENTS)),
         other_win_step=np.tile(steps, len(RATES)),

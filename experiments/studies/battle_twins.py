@@ -37,7 +37,7 @@ def trained(name: str, num_seeds: int, num_updates: int | None = None) -> tuple[
     env = make_environment(spec.environment, **spec.environment_options)
     algorithm = make_algorithm(spec.algorithm if name == "mfq" else name, env, **spec.config)
     train, _ = make_train(algorithm, env, Schedule(num_updates or spec.updates))
-    table = hp.rows(algorithm.hparams.replace(**spec.hparams), learning_rate=LEARNING_RATE)
+    table = hp.table(algorithm.hparams.replace(**spec.hparams), learning_rate=LEARNING_RATE)
     keys = jax.vmap(jax.random.key)(jnp.arange(num_seeds))
     learned = lambda key, row: train(key, row)[0].params  # the replay is dropped on the device
     params = sweep(learned, keys, table)

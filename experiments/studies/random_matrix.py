@@ -58,7 +58,7 @@ def learnt(num_agents: int, num_seeds: int) -> tuple[np.ndarray, np.ndarray, np.
         return table, joint, q.argmax(-1)
 
     keys = jax.random.split(jax.random.key(num_agents), num_seeds)
-    row = hp.rows(qtran(blank, CONFIG).hparams.replace(**NUMBERS))
+    row = hp.table(qtran(blank, CONFIG).hparams.replace(**NUMBERS))
     games, joint, taken = (np.asarray(leaf[0]) for leaf in sweep(run, keys, row))
     return games, joint, taken
 

@@ -205,7 +205,7 @@ def _unroll_gru_backward(saved, cotangents):
 unroll_gru.defvjp(_unroll_gru, _unroll_gru_backward)
 
 
-def rows(space: Space, observation: Any) -> tuple[Any, tuple[int, ...]]:
+def merge_leading_axes(space: Space, observation: Any) -> tuple[Any, tuple[int, ...]]:
     """Returns an observation [..., *space] with one leading axis [R, *space], and what was there.
 
     Weight gradients are then products of two matrices; over several axes XLA transposes first, and
@@ -271,7 +271,7 @@ class Torso(nn.Module):
     def __call__(
         self, memory: Any, observation: Any, reset: jax.Array | None = None
     ) -> tuple[Any, jax.Array]:
-        observation, leading = rows(self.space, observation)
+        observation, leading = merge_leading_axes(self.space, observation)
         encoder = Encoder(self.space, self.channels, self.kernel, self.stride)
         x = encoder(observation)
         x = nn.LayerNorm()(x) if self.layer_norm else x

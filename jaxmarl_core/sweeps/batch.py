@@ -63,7 +63,7 @@ def sweep(train: Callable, keys: jax.Array, hparams: Any, mesh: Mesh | None = No
     Args:
       train: maps (key, hparams) to (state, metrics), as `make_train` makes it.
       keys: [S] typed PRNG keys.
-      hparams: a struct with leaves [H], as hparams.grid, rows or sample make it.
+      hparams: a struct with leaves [H], as hparams.grid, table or sample make it.
       mesh: devices to spread the runs over; all by default.
 
     Returns:

@@ -27,7 +27,7 @@ class Part(NamedTuple):
 
     folder: Path
     variant: Variant
-    index: np.ndarray  # [R] of each run in the sweep
+    numbers: np.ndarray  # [R] of each run in the sweep
     seeds: np.ndarray  # [R]
     hparams: Any  # leaves [R] f32
 
@@ -119,19 +119,19 @@ def program(spec: Spec, part: Part) -> dict[str, Any]:
     return asked | swept
 
 
-def rows(part: Part) -> list[dict[str, Any]]:
-    """Returns what is written down of each run: index, seed, hparams, swept static options."""
+def run_records(part: Part) -> list[dict[str, Any]]:
+    """Returns what is written down of each run: number, seed, hparams, swept static options."""
     return [
         {
-            "run": int(index),
+            "run": int(number),
             "seed": int(seed),
             "hparams": {name: getattr(row, name) for name in hp.names(row)},
             "static": part.variant.static,
             "env_steps_per_update": part.variant.algorithm.env_steps,
         }
-        for index, seed, row in zip(
-            part.index,
+        for number, seed, row in zip(
+            part.numbers,
             part.seeds,
-            (hp.row(jax.tree.map(np.asarray, part.hparams), i) for i in range(len(part.index))),
+            (hp.row(jax.tree.map(np.asarray, part.hparams), i) for i in range(len(part.numbers))),
         )
     ]

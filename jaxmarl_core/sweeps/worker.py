@@ -60,7 +60,7 @@ def run(
         _check_same(spec, from_dict(sweep_folder.read_spec(out)), out)
     else:
         sweep_folder.create(out, spec.to_dict())
-    total = sum(len(part.index) for part in todo) * spec.updates
+    total = sum(len(part.numbers) for part in todo) * spec.updates
     with _graceful() as stop, progress(total, _done(todo)) as told:
         for number, part in enumerate(todo, 1):
             where = f"part {number} of {len(todo)}" if len(todo) > 1 else "the sweep"
@@ -90,12 +90,12 @@ def learned(folder: str | Path, index: int) -> tuple[Variant, Any]:
     folder = Path(folder)
     spec = from_dict(sweep_folder.read_spec(folder))
     for part in plan.cut(spec, variants(spec), folder):
-        if index in part.index:
+        if index in part.numbers:
             with Checkpoints(
                 part.folder / "checkpoints", plan.program(spec, part), plan.like(part)
             ) as c:
                 _, state = c.restore()
-            place = int(np.flatnonzero(part.index == index)[0])
+            place = int(np.flatnonzero(part.numbers == index)[0])
             return part.variant, hp.row(state, place)
     raise ValueError(f"run: expected one of the sweep in {folder}, got {index}")
 
@@ -104,8 +104,8 @@ def _run_part(
     spec: Spec, part: Part, progress: Progress, where: str, stop: Callable[[], bool]
 ) -> None:
     mesh, length = run_mesh(), spec.segment_length
-    variant, num_runs = part.variant, len(part.index)
-    sweep_folder.write_runs(part.folder, plan.rows(part))
+    variant, num_runs = part.variant, len(part.numbers)
+    sweep_folder.write_runs(part.folder, plan.run_records(part))
     like = plan.like(part)
     with Checkpoints(part.folder / "checkpoints", plan.program(spec, part), like) as checkpoints:
         done = checkpoints.latest() or 0
@@ -184,7 +184,7 @@ def _done(todo: list[Part]) -> int:
     for part in todo:
         steps = part.folder / "checkpoints" / "steps"
         found = [int(p.name) for p in steps.glob("*") if p.name.isdigit()] if steps.exists() else []
-        done += max(found, default=0) * len(part.index)
+        done += max(found, default=0) * len(part.numbers)
     return done
 
 

@@ -184,7 +184,7 @@ def test_too_little_memory_cuts_the_sweep_into_parts(tmp_path, whole):
     state = jax.eval_shape(variant.algorithm.init, jax.eval_shape(lambda: jax.random.key(0)), row)
     each = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
     small = spec(memory_gb=2 * each * 3.5 / 2**30)  # three runs fit, so two parts of two
-    assert [len(part.index) for part in plan.cut(small, variants(small), tmp_path)] == [2, 2]
+    assert [len(part.numbers) for part in plan.cut(small, variants(small), tmp_path)] == [2, 2]
     run(small, tmp_path / "x")
     assert (tmp_path / "x" / "part-001" / "metrics-000004.npz").exists()
     cut, together = sweep_folder.read(tmp_path / "x"), sweep_folder.read(whole)

@@ -83,4 +83,4 @@ def test_only_the_recursive_form_of_fmq_has_a_rate_of_frequencies():
     only = set(hparams.names(rfmq(env).hparams)) - set(hparams.names(fmq(env).hparams))
     assert only == {"frequency_rate"}
     with pytest.raises(ValueError, match=r"hparams: .*frequency_rate"):
-        hparams.rows(fmq(env).hparams, frequency_rate=[0.1])
+        hparams.table(fmq(env).hparams, frequency_rate=[0.1])
