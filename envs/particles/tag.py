@@ -59,9 +59,7 @@ class SimpleTag(ParticleWorld):
         known = features(state.velocity, state.position, landmarks, others)
         prey = state.velocity[first:]
         prey_of_prey = without_self(everyone(prey, self.num_good))
-        return features(known[:first], everyone(prey, first)), features(
-            features[first:], prey_of_prey
-        )
+        return features(known[:first], everyone(prey, first)), features(known[first:], prey_of_prey)
 
     def rewards(self, state: ParticleState) -> jax.Array:
         first, radius = self.num_adversaries, self.bodies.radius
