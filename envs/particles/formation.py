@@ -5,25 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jaxmarl_core.envs.particles.geometry import distances, everyone, features, relative
-from jaxmarl_core.envs.particles.matching import MOST, Matching, match
+from jaxmarl_core.envs.particles.matching import MOST
 from jaxmarl_core.envs.particles.physics import bodies
-from jaxmarl_core.envs.particles.render import Picture, picture
+from jaxmarl_core.envs.particles.places import PlacesWorld
 from jaxmarl_core.envs.particles.world import (
     ParticleState,
-    ParticleWorld,
     Role,
     require_count,
     settings,
 )
 
 CIRCLE = 0.5  # its radius
-FAR = 2.0  # distances count up to here
-ARRIVED = 0.05  # from one's place
 
 
 @struct.dataclass
-class SimpleFormation(ParticleWorld):
+class SimpleFormation(PlacesWorld):
     """N agents and a landmark. What all particle worlds share is told at `ParticleWorld`.
 
     Agarwal et al., 2019, arXiv:1906.01202. The N places lie evenly on the circle, the first in the
@@ -36,24 +32,11 @@ class SimpleFormation(ParticleWorld):
     - termination: with `terminate_on_success`, all within 0.05 of their places.
     """
 
-    num_team: int = struct.field(pytree_node=False)
-    terminate_on_success: bool = struct.field(pytree_node=False)
-
     landmark_spread = 0.5
 
     @property
     def roles(self) -> tuple[Role, ...]:
         return (Role("agents", self.num_team, 6),)
-
-    def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
-        landmark = relative(state.position, state.landmark)
-        return (features(state.velocity, state.position, landmark),)
-
-    def rewards(self, state: ParticleState) -> jax.Array:
-        return everyone(-self._matching(state).clipped / self.num_team, self.num_team)
-
-    def succeeded(self, state: ParticleState) -> jax.Array:
-        return self.terminate_on_success & (self._matching(state).worst < ARRIVED)
 
     def places(self, state: ParticleState) -> jax.Array:
         """Returns the places to take, [N, 2]."""
@@ -62,12 +45,6 @@ class SimpleFormation(ParticleWorld):
         first = jnp.where(angle < 0, angle + 2 * np.pi, angle).min()
         turn = first + np.arange(self.num_team) * (2 * np.pi / self.num_team)
         return state.landmark[0] + CIRCLE * jnp.stack([jnp.cos(turn), jnp.sin(turn)], axis=-1)
-
-    def picture(self, state: ParticleState) -> Picture:
-        return picture(self.roles, self.bodies, target=self.places(state))
-
-    def _matching(self, state: ParticleState) -> Matching:
-        return match(distances(state.position, self.places(state)), FAR)
 
 
 def simple_formation(

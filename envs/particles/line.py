@@ -5,14 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from jaxmarl_core.envs.particles.formation import ARRIVED, FAR
-from jaxmarl_core.envs.particles.geometry import distances, everyone, features, relative
-from jaxmarl_core.envs.particles.matching import MOST, Matching, match
+from jaxmarl_core.envs.particles.matching import MOST
 from jaxmarl_core.envs.particles.physics import bodies
-from jaxmarl_core.envs.particles.render import Picture, picture
+from jaxmarl_core.envs.particles.places import PlacesWorld
 from jaxmarl_core.envs.particles.world import (
     ParticleState,
-    ParticleWorld,
     Role,
     require_count,
     settings,
@@ -23,7 +20,7 @@ TURNS = 72  # directions that are tried, 5 degrees apart
 
 
 @struct.dataclass
-class SimpleLine(ParticleWorld):
+class SimpleLine(PlacesWorld):
     """N agents and two landmarks. What all particle worlds share is told at `ParticleWorld`.
 
     Agarwal et al., 2019, arXiv:1906.01202. Landmarks lie 1.25 apart, the first in [-0.25, 0.25]^2,
@@ -36,9 +33,6 @@ class SimpleLine(ParticleWorld):
     - reward: minus the mean distance of agents from their places, each counted up to 2.
     - termination: with `terminate_on_success`, all within 0.05 of their places.
     """
-
-    num_team: int = struct.field(pytree_node=False)
-    terminate_on_success: bool = struct.field(pytree_node=False)
 
     landmark_spread = 0.25
     num_extra_draws = 1
@@ -55,27 +49,11 @@ class SimpleLine(ParticleWorld):
         end = jnp.sum(jnp.where(is_first[:, None], ends, 0.0), axis=0)
         return jnp.stack([landmark[0], end]), ()
 
-    def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
-        landmarks = relative(state.position, state.landmark)
-        return (features(state.velocity, state.position, landmarks),)
-
-    def rewards(self, state: ParticleState) -> jax.Array:
-        return everyone(-self._matching(state).clipped / self.num_team, self.num_team)
-
-    def succeeded(self, state: ParticleState) -> jax.Array:
-        return self.terminate_on_success & (self._matching(state).worst < ARRIVED)
-
     def places(self, state: ParticleState) -> jax.Array:
         """Returns the places to take, [N, 2]; a lone agent's is the first landmark."""
         first, second = state.landmark
         share = np.arange(self.num_team) / max(self.num_team - 1, 1)
         return first + share[:, None] * (second - first)
-
-    def picture(self, state: ParticleState) -> Picture:
-        return picture(self.roles, self.bodies, target=self.places(state))
-
-    def _matching(self, state: ParticleState) -> Matching:
-        return match(distances(state.position, self.places(state)), FAR)
 
 
 def simple_line(
