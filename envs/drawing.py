@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = Sequence[float] | jax.Array  # [3] in 0..255
+Opacity = float | jax.Array  # [] in [0, 1], or whether a thing shows
 
 PAPER = (250, 249, 246)
 INK = (52, 58, 64)
@@ -35,7 +36,7 @@ def finish(image: jax.Array) -> jax.Array:
     return jnp.round(jnp.clip(image, 0, 255)).astype(jnp.uint8)
 
 
-def paint(image: jax.Array, cover: jax.Array, colour: Colour, opacity: float | jax.Array = 1.0):
+def paint(image: jax.Array, cover: jax.Array, colour: Colour, opacity: Opacity = 1.0):
     """Returns the image with `colour` laid over it where `cover` [H, W] in [0, 1] says."""
     cover = (cover * opacity)[..., None]
     return image + cover * (jnp.asarray(colour, jnp.float32) - image)
@@ -51,20 +52,20 @@ def _inside(distance: jax.Array) -> jax.Array:
     return jnp.clip(0.5 - distance, 0.0, 1.0)
 
 
-def disc(image, centre, radius, colour: Colour, opacity=1.0) -> jax.Array:
+def disc(image, centre, radius, colour: Colour, opacity: Opacity = 1.0) -> jax.Array:
     """Returns the image with a filled circle; `centre` [2], `radius` [] in pixels."""
     x, y = _pixels(image)
     return paint(image, _inside(jnp.hypot(x - centre[0], y - centre[1]) - radius), colour, opacity)
 
 
-def ring(image, centre, radius, colour: Colour, thickness=1.5, opacity=1.0) -> jax.Array:
+def ring(image, centre, radius, colour: Colour, thickness=1.5, opacity: Opacity = 1.0) -> jax.Array:
     """Returns the image with the outline of a circle."""
     x, y = _pixels(image)
     off = jnp.abs(jnp.hypot(x - centre[0], y - centre[1]) - radius)
     return paint(image, _inside(off - thickness / 2), colour, opacity)
 
 
-def rectangle(image, corner, size, colour: Colour, opacity=1.0) -> jax.Array:
+def rectangle(image, corner, size, colour: Colour, opacity: Opacity = 1.0) -> jax.Array:
     """Returns the image with a filled rectangle from `corner` (x, y), `size` (width, height)."""
     x, y = _pixels(image)
     off_x = jnp.abs(x - corner[0] - size[0] / 2) - size[0] / 2
@@ -72,7 +73,7 @@ def rectangle(image, corner, size, colour: Colour, opacity=1.0) -> jax.Array:
     return paint(image, _inside(jnp.maximum(off_x, off_y)), colour, opacity)
 
 
-def segment(image, start, end, colour: Colour, thickness=1.5, opacity=1.0) -> jax.Array:
+def segment(image, start, end, colour: Colour, thickness=1.5, opacity: Opacity = 1.0) -> jax.Array:
     """Returns the image with a line from `start` to `end`; nothing but a dot where they meet."""
     x, y = _pixels(image)
     along = jnp.asarray(end, jnp.float32) - jnp.asarray(start, jnp.float32)
@@ -84,7 +85,7 @@ def segment(image, start, end, colour: Colour, thickness=1.5, opacity=1.0) -> ja
     return paint(image, _inside(off - thickness / 2), colour, opacity)
 
 
-def arrow(image, start, end, colour: Colour, thickness=1.5, opacity=1.0) -> jax.Array:
+def arrow(image, start, end, colour: Colour, thickness=1.5, opacity: Opacity = 1.0) -> jax.Array:
     """Returns the image with an arrow; its head is a third of its length, up to 8 pixels."""
     start, end = jnp.asarray(start, jnp.float32), jnp.asarray(end, jnp.float32)
     along = end - start
@@ -96,13 +97,15 @@ def arrow(image, start, end, colour: Colour, thickness=1.5, opacity=1.0) -> jax.
     return segment(image, end, end + back - side, colour, thickness, opacity)
 
 
-def cells(colours: jax.Array, side: int, gap: int = 1, line: Colour = PALE) -> jax.Array:
+def cells(
+    colours: jax.Array | np.ndarray, side: int, gap: int = 1, line: Colour = PALE
+) -> jax.Array:
     """Returns an image of a grid: `colours` [R, C, 3] as squares of `side` pixels, lines between.
 
     The image is [R side + gap, C side + gap, 3]; cell (r, c) begins at (c side + gap, r side +
     gap).
     """
-    rows, columns = colours.shape[:2]
+    rows, columns = jnp.shape(colours)[:2]
     y, x = np.indices((rows * side + gap, columns * side + gap))
     on_line = (y % side < gap) | (x % side < gap)
     row, column = np.minimum(y // side, rows - 1), np.minimum(x // side, columns - 1)
@@ -110,7 +113,9 @@ def cells(colours: jax.Array, side: int, gap: int = 1, line: Colour = PALE) -> j
     return jnp.where(on_line[..., None], jnp.asarray(line, jnp.float32), squares)
 
 
-def write(image, text: str, place, colour: Colour = INK, size: int = 12, opacity=1.0) -> jax.Array:
+def write(
+    image, text: str, place, colour: Colour = INK, size: int = 12, opacity: Opacity = 1.0
+) -> jax.Array:
     """Returns the image with a word centred on `place` [2]; `text` is fixed, the place may move."""
     mask = _mask(text, size)
     height, width = mask.shape

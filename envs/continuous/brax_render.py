@@ -53,8 +53,8 @@ def shapes_of(model: Any, body: Body, joints: tuple[tuple[int, ...], ...]) -> tu
             axis = np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
             along = axis * half * (kind == capsule)
             middle = np.asarray(model.geom_pos[i])
-            ends = (tuple(map(float, end)) for end in (middle - along, middle + along))
-            shapes.append(Shape(part - 1, *ends, float(radius), colour_of.get(part, INK)))
+            start, end = (tuple(map(float, x)) for x in (middle - along, middle + along))
+            shapes.append(Shape(part - 1, start, end, float(radius), colour_of.get(part, INK)))
     return tuple(shapes)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 
 def runge_kutta(
-    slope: Callable[[jax.Array], jax.Array], y: jax.Array, dt: jax.Array, num_steps: int
+    slope: Callable[[jax.Array], jax.Array], y: jax.Array, dt: float | jax.Array, num_steps: int
 ) -> jax.Array:
     """Returns y(dt) of dy/dt = slope(y), y(0) = y, in `num_steps` equal steps of fourth order."""
     h = dt / num_steps
@@ -24,7 +24,11 @@ def runge_kutta(
 
 
 def integrate(
-    game: Any, law: Callable[[jax.Array], jax.Array], x: jax.Array, dt: jax.Array, num_steps: int
+    game: Any,
+    law: Callable[[jax.Array], jax.Array],
+    x: jax.Array,
+    dt: float | jax.Array,
+    num_steps: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Returns (x [n] after dt, the integral [P] of the players' running costs on the way).
 

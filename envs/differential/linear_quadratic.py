@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.typing import ArrayLike
 
 from jaxmarl_core.envs.differential.environment import DifferentialGame, differential_game
 from jaxmarl_core.errors import require
@@ -77,7 +78,9 @@ class LinearQuadratic:
         return (P @ x) @ x
 
 
-def zero_sum_costs(Q: jax.Array, R: jax.Array, gamma: jax.Array, num_disturbances: int):
+def zero_sum_costs(
+    Q: ArrayLike, R: ArrayLike, gamma: float | jax.Array, num_disturbances: int
+) -> dict[str, jax.Array]:
     """Returns {"Q": [2, n, n], "R": [2, M, M]} of x' Q x + u' R u - gamma^2 d' d and its negative.
 
     For sweeps: `env.replace(game=env.game.replace(**zero_sum_costs(Q, R, gamma, 1)))`.
@@ -127,20 +130,20 @@ def linear_quadratic_game(
     Raises:
       ValueError: naming the argument.
     """
-    A, n = _square("A", A)
-    B, D = _matrix("B", B, rows=n), _matrix("D", D, rows=n)
-    Q = _symmetric("Q", np.eye(n) if Q is None else Q, n)
-    R = _symmetric("R", np.eye(B.shape[1]) if R is None else R, B.shape[1])
-    _positive_definite("R", R)
+    a, n = _square("A", A)
+    b, d = _matrix("B", B, rows=n), _matrix("D", D, rows=n)
+    q = _symmetric("Q", np.eye(n) if Q is None else Q, n)
+    r = _symmetric("R", np.eye(b.shape[1]) if R is None else R, b.shape[1])
+    _positive_definite("R", r)
     require(0 < gamma < np.inf, "gamma", "above 0", gamma)
     require(control_bound > 0, "control_bound", "above 0", control_bound)
     require(disturbance_bound > 0, "disturbance_bound", "above 0", disturbance_bound)
     game = LinearQuadratic(
-        A=jnp.asarray(A),
-        B=jnp.asarray(np.concatenate([B, D], 1)),
-        **zero_sum_costs(Q, R, gamma, D.shape[1]),
+        A=jnp.asarray(a),
+        B=jnp.asarray(np.concatenate([b, d], 1)),
+        **zero_sum_costs(q, r, gamma, d.shape[1]),
         names=("controller", "disturbance"),
-        sizes=(B.shape[1], D.shape[1]),
+        sizes=(b.shape[1], d.shape[1]),
     )
     return differential_game(
         game,
@@ -179,24 +182,24 @@ def linear_quadratic_players(
     Raises:
       ValueError: naming the argument, with the player's number: "R[1]: ...".
     """
-    A, n = _square("A", A)
+    a, n = _square("A", A)
     num = len(B)
     require(num >= 1, "B", "a matrix for each player", B)
     require(bound > 0, "bound", "above 0", bound)
     for field, given in (("Q", Q), ("R", R)):
         require(len(given) == num, field, f"a matrix for each of {num} players", len(given))
-    B = [_matrix(f"B[{i}]", each, rows=n) for i, each in enumerate(B)]
-    Q = [_symmetric(f"Q[{i}]", each, n) for i, each in enumerate(Q)]
-    sizes = tuple(each.shape[1] for each in B)
+    b = [_matrix(f"B[{i}]", each, rows=n) for i, each in enumerate(B)]
+    q = [_symmetric(f"Q[{i}]", each, n) for i, each in enumerate(Q)]
+    sizes = tuple(each.shape[1] for each in b)
     joint = np.zeros((num, sum(sizes), sum(sizes)), np.float32)
     for i, (each, size) in enumerate(zip(R, sizes)):
         own = slice(sum(sizes[:i]), sum(sizes[: i + 1]))
         joint[i, own, own] = _symmetric(f"R[{i}]", each, size)
         _positive_definite(f"R[{i}]", joint[i, own, own])
     game = LinearQuadratic(
-        A=jnp.asarray(A),
-        B=jnp.asarray(np.concatenate(B, 1)),
-        Q=jnp.asarray(np.stack(Q)),
+        A=jnp.asarray(a),
+        B=jnp.asarray(np.concatenate(b, 1)),
+        Q=jnp.asarray(np.stack(q)),
         R=jnp.asarray(joint),
         names=tuple(f"player_{i}" for i in range(num)),
         sizes=sizes,

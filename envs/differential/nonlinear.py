@@ -26,7 +26,7 @@ class NonlinearZeroSum:
     it would not with a state cost of x'x.
     """
 
-    gamma: jax.Array  # [], above 0: the price of disturbing
+    gamma: float | jax.Array  # [], above 0: the price of disturbing
 
     state_size = 2
     players = {"controller": 1, "disturbance": 1}  # noqa: RUF012 - a constant, never written to

@@ -14,7 +14,9 @@ UPWARDS = np.array([1.0, -1.0], np.float32)  # the second state grows upwards, p
 STROKES = 11  # along a side
 
 
-def render(game: Any, state: Any, reach: jax.Array, dt: jax.Array, bounds: tuple[float, ...]):
+def render(
+    game: Any, state: Any, reach: jax.Array, dt: float | jax.Array, bounds: tuple[float, ...]
+) -> jax.Array:
     """Returns an image [H, W, 3] uint8 of the first two states and of all controls.
 
     Left, the phase plane from -reach to reach; pale strokes are the flow were all controls 0, with

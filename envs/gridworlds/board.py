@@ -4,15 +4,19 @@ Cells are counted row by row from the top left, `row * columns + column`, and di
 of a map: north is up, towards row 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxmarl_core.envs import drawing
 
 NORTH, SOUTH, EAST, WEST, STAND = range(5)
+
+Index = TypeVar("Index", int, np.ndarray, jax.Array)  # on the host, or traced
 
 SIDE = 48  # pixels of a cell
 HEADER = 30  # pixels above the board, for words
@@ -34,15 +38,20 @@ def neighbour(
     return jnp.where(inside, row * columns + column, cell), inside
 
 
-def encode_pair(first: jax.Array, second: jax.Array, num_cells: int) -> jax.Array:
+def encode_pair(first: Index, second: Index, num_cells: int) -> Index:
     """Returns the number of two different cells, in 0 ... num_cells (num_cells - 1) - 1."""
     return first * (num_cells - 1) + second - (second > first)
 
 
-def decode_pair(index: jax.Array, num_cells: int) -> tuple[jax.Array, jax.Array]:
+def decode_pair(index: Index, num_cells: int) -> tuple[Index, Index]:
     """Returns the two different cells that a number stands for; the inverse of `encode_pair`."""
     first, second = index // (num_cells - 1), index % (num_cells - 1)
     return first, second + (second >= first)
+
+
+def as_tuples(cells: Iterable[Sequence[int]]) -> Any:
+    """Returns cells as tuples of tuples, which hash, whatever sequences they were given as."""
+    return tuple(tuple(cell) for cell in cells)
 
 
 def start_among(states: np.ndarray, num_states: int) -> jax.Array:
@@ -65,7 +74,7 @@ def place_features(cell: jax.Array, rows: int, columns: int) -> jax.Array:
     return jnp.concatenate([row, column]).astype(jnp.float32)
 
 
-def centre(cell: jax.Array, columns: int) -> jax.Array:
+def centre(cell: ArrayLike, columns: int) -> jax.Array:
     """Returns where in a `picture` the middle of a cell is, [2] f32."""
     x = (jnp.asarray(cell) % columns + 0.5) * SIDE
     y = (jnp.asarray(cell) // columns + 0.5) * SIDE + HEADER
@@ -73,7 +82,7 @@ def centre(cell: jax.Array, columns: int) -> jax.Array:
 
 
 def picture(
-    rows: int, columns: int, colours: dict[int, Sequence[float]] | None = None
+    rows: int, columns: int, colours: Mapping[int, Sequence[float]] | None = None
 ) -> jax.Array:
     """Returns an empty board under a strip for words, [H, W, 3] f32; some cells coloured."""
     ground = np.full((rows * columns, 3), drawing.PAPER, np.float32)

@@ -219,14 +219,15 @@ def field_coverage(
     require(0 < half_angle < 90, "half_angle", "above 0 and below 90", half_angle)
     require_common(observation, max_steps)
     require(len(field) > 0, "field", "at least one cell", field)
-    field = tuple(tuple(cell) for cell in field)
+    field = board.as_tuples(field)
     for cell in field:
         inside = len(cell) == 2 and 0 <= cell[0] < rows and 0 <= cell[1] < columns
         require(inside, "field", f"cells (row, column) within {rows} x {columns}", cell)
     if starts is None:
         require(num_drones <= columns, "num_drones", f"at most {columns}, or starts", num_drones)
         starts = tuple((0, drone, 0) for drone in range(num_drones))
-    starts = tuple(tuple(start) for start in starts)
+    else:
+        starts = tuple((*start,) for start in starts)
     require(len(starts) == num_drones, "starts", f"{num_drones} places", len(starts))
     require(len(set(starts)) == num_drones, "starts", "different places", starts)
     for start in starts:

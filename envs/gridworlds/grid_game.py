@@ -1,6 +1,8 @@
 """Grid games 1-3 (Hu & Wellman, Greenwald & Hall): two agents cross 3 x 3 cells to their goals."""
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import jax
@@ -140,7 +142,8 @@ class GridGame(TabularEnvironment):
         return GridGameState(cell, collided, reward.astype(jnp.float32), state.time + 1)
 
     def encode(self, state: GridGameState) -> jax.Array:
-        number = board.encode_pair(*state.cell, NUM_CELLS)
+        first, second = state.cell
+        number = board.encode_pair(first, second, NUM_CELLS)
         return jnp.where(state.cell[0] == state.cell[1], NUM_CELLS * (NUM_CELLS - 1), number)
 
     def decode(self, index: jax.Array) -> GridGameState:
@@ -202,7 +205,7 @@ def _from_top(cell):
 
 def _step(action: jax.Array) -> jax.Array:
     # Sums of comparisons and no look-up: under vmap a table would become a gather.
-    return sum(step * (action == move) for move, step in enumerate(STEPS.tolist()))
+    return reduce(add, (step * (action == move) for move, step in enumerate(STEPS.tolist())))
 
 
 def _legal(cell: jax.Array, action: jax.Array) -> jax.Array:

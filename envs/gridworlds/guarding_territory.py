@@ -126,7 +126,7 @@ class GuardingTerritory(TabularEnvironment):
             aside = jnp.array([0.2 * board.SIDE * (2 * player - 1), 0.0])
             image = board.piece(image, place + same_cell * aside, label, colour)
         escaped, ended = self._escaped(state.cell), self.terminal(state)
-        words = [(state.time, drawing.INK)]
+        words: list[tuple] = [(state.time, drawing.INK)]
         words.append(("D wins", drawing.BLUE, ended & ~escaped))
         image = board.caption(image, words)
         place = (0.75 * image.shape[1], board.HEADER / 2)

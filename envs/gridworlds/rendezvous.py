@@ -79,8 +79,8 @@ class Rendezvous(TabularEnvironment):
     @property
     def _starts(self) -> np.ndarray:
         if self.start == "fixed":
-            pair = [self._number(cell) for cell in self.starts]
-            return np.array([board.encode_pair(*pair, self.num_cells)])
+            first, second = (self._number(cell) for cell in self.starts)
+            return np.array([board.encode_pair(first, second, self.num_cells)])
         free = ~self._wall_map()
         free[self._number(self.goal)] = False
         states = np.arange(self.num_states - 1)
@@ -112,7 +112,8 @@ class Rendezvous(TabularEnvironment):
         return RendezvousState(cell, everyone, state.time + 1)
 
     def encode(self, state: RendezvousState) -> jax.Array:
-        number = board.encode_pair(*state.cell, self.num_cells)
+        first, second = state.cell
+        number = board.encode_pair(first, second, self.num_cells)
         return jnp.where(state.cell[0] == state.cell[1], self.num_states - 1, number)
 
     def decode(self, index: jax.Array) -> RendezvousState:
@@ -195,28 +196,28 @@ def rendezvous(
         walls = WALLS if (rows, columns) == (5, 5) else ()
     starts = ((rows - 1, 0), (rows - 1, columns - 1)) if starts is None else starts
     goal = (0, columns // 2) if goal is None else goal
-    walls, starts = tuple(map(tuple, walls)), tuple(map(tuple, starts))
-    for field, cells in (("walls", walls), ("starts", starts), ("goal", (tuple(goal),))):
+    closed, pair, (target,) = (board.as_tuples(cells) for cells in (walls, starts, (goal,)))
+    for field, cells in (("walls", closed), ("starts", pair), ("goal", (target,))):
         for cell in cells:
             inside = len(cell) == 2 and 0 <= cell[0] < rows and 0 <= cell[1] < columns
             require(inside, field, f"cells (row, column) within {rows} x {columns}", cell)
-            require(field == "walls" or cell not in walls, field, "free cells", cell)
-    distinct = len(starts) == 2 and len({*starts, tuple(goal)}) == 3
-    require(distinct, "starts", "two different cells besides the goal", starts)
+            require(field == "walls" or cell not in closed, field, "free cells", cell)
+    distinct = len(pair) == 2 and len({*pair, target}) == 3
+    require(distinct, "starts", "two different cells besides the goal", pair)
     env = Rendezvous(
         goal_reward=goal_reward,
         step_reward=step_reward,
         rows=rows,
         columns=columns,
-        walls=walls,
-        starts=starts,
-        goal=tuple(goal),
+        walls=closed,
+        starts=pair,
+        goal=target,
         start=start,
         max_steps=max_steps,
         observation=observation,
     )
-    free = {(r, c) for r in range(rows) for c in range(columns)} - set(walls)
-    lost = (free if start == "random" else set(starts)) - _reached(env.goal, free)
+    free = {(r, c) for r in range(rows) for c in range(columns)} - set(closed)
+    lost = (free if start == "random" else set(pair)) - _reached(env.goal, free)
     require(not lost, "walls", "a way to the goal for both robots", f"none from {sorted(lost)}")
     return env
 

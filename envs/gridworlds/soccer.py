@@ -1,5 +1,6 @@
 """Soccer on a 4 x 5 grid (Littman's): two players, one ball, moves in random order."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
@@ -175,7 +176,8 @@ class Soccer(TabularEnvironment):
         )
 
     def start_distribution(self) -> jax.Array:
-        first = encode_pair(*jnp.array(self.kick_off), self.num_cells) * 2
+        a, b = jnp.array(self.kick_off)
+        first = encode_pair(a, b, self.num_cells) * 2
         index = jnp.arange(self.num_states)
         return jnp.where((index == first) | (index == first + 1), 0.5, 0.0)
 
@@ -213,14 +215,16 @@ class Soccer(TabularEnvironment):
         )
 
     def encode(self, state: SoccerState) -> jax.Array:
-        index = 2 * encode_pair(*state.cell, self.num_cells) + state.holder
+        a, b = state.cell
+        index = 2 * encode_pair(a, b, self.num_cells) + state.holder
         return jnp.where(state.over, self.num_pairs, index)
 
     def decode(self, index: jax.Array) -> SoccerState:
         over = index >= self.num_pairs
         index = jnp.where(over, 0, index)
         cell = jnp.stack(decode_pair(index // 2, self.num_cells)).astype(jnp.int32)
-        return self._standing(cell, (index % 2).astype(jnp.int32)).replace(over=over)
+        standing = self._standing(cell, (index % 2).astype(jnp.int32))
+        return dataclasses.replace(standing, over=over)
 
     def terminal(self, state: SoccerState) -> jax.Array:
         return state.over

@@ -110,7 +110,8 @@ class Soccer4x2(TabularEnvironment):
         )
 
     def encode(self, state: SoccerState) -> jax.Array:
-        return 2 * encode_pair(*state.cell, NUM_CELLS) + state.holder
+        a, b = state.cell
+        return 2 * encode_pair(a, b, NUM_CELLS) + state.holder
 
     def decode(self, index: jax.Array) -> SoccerState:
         cell = jnp.stack(decode_pair(index // 2, NUM_CELLS)).astype(jnp.int32)

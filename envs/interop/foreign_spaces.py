@@ -20,10 +20,11 @@ class Action(NamedTuple):
 
     def translated(self, action: jax.Array) -> jax.Array:
         """Returns the action [*shape] in the other library's units."""
-        if self.low is None:
+        if self.low is None or self.high is None:
             return action
+        assert isinstance(self.space, Box)  # only its entries have bounds
         low, high = (np.reshape(x, self.space.shape) for x in (self.low, self.high))
-        return low + (action + 1) / 2 * (high - low)
+        return jnp.asarray(low + (action + 1) / 2 * (high - low))
 
 
 def _kind(space: Any) -> str:

@@ -4,6 +4,7 @@ Rutherford et al., 2023, arXiv:2311.10090. Transitions are JaxMARL's own, bit fo
 keys; its automatic reset is left out, ours takes its place.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -185,7 +186,7 @@ def jaxmarl(
     env = adapted(world, teams, name in SELF_INTERESTED)
     offered = hasattr(world, "layout") and kind_of(name).startswith("overcooked")
     require(shaping == 0 or offered, "shaping", f"0 in {name}, which offers no shaping", shaping)
-    return env.replace(shaping=shaping)
+    return dataclasses.replace(env, shaping=shaping)
 
 
 def _made(name: str, settings: dict[str, Any]) -> Any:

@@ -20,7 +20,7 @@ def gymnasium_space(space: Space, owner: str) -> gym.Space:
       ValueError: a space or dtype that Gymnasium has not, naming its owner.
     """
     if isinstance(space, Discrete):
-        return gym.Discrete(space.num_values, dtype=np.dtype(space.dtype))
+        return gym.Discrete(space.num_values, dtype=np.dtype(space.dtype).type)
     if isinstance(space, Composite):
         parts = [(name, gymnasium_space(part, f"{owner}.{name}")) for name, part in space.items]
         return gym.Dict(parts)
@@ -31,7 +31,8 @@ def gymnasium_space(space: Space, owner: str) -> gym.Space:
     if dtype.kind in "iu":
         low, high = max(low, np.iinfo(dtype).min), min(high, np.iinfo(dtype).max)
     # bounds in the dtype of the space: Gymnasium warns about any that it would have to round
-    return gym.Box(np.full(space.shape, low, dtype), np.full(space.shape, high, dtype), dtype=dtype)
+    low, high = np.full(space.shape, low, dtype), np.full(space.shape, high, dtype)
+    return gym.Box(low, high, dtype=dtype.type)
 
 
 def with_mask(space: gym.Space, num_actions: int) -> gym.Space:

@@ -136,7 +136,10 @@ class ToJaxMARL(multi_agent_env.MultiAgentEnv):
         return WorldState(done=done, step=step, inner=inner, timestep=kept)
 
     def _timestep(self, state: WorldState) -> TimeStep:
-        return self.env.observe(state.inner) if state.timestep is None else state.timestep
+        if state.timestep is not None:
+            return state.timestep
+        assert isinstance(self.env, StateEnvironment)  # see _state
+        return self.env.observe(state.inner)
 
     def _observations(self, timestep: TimeStep) -> ByAgent:
         groups = self.env.groups.items()
@@ -176,9 +179,14 @@ def _action_space(space: Space, group: str) -> theirs.Space:
     if isinstance(space, Box):
         return theirs.Box(space.low, space.high, space.shape, space.dtype)
     parts = [part for _, part in space.items] if isinstance(space, Composite) else [space]
-    fits = all(isinstance(part, Discrete) for part in parts)
-    require(fits, f"{group}: action", "Discrete, Box, or a Composite of Discrete", space)
-    return theirs.MultiDiscrete([part.num_values for part in parts])
+    counts = [part.num_values for part in parts if isinstance(part, Discrete)]
+    require(
+        len(counts) == len(parts),
+        f"{group}: action",
+        "Discrete, Box, or a Composite of Discrete",
+        space,
+    )
+    return theirs.MultiDiscrete(counts)
 
 
 def _mask_shape(space: Space) -> tuple[int, ...]:
@@ -188,7 +196,7 @@ def _mask_shape(space: Space) -> tuple[int, ...]:
 def _action(space: Space, rows: jax.Array) -> Any:
     """Returns actions [n, ...] as our space has them."""
     if isinstance(space, Composite):
-        return {name: rows[:, i].astype(part.dtype) for i, (name, part) in enumerate(space.items)}
+        return {name: rows[:, i].astype(Discrete.dtype) for i, (name, _) in enumerate(space.items)}
     return rows.astype(space.dtype)
 
 

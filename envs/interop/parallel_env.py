@@ -12,7 +12,7 @@ from jaxmarl_core.envs.interop.agent_names import agent_names
 from jaxmarl_core.envs.interop.gymnasium_spaces import gymnasium_space, seed, with_mask
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Composite, Discrete, Space
-from jaxmarl_core.types import Environment, EnvState, Key, TimeStep
+from jaxmarl_core.types import Actions, Environment, EnvState, Key, TimeStep
 
 MASKS = ("info", "observation")
 RENDER_MODES = ("rgb_array",)
@@ -43,7 +43,7 @@ def _begin(env: Environment, key: Key) -> tuple[Key, EnvState, Report]:
 
 @jax.jit
 def _go_on(
-    env: Environment, key: Key, state: EnvState, actions: Mapping[str, Any]
+    env: Environment, key: Key, state: EnvState, actions: Actions
 ) -> tuple[Key, EnvState, Report]:
     key, key_step = jax.random.split(key)
     state, timestep = env.step(key_step, state, actions)
@@ -113,7 +113,9 @@ class ToPettingZoo(ParallelEnv):
             seed(observation, number, i, 0)
             seed(action, number, i, 1)
             self.observation_spaces[agent], self.action_spaces[agent] = observation, action
-        self.state_space = gym.Box(-np.inf, np.inf, first.state.shape, np.dtype(first.state.dtype))
+        self.state_space = gym.Box(
+            -np.inf, np.inf, first.state.shape, np.dtype(first.state.dtype).type
+        )
 
     def observation_space(self, agent: str) -> gym.Space:
         """Returns the space of what the agent sees."""

@@ -14,13 +14,14 @@ def parsed(field: str, value: str | Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: no JSON, or no object.
     """
+    settings: Any = value
     if isinstance(value, str):
         try:
-            value = json.loads(value or "{}")
+            settings = json.loads(value or "{}")
         except json.JSONDecodeError as error:
             raise ValueError(f"{field}: expected a JSON object, got {value!r}: {error}") from None
-    require(isinstance(value, Mapping), field, "a JSON object", value)
-    return {name: _tuples(item) for name, item in value.items()}
+    require(isinstance(settings, Mapping), field, "a JSON object", settings)
+    return {name: _tuples(item) for name, item in settings.items()}
 
 
 def _tuples(value: Any) -> Any:

@@ -11,6 +11,7 @@ one run, two busy CPU cores). SMAX's win rates are not those of StarCraft II: ph
 differ.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,12 +78,14 @@ class Skirmish:
         alive = {name: sides[name] for name in self.groups}
         lost, won = wiped_out(world, state.inner)
         winner = jnp.where(won & ~lost, 0, jnp.where(lost & ~won, 1, -1)).astype(jnp.int32)
-        return state.replace(alive=alive), timestep.replace(
+        told = dataclasses.replace(
+            timestep,
             alive=alive,
             state=_within_bounds(getattr(world, "_env", world), timestep.state),
             discount={name: timestep.discount[name] * alive[name] for name in alive},
             extras={"winner": jnp.where(timestep.last, winner, -1)},
         )
+        return dataclasses.replace(state, alive=alive), told
 
 
 def _within_bounds(world: Any, state: jax.Array) -> jax.Array:

@@ -19,7 +19,10 @@ class Game(NamedTuple):
     spread: np.ndarray  # same shape; a fair coin pays `payoffs + spread` or `payoffs - spread`
 
 
-def team(payoff: Sequence, spread: Sequence | float = 0.0) -> Game:
+Table = Sequence | np.ndarray  # of numbers, [A_1, ..., A_N]
+
+
+def team(payoff: Table, spread: Table | float = 0.0) -> Game:
     """Returns the game in which all players get `payoff` [A_1, ..., A_N]."""
     mean = np.asarray(payoff, np.float32)
     everyone = (mean.ndim, *mean.shape)
@@ -29,19 +32,19 @@ def team(payoff: Sequence, spread: Sequence | float = 0.0) -> Game:
     )
 
 
-def bimatrix(row: Sequence, column: Sequence | None = None) -> Game:
+def bimatrix(row: Table, column: Table | None = None) -> Game:
     """Returns a two-player game; `column` defaults to the symmetric game's, `row` transposed."""
     row = np.asarray(row, np.float32)
     payoffs = np.stack([row, row.T if column is None else np.asarray(column, np.float32)])
     return Game(payoffs, np.zeros_like(payoffs))
 
 
-def zero_sum(row: Sequence) -> Game:
+def zero_sum(row: Table) -> Game:
     """Returns the two-player game in which one wins what the other loses."""
     return bimatrix(row, -np.asarray(row, np.float32))
 
 
-def two_outcomes(high: Sequence, low: Sequence) -> Game:
+def two_outcomes(high: Table, low: Table) -> Game:
     """Returns the team game that pays `high` or `low`, each with probability 1/2."""
     high, low = np.asarray(high, np.float32), np.asarray(low, np.float32)
     return team((high + low) / 2, (high - low) / 2)

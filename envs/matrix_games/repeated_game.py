@@ -83,14 +83,15 @@ class RepeatedGame(TabularEnvironment):
     num_outcomes = 2  # the coin
 
     @property
-    def _counts_rounds(self) -> bool:
-        return self.num_rounds is not None and not self.truncate
+    def _counted(self) -> int | None:
+        """How many rounds the states count; None: they do not tell one round from another."""
+        return None if self.truncate else self.num_rounds
 
     @property
     def num_states(self) -> int:
         """How many states a planner distinguishes; see the class."""
         states = self.num_joint_actions if self.memory else 1
-        return 1 + self.num_rounds * states if self._counts_rounds else states + self.memory
+        return states + self.memory if self._counted is None else 1 + self._counted * states
 
     def initial(self, key: Key) -> GameState:
         """Returns the state before the first round."""
@@ -98,7 +99,7 @@ class RepeatedGame(TabularEnvironment):
         return GameState(jnp.zeros(num, jnp.int32), jnp.zeros(num), jnp.int32(0))
 
     def start_distribution(self) -> jax.Array:
-        start = 0 if self._counts_rounds or not self.memory else self.num_joint_actions
+        start = 0 if self._counted is not None or not self.memory else self.num_joint_actions
         return (jnp.arange(self.num_states) == start).astype(jnp.float32)
 
     def chance(self, state: GameState, joint: jax.Array) -> jax.Array:
@@ -118,14 +119,14 @@ class RepeatedGame(TabularEnvironment):
 
     def encode(self, state: GameState) -> jax.Array:
         played = self._index(state.action) if self.memory else jnp.int32(0)
-        if self._counts_rounds:
+        if self._counted is not None:
             number = 1 + (state.round - 1) * (self.num_joint_actions if self.memory else 1) + played
             return jnp.where(state.round == 0, 0, number)
         return jnp.where((state.round == 0) & self.memory, self.num_joint_actions, played)
 
     def decode(self, index: jax.Array) -> GameState:
         states = self.num_joint_actions if self.memory else 1
-        if self._counts_rounds:
+        if self._counted is not None:
             played, round = (index - 1) % states, (index - 1) // states + 1
         else:
             played = jnp.where(index == self.num_joint_actions, 0, index)
@@ -138,7 +139,7 @@ class RepeatedGame(TabularEnvironment):
         return GameState(action, jnp.zeros(self.num_agents), jnp.asarray(round, jnp.int32))
 
     def terminal(self, state: GameState) -> jax.Array:
-        return self.last(state) & self._counts_rounds
+        return self.last(state) & (self._counted is not None)
 
     def last(self, state: GameState) -> jax.Array:
         """Returns whether the last round has been played."""
@@ -169,9 +170,9 @@ class RepeatedGame(TabularEnvironment):
 
     def _critic_state(self, state: GameState, observation: jax.Array) -> jax.Array:
         one_hot = jax.nn.one_hot(observation, 1 + self.num_joint_actions * self.memory)
-        if not self._counts_rounds:
+        if self._counted is None:
             return one_hot
-        return jnp.append(one_hot, state.round / self.num_rounds)
+        return jnp.append(one_hot, state.round / self._counted)
 
     def _index(self, joint: jax.Array) -> jax.Array:
         """Returns the number of a joint action [N] in row-major order."""

@@ -143,7 +143,7 @@ class GaussianSqueeze(StateEnvironment):
         return jnp.sum(jnp.maximum(state.action, 0)).astype(jnp.float32)
 
 
-def squeeze(total: jax.Array, mu: jax.Array, sigma: jax.Array) -> jax.Array:
+def squeeze(total: jax.Array, mu: float | jax.Array, sigma: float | jax.Array) -> jax.Array:
     """Returns G(x) = x exp(-(x - mu)^2 / sigma^2) of sums x [...]."""
     return total * jnp.exp(-(((total - mu) / sigma) ** 2))
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxmarl_core.envs.mean_field.torus import neighbour_sum, require_torus
 from jaxmarl_core.errors import lookup, require
@@ -100,7 +101,7 @@ def sweep(
 
 def sample(
     key: Key,
-    temperature: jax.Array,
+    temperature: float | jax.Array,
     *,
     size: int = 20,
     num_sweeps: int = 1000,
@@ -131,7 +132,7 @@ def sample(
     require(num_burn_in >= 0, "num_burn_in", "at least 0", num_burn_in)
     lookup(RULES, rule, "rule")
     lookup(dict.fromkeys(("ordered", "random")), start, "start")
-    if not isinstance(temperature, jax.core.Tracer):
+    if not isinstance(temperature, Tracer):
         require(bool(np.all(np.asarray(temperature) > 0)), "temperature", "above 0", temperature)
     return _sample(key, temperature, size, num_sweeps, num_burn_in, rule, start)
 

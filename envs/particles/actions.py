@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.envs.particles.geometry import one_hot
-from jaxmarl_core.spaces import Box, Discrete, Space
+from jaxmarl_core.spaces import Box, Discrete, Space, discrete
 
 NUM_MOVES = 5  # stay, left, right, down, up
 
@@ -33,7 +33,8 @@ def decode(
             return jnp.zeros((len(action), 2)), words
         throttle = (action[:, 2:5:2] - action[:, 1:4:2]).astype(float)
         return (-throttle if legacy else throttle), words
-    action = jnp.clip(action, 0, action_space(moves, num_words, continuous).num_values - 1)
+    space = discrete(action_space(moves, num_words, continuous), "particles", "agents")
+    action = jnp.clip(action, 0, space.num_values - 1)
     if not moves:
         return jnp.zeros((len(action), 2)), one_hot(action, num_words)
     move = action % NUM_MOVES

@@ -1,5 +1,7 @@
 """Treasure collection: collectors pick up treasure and carry it to the deposit of its kind."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -109,7 +111,7 @@ class CollectTreasure(ParticleWorld):
             alive=~taken,
             num_events=(taken.sum() + delivers.sum()).astype(jnp.int32),
         )
-        return state.replace(landmark=landmark, memory=treasure)
+        return dataclasses.replace(state, landmark=landmark, memory=treasure)
 
     def rewards(self, state: ParticleState) -> jax.Array:
         treasure, num = state.memory, self.num_collectors

@@ -20,17 +20,20 @@ TEAM_COLOURS = (BLUE, RED)
 COLOURS = (RED, GREEN, (64, 150, 190), GOLD, (130, 92, 168), (140, 104, 72))  # of kinds of things
 
 
+Values = jax.Array | np.ndarray
+
+
 class Picture(NamedTuple):
     """How a scenario wants its world drawn; colours [., 3] in 0..255."""
 
-    agent: jax.Array  # [N, 3]
-    landmark: jax.Array  # [L, 3]
-    shown: jax.Array  # [L] opacity
-    goal: jax.Array  # [L] opacity of a golden ring
-    load: jax.Array  # [N, 3] colour of what an agent carries
-    loaded: jax.Array  # [N] opacity of it
-    target: jax.Array  # [., 2] places to be taken
-    links: tuple[jax.Array, jax.Array]  # [., 2] both: lines from agents to what they are to reach
+    agent: Values  # [N, 3]
+    landmark: Values  # [L, 3]
+    shown: Values  # [L] opacity
+    goal: Values  # [L] opacity of a golden ring
+    load: Values  # [N, 3] colour of what an agent carries
+    loaded: Values  # [N] opacity of it
+    target: Values  # [., 2] places to be taken
+    links: tuple[Values, Values]  # [., 2] both: lines from agents to what they are to reach
 
 
 def picture(roles: tuple, bodies: Any, **changes) -> Picture:

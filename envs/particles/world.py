@@ -10,6 +10,7 @@ of it are in use, and published numbers depend on which:
   `local_ratio`; continuous actions mean the opposite direction.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -163,8 +164,8 @@ class ParticleWorld(StateEnvironment):
         position, velocity = move(
             self.bodies, state.position, state.velocity, state.landmark, throttle, self.legacy
         )
-        moved = state.replace(
-            position=position, velocity=velocity, message=message, time=state.time + 1
+        moved = dataclasses.replace(
+            state, position=position, velocity=velocity, message=message, time=state.time + 1
         )
         return self.events(key, moved)
 

@@ -10,6 +10,7 @@ Walls and starting places are drawn anew for every episode. On maps of more than
 published engine has another order of moves, which is left out.
 """
 
+import dataclasses
 from typing import ClassVar
 
 import jax
@@ -117,7 +118,8 @@ class AdversarialPursuit(World):
 
         earned = jnp.where(tagging, self.tag_penalty, 0.0)
         earned = jnp.where(victim >= 0, earned + self.tag_reward, earned)
-        return state.replace(
+        return dataclasses.replace(
+            state,
             position=jnp.concatenate([hunter, grid.position_of(prey)]),
             reward=jnp.concatenate([earned, tags * self.tagged_reward]).astype(jnp.float32),
             tags=state.tags + jnp.sum(tags).astype(jnp.int32),
@@ -192,9 +194,10 @@ def adversarial_pursuit(
     """
     check_options(7, map_size=map_size, max_steps=max_steps, id_bits=id_bits)
     shares = {"num_walls": 0.03, "num_predators": 0.0125, "num_prey": 0.025}
-    numbers = {"num_walls": num_walls, "num_predators": num_predators, "num_prey": num_prey}
+    asked = {"num_walls": num_walls, "num_predators": num_predators, "num_prey": num_prey}
+    numbers: dict[str, int] = {}
     for name, share in shares.items():
-        given, least = numbers[name], int(name != "num_walls")
+        given, least = asked[name], int(name != "num_walls")
         numbers[name] = number = int(map_size**2 * share) if given is None else given
         if given is None:
             require(number >= least, "map_size", f"room for one, or {name}", map_size)

@@ -9,7 +9,7 @@ is unique, and it is what the sequential game plays.
 
 from collections.abc import Callable
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def resolve_attacks(
     alive: jax.Array,
     attack: jax.Array,
     rank: jax.Array,
-    damage: jax.Array,
+    damage: float | jax.Array,
     offsets: np.ndarray,
     grid: Grid,
     foes: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
@@ -62,14 +62,14 @@ def resolve_attacks(
     """
     index = jnp.arange(cell.shape[0], dtype=jnp.int32)
     reach, num_attacks = grid.steps(offsets), len(offsets)
-    foes = foes or (lambda attacker, victim: True)
+    hurts: Callable[[jax.Array, jax.Array], Any] = foes or (lambda attacker, victim: True)
     attacking = alive & (attack < num_attacks)
     occupant = grid.occupancy(cell, alive, pack(index, attack))
 
     # Seen from the victim: who strikes from each of the sides.
     attacker, intent = unpack(occupant[cell - reach[:, None]])  # [K, N], -1 for none
     striking = intent == jnp.arange(num_attacks)[:, None]
-    striking &= foes(attacker, index)
+    striking &= hurts(attacker, index)
     attacker_rank = jnp.where(striking, rank[attacker], NEVER)
     fatal = _fatal_blow(hp, damage, num_attacks)
 
@@ -87,7 +87,7 @@ def resolve_attacks(
     strikes, death, blows, _ = lax.while_loop(lambda loop: loop[-1], correct, start)
     reach = jnp.asarray(np.pad(reach, (0, NONE + 1 - num_attacks)))
     victim, _ = unpack(occupant[cell + reach[attack]])  # [N]
-    on_foe = strikes & (victim >= 0) & foes(index, victim)
+    on_foe = strikes & (victim >= 0) & hurts(index, victim)
     return Attacks(
         hp=_after_blows(hp, jnp.minimum(blows, fatal), damage, num_attacks),
         killed=alive & (death < NEVER),
@@ -98,14 +98,16 @@ def resolve_attacks(
     )
 
 
-def _after_blows(hp: jax.Array, blows: jax.Array, damage: jax.Array, most: int) -> jax.Array:
+def _after_blows(
+    hp: jax.Array, blows: jax.Array, damage: float | jax.Array, most: int
+) -> jax.Array:
     # Subtracted one by one: k * damage would round differently.
     for blow in range(most):
         hp = jnp.where(blow < blows, hp - damage, hp)
     return hp
 
 
-def _fatal_blow(hp: jax.Array, damage: jax.Array, most: int) -> jax.Array:
+def _fatal_blow(hp: jax.Array, damage: float | jax.Array, most: int) -> jax.Array:
     # The number of blows that bring hp below 0; one more than can fall if they do not.
     survived = jnp.zeros(hp.shape, jnp.int32)
     for _ in range(most):

@@ -1,5 +1,7 @@
 """The grid battle of MAgent, two armies: presets, and the checks on what they are changed to."""
 
+from collections.abc import Iterable
+
 from jaxmarl_core.envs.mean_field.magent.battle import Battle
 from jaxmarl_core.envs.mean_field.magent.grid import Cells
 from jaxmarl_core.envs.mean_field.magent.world import check_options
@@ -110,6 +112,7 @@ def battle(
         _starts(size, walls, (num_red, num_blue), (start_red, start_blue), side == "blue")
         for side in lookup(sides, static["left"], "left")
     ]
+    first, second = ((*red, *blue) for red, blue in starts)
     return Battle(
         step_reward=step_reward,
         kill_reward=kill_reward,
@@ -122,7 +125,7 @@ def battle(
         num_red=len(starts[0][0]),
         num_blue=len(starts[0][1]),
         walls=walls,
-        starts=tuple((*red, *blue) for red, blue in starts),
+        starts=(first, second),
         move_priority=move_priority,
         id_bits=id_bits,
         outside_is_wall=outside_is_wall,
@@ -132,7 +135,7 @@ def battle(
     )
 
 
-def _cells(field: str, cells: Cells, map_size: int, ring: int) -> Cells:
+def _cells(field: str, cells: Iterable[tuple[int, int]], map_size: int, ring: int) -> Cells:
     cells = tuple((int(x), int(y)) for x, y in cells)
     for cell in cells:
         inside = all(ring <= place < map_size - ring for place in cell)
@@ -144,7 +147,7 @@ def _starts(map_size, walls, numbers, given, swapped: bool) -> tuple[Cells, Cell
     # The start cells of red and of blue, with red on the left unless swapped.
     blocks = starting_blocks(map_size, walls)
     default = min(len(square) for square, _ in blocks)
-    teams = []
+    teams: list[Cells] = []
     for name, number, cells, block in zip(
         ("red", "blue"), numbers, given, reversed(blocks) if swapped else blocks
     ):
@@ -161,7 +164,8 @@ def _starts(map_size, walls, numbers, given, swapped: bool) -> tuple[Cells, Cell
         require(number in (None, len(cells)), f"start_{name}", expected, len(cells))
         teams.append(cells)
     _check_free(teams, walls)
-    return tuple(teams)
+    red, blue = teams
+    return red, blue
 
 
 def _check_free(teams, walls) -> None:

@@ -234,7 +234,5 @@ def starting_squares(map_size: int) -> tuple[tuple[Cells, Cells], ...]:
     left = range(max(middle - 3 - side, 1), middle - 3, 2)
     right = range(middle + 3, min(middle + 3 + side, map_size - 1), 2)[: len(left)]
     rows = range(top, top + side, 2)
-    return tuple(
-        tuple(tuple((x, y) for x in columns[first::2] for y in rows) for first in (0, 1))
-        for columns in (left, right)
-    )
+    square = lambda columns, first: tuple((x, y) for x in columns[first::2] for y in rows)
+    return tuple((square(columns, 0), square(columns, 1)) for columns in (left, right))

@@ -49,7 +49,8 @@ class Grid(NamedTuple):
     @property
     def inner(self) -> tuple[slice, slice]:
         """The map without its margins, as an index of an array [stride, stride]."""
-        return (slice(self.margin, self.margin + self.size),) * 2
+        inner = slice(self.margin, self.margin + self.size)
+        return inner, inner
 
     def with_walls(self, wall: np.ndarray, cells: jax.Array) -> jax.Array:
         """Returns `wall` [stride, stride] bool with more cells [W, 2] int32 (x, y) of wall."""

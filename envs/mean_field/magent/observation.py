@@ -76,7 +76,7 @@ def bin_of(position: jax.Array, map_size: int, bins: int) -> jax.Array:
     return position[..., 1] // width * bins + position[..., 0] // width
 
 
-def bin_sums(place: jax.Array, weight: jax.Array, num_bins: int) -> jax.Array:
+def bin_sums(place: jax.Array, weight: jax.Array | np.ndarray, num_bins: int) -> jax.Array:
     """Returns the sum of `weight` [N] f32 in each of `num_bins` bins: [num_bins] f32."""
     return jnp.zeros(num_bins).at[place].add(weight)
 
@@ -209,7 +209,11 @@ def features(
 
 
 def overview(
-    place: jax.Array, layer: np.ndarray, num_layers: int, weight: jax.Array, bins: int
+    place: jax.Array,
+    layer: np.ndarray,
+    num_layers: int,
+    weight: jax.Array | np.ndarray,
+    bins: int,
 ) -> jax.Array:
     """Returns the whole map for a central critic, an image [V, V, L] as [V * V * L] f32.
 

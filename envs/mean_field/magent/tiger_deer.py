@@ -131,7 +131,7 @@ class TigerDeer(World):
     def wall(self, state: TigerDeerState, outside: bool = True) -> jax.Array:
         return self.grid.with_walls(self.grid.border(outside), state.walls)
 
-    def _by_group(self, deer: jax.Array, tiger: jax.Array) -> jax.Array:
+    def _by_group(self, deer: float | jax.Array, tiger: float | jax.Array) -> jax.Array:
         return jnp.where(self.group == 0, deer, tiger).astype(jnp.float32)
 
 
@@ -198,7 +198,8 @@ def tiger_deer(
     given = {"num_walls": num_walls, "num_deer": num_deer, "num_tigers": num_tigers}
     numbers, room = {}, (map_size - 2) ** 2
     for name, share in shares.items():
-        number = int(map_size**2 * share) if given[name] is None else given[name]
+        asked = given[name]
+        number = int(map_size**2 * share) if asked is None else asked
         least = int(name != "num_walls")
         require(least <= number <= room, name, f"in {least}..{room}, the cells left", number)
         numbers[name], room = number, room - number

@@ -6,6 +6,7 @@ walls there are; its `turn` puts together the parts of a step in the order of th
     all attacks in a random order, then recovery, then all moves one by one
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -165,7 +166,7 @@ class World(StateEnvironment):
         state: WorldState,
         actions: Actions,
         attack_order: jax.Array,
-        damage: jax.Array,
+        damage: float | jax.Array,
         foes: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
     ) -> Attacks:
         """Returns what the attacks of a step do; `foes` as in `resolve_attacks`."""
@@ -189,7 +190,8 @@ class World(StateEnvironment):
         order = self._with_things(move_order, 0)
         cell = self.grid.cell_of(self.places(state))
         cell = resolve_moves(cell, alive, move, order, self.wall(state), self.MOVES, self.grid)
-        return state.replace(
+        return dataclasses.replace(
+            state,
             position=self.grid.position_of(cell[: self.num_agents]),
             hp=jnp.where(alive, hp, 0.0),
             alive=alive,
@@ -293,9 +295,9 @@ class World(StateEnvironment):
     def _mean_action(
         self, action: Mapping[str, jax.Array], acted: jax.Array
     ) -> dict[str, jax.Array]:
-        acted = self.split(acted)
+        by_group = self.split(acted)
         return {
-            name: mean_one_hot(action[name], acted[name], kind.num_actions)
+            name: mean_one_hot(action[name], by_group[name], kind.num_actions)
             for name, kind in self.KINDS.items()
         }
 
