@@ -83,7 +83,7 @@ class RepeatedGame(TabularEnvironment):
     num_outcomes = 2  # the coin
 
     @property
-    def _counted(self) -> int | None:
+    def counted_rounds(self) -> int | None:
         """How many rounds the states count; None: they do not tell one round from another."""
         return None if self.truncate else self.num_rounds
 
@@ -91,7 +91,11 @@ class RepeatedGame(TabularEnvironment):
     def num_states(self) -> int:
         """How many states a planner distinguishes; see the class."""
         states = self.num_joint_actions if self.memory else 1
-        return states + self.memory if self._counted is None else 1 + self._counted * states
+        return (
+            states + self.memory
+            if self.counted_rounds is None
+            else 1 + self.counted_rounds * states
+        )
 
     def initial(self, key: Key) -> GameState:
         """Returns the state before the first round."""
@@ -99,7 +103,7 @@ class RepeatedGame(TabularEnvironment):
         return GameState(jnp.zeros(num, jnp.int32), jnp.zeros(num), jnp.int32(0))
 
     def start_distribution(self) -> jax.Array:
-        start = 0 if self._counted is not None or not self.memory else self.num_joint_actions
+        start = 0 if self.counted_rounds is not None or not self.memory else self.num_joint_actions
         return (jnp.arange(self.num_states) == start).astype(jnp.float32)
 
     def chance(self, state: GameState, joint: jax.Array) -> jax.Array:
@@ -119,14 +123,14 @@ class RepeatedGame(TabularEnvironment):
 
     def encode(self, state: GameState) -> jax.Array:
         played = self._index(state.action) if self.memory else jnp.int32(0)
-        if self._counted is not None:
+        if self.counted_rounds is not None:
             number = 1 + (state.round - 1) * (self.num_joint_actions if self.memory else 1) + played
             return jnp.where(state.round == 0, 0, number)
         return jnp.where((state.round == 0) & self.memory, self.num_joint_actions, played)
 
     def decode(self, index: jax.Array) -> GameState:
         states = self.num_joint_actions if self.memory else 1
-        if self._counted is not None:
+        if self.counted_rounds is not None:
             played, round = (index - 1) % states, (index - 1) // states + 1
         else:
             played = jnp.where(index == self.num_joint_actions, 0, index)
@@ -139,7 +143,7 @@ class RepeatedGame(TabularEnvironment):
         return GameState(action, jnp.zeros(self.num_agents), jnp.asarray(round, jnp.int32))
 
     def terminal(self, state: GameState) -> jax.Array:
-        return self.last(state) & (self._counted is not None)
+        return self.last(state) & (self.counted_rounds is not None)
 
     def last(self, state: GameState) -> jax.Array:
         """Returns whether the last round has been played."""
@@ -170,9 +174,9 @@ class RepeatedGame(TabularEnvironment):
 
     def _critic_state(self, state: GameState, observation: jax.Array) -> jax.Array:
         one_hot = jax.nn.one_hot(observation, 1 + self.num_joint_actions * self.memory)
-        if self._counted is None:
+        if self.counted_rounds is None:
             return one_hot
-        return jnp.append(one_hot, state.round / self._counted)
+        return jnp.append(one_hot, state.round / self.counted_rounds)
 
     def _index(self, joint: jax.Array) -> jax.Array:
         """Returns the number of a joint action [N] in row-major order."""

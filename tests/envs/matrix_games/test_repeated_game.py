@@ -238,7 +238,7 @@ def test_states_have_numbers(options, num_states, start):
     for joint in ((0, 2), (2, 1), (1, 1)):
         if not env.terminal(state):
             number, shown = int(env.encode(state)), int(env.observe(state).observation["agents"][0])
-            assert env._counts_rounds or number == shown
+            assert env.counted_rounds is not None or number == shown
             np.testing.assert_array_equal(env.decode(number).action, state.action * env.memory)
             state, _ = env.step(KEY, state, split(env, joint))
 
