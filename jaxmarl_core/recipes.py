@@ -27,7 +27,7 @@ def with_defaults(config: Config, **defaults: Any) -> Config:
     return dataclasses.replace(config, **unset)  # type: ignore[type-var]
 
 
-def chosen(option: Option | None) -> Option:
+def decided(option: Option | None) -> Option:
     """Returns an option that the recipe has a default for, and so is not None."""
     assert option is not None, "an option without the recipe's default"
     return option

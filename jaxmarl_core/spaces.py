@@ -120,6 +120,13 @@ def discrete(space: "Space", name: str, owner: str, kind: str = "actions") -> Di
     return space
 
 
+def num_values(space: "Space") -> int:
+    """Returns how many values a Discrete has; raises ValueError if it is of another kind."""
+    if not isinstance(space, Discrete):
+        raise ValueError(f"space: expected Discrete, got {space}")
+    return space.num_values
+
+
 def zeros(space: "Space", batch: tuple[int, ...] = ()) -> Any:
     """Returns a zero of the space with leading axes `batch`: an example to build networks with."""
     if isinstance(space, Composite):

@@ -9,6 +9,7 @@ The choices by which published programs differ are fields of `Config`; their def
 paper (Yang et al., 2018, arXiv:1802.05438), the alternatives its program.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -25,11 +26,11 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.functional.exploration import boltzmann, exponential, greedy
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners import replay
-from jaxmarl_core.learners.networks import MLP, Torso, head
+from jaxmarl_core.learners.networks import MLP, Torso, apply, head
 from jaxmarl_core.play.rollout import Play, begin
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.recipes import require_own
-from jaxmarl_core.spaces import Discrete, Space, zeros
+from jaxmarl_core.spaces import Space, discrete, num_values, zeros
 from jaxmarl_core.types import (
     Actions,
     Algorithm,
@@ -124,7 +125,7 @@ def act(
     for i, name in enumerate(learner.groups):
         weights = params.online if name in learner.learning_groups else params.opponent
         mean_action = mean_action_of(learner, timestep, name)
-        q = learner.network.apply(weights, timestep.observation[name], mean_action)
+        q = apply(learner.network, weights, timestep.observation[name], mean_action)
         mask = timestep.action_mask.get(name)
         actions[name] = choose(jax.random.fold_in(key, i), q, params.temperature, mask)
     return actions, memory
@@ -234,7 +235,7 @@ def gradient_step(
 ) -> tuple[tuple[Any, Any, Any], tuple[jax.Array, jax.Array]]:
     """Returns ((online, target, the optimiser's state), (loss, mean Q)) after one step."""
     online, target, opt_state = weights
-    loss = partial(td_loss, learner.network.apply, config=learner.config)
+    loss = partial(td_loss, partial(apply, learner.network), config=learner.config)
     gradient = jax.value_and_grad(loss, has_aux=True)
     (loss, q), grads = gradient(online, target, transition, temperature, hp.gamma)
     updates, opt_state = optimiser(hp).update(grads, opt_state)
@@ -255,8 +256,11 @@ def learn(
     keys = jax.random.split(key, learner.config.num_gradient_steps)
     start = state.params.online, state.target, state.optimiser
     (online, target, opt_state), (loss, q) = jax.lax.scan(step, start, keys)
-    state = state.replace(
-        params=state.params.replace(online=online), target=target, optimiser=opt_state
+    state = dataclasses.replace(
+        state,
+        params=dataclasses.replace(state.params, online=online),
+        target=target,
+        optimiser=opt_state,
     )
     return state, {"loss": loss.mean(), "q": q.mean()}
 
@@ -306,16 +310,18 @@ def update(
     key_play, key_learn = jax.random.split(key)
     share = update_index / hp.anneal_updates
     temperature = exponential(hp.temperature, hp.final_temperature, share)
-    params = state.params.replace(temperature=jnp.asarray(temperature, jnp.float32))
+    params = dataclasses.replace(state.params, temperature=jnp.asarray(temperature, jnp.float32))
     (play, buffer), timesteps = collect(
         learner, key_play, params, state.play, state.buffer, update_index
     )
-    state = state.replace(params=params, buffer=buffer, play=play)
+    state = dataclasses.replace(state, params=params, buffer=buffer, play=play)
     state, metrics = learn(learner, key_learn, state, hp, update_index)
     if learner.config.self_play == "lagged":
         returns = timesteps.extras["episode"].returns
         opponent = follow(params.opponent, state.params.online, returns, timesteps.last)
-        state = state.replace(params=state.params.replace(opponent=opponent))
+        state = dataclasses.replace(
+            state, params=dataclasses.replace(state.params, opponent=opponent)
+        )
     metrics |= {"temperature": params.temperature}
     return state, metrics | episode_metrics(learner.env, timesteps)
 
@@ -326,10 +332,7 @@ def make_learner(name: str, env: Environment, config: Config) -> Learner:
     groups = dict(env.groups)
     first = next(iter(groups.values()))
     for group_name, group in groups.items():
-        if not isinstance(group.action, Discrete):
-            raise ValueError(
-                f'{name}: needs discrete actions, group "{group_name}" has {group.action}'
-            )
+        discrete(group.action, name, group_name)
         same = (group.observation, group.action) == (first.observation, first.action)
         require(same, name, "groups of equal spaces, as they share one network", groups)
     if config.mean_action is not None and not hasattr(env, "mean_action"):
@@ -338,7 +341,7 @@ def make_learner(name: str, env: Environment, config: Config) -> Learner:
             f"got {type(env).__name__}"
         )
     learning_groups = tuple(groups) if config.self_play == "shared" else tuple(groups)[:1]
-    network = QNetwork(first.observation, first.action.num_values, config)
+    network = QNetwork(first.observation, num_values(first.action), config)
     return Learner(config, episodic(env), groups, learning_groups, network)
 
 

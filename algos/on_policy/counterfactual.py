@@ -35,8 +35,10 @@ from jaxmarl_core.algos.on_policy.networks import Actor, Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed
 from jaxmarl_core.functional.losses import chosen, huber, masked_mean
 from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
+from jaxmarl_core.learners.networks import apply
 from jaxmarl_core.learners.parameter_sharing import AgentStack, observe, stack_groups, state_space
-from jaxmarl_core.spaces import Box, Composite, Discrete, Space, zeros
+from jaxmarl_core.recipes import decided
+from jaxmarl_core.spaces import Box, Composite, Discrete, Space, discrete, num_values, zeros
 from jaxmarl_core.types import Actions, Environment, Key, Metrics, TimeStep
 
 
@@ -84,12 +86,9 @@ def counterfactual_critics(
       ValueError: a group's actions are not Discrete.
     """
     for stack in stacks:
-        if not isinstance(stack.action, Discrete):
-            raise ValueError(
-                f'coma: needs discrete actions, group "{stack.name}" has {stack.action}'
-            )
+        discrete(stack.action, "coma", stack.name)
     state, (team,) = state_space(env), team_inputs(env, stacks)
-    num_actions = sum(stack.size * stack.action.num_values for stack in stacks)
+    num_actions = sum(stack.size * num_values(stack.action) for stack in stacks)
     feed_forward = dataclasses.replace(config, memory_size=0)
     spaces, networks = {}, {}
     for stack in stacks:
@@ -101,7 +100,7 @@ def counterfactual_critics(
                 "number": Discrete(stack.size),
             }
         )
-        networks[stack.name] = Critic(spaces[stack.name], feed_forward, stack.action.num_values)
+        networks[stack.name] = Critic(spaces[stack.name], feed_forward, num_values(stack.action))
     parts = CounterfactualCritics(stacks, state, team, spaces, networks, actors, config)
     return Critics(
         partial(init_critics, parts),
@@ -137,11 +136,11 @@ def actions_of_others(
       axis: the agents'.
     """
     taken = [
-        jax.nn.one_hot(stack_groups(other, actions, axis), other.action.num_values)
+        jax.nn.one_hot(stack_groups(other, actions, axis), num_values(other.action))
         for other in stacks
     ]
     taken = jnp.concatenate([x.reshape(*x.shape[:axis], -1) for x in taken], -1)  # [..., sum A]
-    sizes = [other.action.num_values for other in stacks for _ in range(other.size)]
+    sizes = [num_values(other.action) for other in stacks for _ in range(other.size)]
     owner = np.repeat(np.arange(len(sizes)), sizes)
     others = owner[None] != stack.first + np.arange(stack.size)[:, None]  # [n, sum A]
     return jnp.where(others, taken[..., None, :], 0.0)
@@ -149,7 +148,7 @@ def actions_of_others(
 
 def action_values(network: Critic, params: Any, observation: Any) -> jax.Array:
     """Returns Q(s, (u_-i, .)) [..., n, A]."""
-    return network.apply(params, (), observation)[1]
+    return apply(network, params, (), observation)[1]
 
 
 def init_critics(parts: CounterfactualCritics, key: Key, hp: Any) -> CounterfactualState:
@@ -226,7 +225,7 @@ def fit_critics(
         )
         suffix = f"_{name}" if len(parts.stacks) > 1 else ""
         metrics[f"value_loss{suffix}"] = losses.mean()
-    due = (update_index + 1) % parts.config.target_period == 0
+    due = (update_index + 1) % decided(parts.config.target_period) == 0
     target = jax.tree.map(lambda new, old: jnp.where(due, new, old), params, state.target)
     return CounterfactualState(params, target, opt_state), metrics
 

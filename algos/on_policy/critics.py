@@ -13,6 +13,7 @@ import optax
 from jaxmarl_core.algos.on_policy.learning import Batch, minibatch, minibatches
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.play.rollout import Step
+from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Actions, Key, Metrics, TimeStep
 
 
@@ -75,6 +76,6 @@ def descend(
         changes, opt_state = rule.update(grads, opt_state, params)
         return (optax.apply_updates(params, changes), opt_state), found
 
-    steps = minibatches(key, config, config.num_critic_epochs or config.num_epochs)
+    steps = minibatches(key, config, config.num_critic_epochs or decided(config.num_epochs))
     (params, opt_state), losses = jax.lax.scan(step, (params, opt_state), steps)
     return params, opt_state, losses

@@ -39,6 +39,7 @@ from jaxmarl_core.learners.parameter_sharing import (
 )
 from jaxmarl_core.play.rollout import Play, Step, begin, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
+from jaxmarl_core.recipes import decided
 from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import (
     Actions,
@@ -131,7 +132,7 @@ def build(
     for option in ("share", "num_epochs", "num_minibatches"):
         value = getattr(config, option)
         require(value is not None, option, "a value from the recipe", value)
-    stacks = agent_stacks(env, config.share, config.agent_ids)
+    stacks = agent_stacks(env, decided(config.share), config.agent_ids)
     networks = {stack.name: Actor(stack.observation, stack.action, config) for stack in stacks}
     actors = Actors(stacks, networks, actor_update)
     built = critics(env, stacks, config, networks)
@@ -305,11 +306,11 @@ def normalise_advantages(
     join = lambda by_stack: jnp.concatenate([by_stack[stack.name] for stack in stacks], -1)
     of_all = join(advantages)
     counts = join({name: batch.counts for name, batch in batches.items()})
-    columns = [None] * len(owner)
+    columns: dict[int, jax.Array] = {}
     for who in dict.fromkeys(owner):
         own = np.array([i for i, other in enumerate(owner) if other == who])
         scaled = standardise(of_all[..., own], counts[..., own])
         for at, i in enumerate(own):
             columns[i] = scaled[..., at]
-    of_all = jnp.stack(columns, -1)
+    of_all = jnp.stack([columns[i] for i in range(len(owner))], -1)
     return {s.name: of_all[..., s.first : s.first + s.size] for s in stacks}

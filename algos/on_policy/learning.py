@@ -16,6 +16,7 @@ from jaxmarl_core.algos.on_policy.networks import Actor, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight, number
 from jaxmarl_core.functional.losses import masked_mean, policy_gradient, ppo_clip
 from jaxmarl_core.functional.trust_region import trust_region_step
+from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Key, Metrics
 
 
@@ -33,14 +34,14 @@ class Batch(NamedTuple):
     memory: Any  # [B, n, h], what the actors remembered before step 0; or ()
 
 
-AGENT_AXES = Batch(*[2] * 7, None, 1)  # where each field has the axis n
+AGENT_AXES: Any = Batch._make((*[2] * 7, None, 1))  # where each field has the axis n
 
 
 class ActorUpdate(NamedTuple):
     """How an actor is updated."""
 
     init: Callable[[Any], Any]  # params -> optimiser state, what it carries from update to update
-    update: Callable[[Actor, Key, Any, Any, Batch, Any, jax.Array], tuple[Any, Any, Metrics]]
+    update: Callable[..., tuple[Any, Any, Metrics]]
     # (actor, key, params, optimiser state, batch, hparams, update_index) -> the new params and
     # optimiser state, and metrics
 
@@ -96,7 +97,7 @@ def minibatches(key: Key, config: Config, num_epochs: int) -> jax.Array:
         return jax.random.permutation(key, config.num_envs).reshape(config.num_minibatches, -1)
 
     order = jax.vmap(epoch)(jax.random.split(key, num_epochs))
-    return order.reshape(num_epochs * config.num_minibatches, -1)
+    return order.reshape(num_epochs * decided(config.num_minibatches), -1)
 
 
 def minibatch(batch: Any, which: jax.Array, config: Config) -> Any:
@@ -109,7 +110,12 @@ def minibatch(batch: Any, which: jax.Array, config: Config) -> Any:
 
 
 def surrogate_loss(
-    params: Any, old_params: Any, actor: Actor, batch: Batch, objective: Objective, entropy: Any
+    params: Any,
+    old_params: Any,
+    actor: Actor,
+    batch: Batch,
+    objective: Callable[[Ratio], jax.Array],
+    entropy: Any,
 ) -> tuple[jax.Array, Metrics]:
     """Returns what gradient ascent minimises, and metrics.
 
@@ -179,7 +185,7 @@ def ascend(
             after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
         return (*after, near), metrics
 
-    steps = minibatches(key, config, config.num_epochs)
+    steps = minibatches(key, config, decided(config.num_epochs))
     start = (params, opt_state, jnp.bool_(True))
     (params, opt_state, _), metrics = jax.lax.scan(step, start, steps)
     return params, opt_state, jax.tree.map(jnp.mean, metrics)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxmarl_core.algos.on_policy.options import Config
-from jaxmarl_core.functional.distributions import Distribution, distribution, head_size, num_scales
-from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, merge_leading_axes
+from jaxmarl_core.functional.distributions import distribution, head_size, num_scales
+from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, apply, head, merge_leading_axes
 from jaxmarl_core.spaces import Space
 
 
@@ -53,9 +53,9 @@ class Actor(nn.Module):
 
     def policy(
         self, params: Any, memory: Any, observation: Any, mask: Any, reset: jax.Array | None = None
-    ) -> tuple[Any, Distribution]:
-        """Returns (memory, what actions are drawn from)."""
-        memory, (out, log_std) = self.apply(params, memory, observation, reset)
+    ) -> tuple[Any, Any]:
+        """Returns (memory, the Distribution that actions are drawn from)."""
+        memory, (out, log_std) = apply(self, params, memory, observation, reset)
         return memory, distribution(self.action, out, mask, log_std, self.config.squash)
 
 
@@ -77,6 +77,8 @@ class Critic(nn.Module):
         return memory, values(features).reshape(*leading, self.num_values)
 
 
-def optimiser(rate: jax.Array, max_grad_norm: jax.Array) -> optax.GradientTransformation:
+def optimiser(
+    rate: float | jax.Array, max_grad_norm: float | jax.Array
+) -> optax.GradientTransformation:
     """Returns Adam behind a clipping of the whole gradient's norm."""
     return optax.chain(optax.clip_by_global_norm(max_grad_norm), optax.adam(rate, eps=1e-5))

@@ -30,6 +30,7 @@ LEAST = {
     "memory_size": 0,
     "target_period": 1,
 }
+MaybeNumber = Any  # [] f32; None where a recipe does not have it
 NO_TARGET = "as its critics have no target network"
 
 
@@ -101,21 +102,25 @@ class Config:
 class Hparams:
     """The traced numbers. What only some recipes have is None where a recipe does not give it."""
 
-    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")  # of actors
-    entropy: float = hparam(0.01, 0.0, 1e3, "log")  # weight of the entropy bonus at first
-    final_entropy: float = hparam(0.01, 0.0, 1e3, "log")  # and after `entropy_updates`
-    entropy_updates: float = hparam(1e12, 1.0, 1e12, "log")
+    learning_rate: MaybeNumber = hparam(1e-3, 0.0, 1.0, "log")  # of actors
+    entropy: MaybeNumber = hparam(0.01, 0.0, 1e3, "log")  # weight of the entropy bonus at first
+    final_entropy: MaybeNumber = hparam(0.01, 0.0, 1e3, "log")  # and after `entropy_updates`
+    entropy_updates: MaybeNumber = hparam(1e12, 1.0, 1e12, "log")
     critic_learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
     anneal_updates: float = hparam(1e12, 1.0, 1e12, "log")  # in which learning rates fall to 0
     gamma: float = hparam(0.99, 0.0, 1.0)
     gae_lambda: float = hparam(0.95, 0.0, 1.0)
-    value_clip: float = hparam(0.2, 0.0, 1e6, "log")  # of a prediction's step, in its own units
+    value_clip: MaybeNumber = hparam(
+        0.2, 0.0, 1e6, "log"
+    )  # of a prediction's step, in its own units
     huber: float = hparam(1e6, 1e-6, 1e6, "log")  # error beyond which the value loss is straight
     max_grad_norm: float = hparam(0.5, 1e-6, 1e6, "log")
-    clip: float = hparam(None, 0.0, 1e6, "log")  # of the ratio of probabilities
-    target_kl: float = hparam(None, 0.0, 1e6, "log")  # beyond it an update's other steps are left
-    max_kl: float = hparam(None, 1e-9, 1e3, "log")  # of a trust-region step, in nats
-    damping: float = hparam(None, 0.0, 1e3, "log")  # added to the Fisher matrix's diagonal
+    clip: MaybeNumber = hparam(None, 0.0, 1e6, "log")  # of the ratio of probabilities
+    target_kl: MaybeNumber = hparam(
+        None, 0.0, 1e6, "log"
+    )  # beyond it an update's other steps are left
+    max_kl: MaybeNumber = hparam(None, 1e-9, 1e3, "log")  # of a trust-region step, in nats
+    damping: MaybeNumber = hparam(None, 0.0, 1e3, "log")  # added to the Fisher matrix's diagonal
 
 
 def trust_region_hparams() -> Hparams:
@@ -130,14 +135,14 @@ def trust_region_hparams() -> Hparams:
     )
 
 
-def number(hp: Any, name: str) -> jax.Array:
+def number(hp: Any, name: str) -> Any:
     """Returns a number that only some recipes have; raises ValueError where there is none."""
     value = getattr(hp, name, None)
     require(value is not None, name, "a number among the hparams, as what reads it needs it", value)
     return value
 
 
-def annealed(rate: jax.Array, hp: Hparams, update_index: jax.Array) -> jax.Array:
+def annealed(rate: float | jax.Array, hp: Hparams, update_index: jax.Array) -> jax.Array:
     """Returns a learning rate [] after so many updates."""
     return rate * jnp.maximum(1 - update_index / hp.anneal_updates, 0.0)
 

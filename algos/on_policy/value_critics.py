@@ -1,5 +1,6 @@
 """Critics that predict returns, and how they learn; what they see is in critic_inputs.py."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,9 +24,10 @@ from jaxmarl_core.algos.on_policy.options import Config, annealed, number
 from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
 from jaxmarl_core.functional.returns import gae
 from jaxmarl_core.learners import value_normalisation
-from jaxmarl_core.learners.networks import initial_memory
+from jaxmarl_core.learners.networks import apply, initial_memory
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.learners.value_normalisation import Scale
+from jaxmarl_core.recipes import decided
 from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import Environment, Key, Metrics
 
@@ -53,7 +55,7 @@ class CriticBatch(NamedTuple):
     memory: Any  # [B, k, h] or ()
 
 
-CRITIC_AXES = CriticBatch(2, 2, 2, 2, None, 1)  # where each field has the axis k
+CRITIC_AXES: Any = CriticBatch._make((2, 2, 2, 2, None, 1))  # where each field has the axis k
 
 
 class ValueCritics(NamedTuple):
@@ -84,7 +86,7 @@ def central_critics(
     env: Environment, stacks: list[AgentStack], config: Config, actors: Any
 ) -> Critics:
     """Returns critics that see the state, as `config.critic` asks."""
-    return value_critics(CENTRAL_INPUTS[config.critic](env, stacks), config)
+    return value_critics(CENTRAL_INPUTS[decided(config.critic)](env, stacks), config)
 
 
 def per_critic(critic: CriticInput, function: Callable, in_axes: Any, out_axes: Any = 0):
@@ -120,7 +122,7 @@ def predict(
     network: Critic, params: Any, memory: Any, observation: Any, reset: jax.Array
 ) -> tuple[Any, jax.Array]:
     """Returns (memory, V(s_t) [T, B, ...]) of one critic, or of all that share parameters."""
-    memory, value = network.apply(params, memory, observation, reset)
+    memory, value = apply(network, params, memory, observation, reset)
     return memory, value[..., 0]
 
 
@@ -143,7 +145,7 @@ def estimate_advantages(
         for stack, place in critic.place.items():
             same = place == list(range(critic.size))
             advantages[stack] = advantage if same else advantage[..., np.array(place)]
-    return advantages, batches, state.replace(memory=memories)
+    return advantages, batches, dataclasses.replace(state, memory=memories)
 
 
 def estimate_advantage(
@@ -204,7 +206,7 @@ def fit_critics(
         )
         suffix = f"_{name}" if len(parts.inputs) > 1 else ""
         metrics[f"value_loss{suffix}"] = loss.mean()
-    return state.replace(params=params, optimiser=opt_state, scale=scale), metrics
+    return dataclasses.replace(state, params=params, optimiser=opt_state, scale=scale), metrics
 
 
 def fit_critic(

@@ -92,18 +92,18 @@ def stationary(strategy: Sequence[float] | None = None) -> RuleBuilder:
     Raises:
       ValueError: not a strategy, or, when used, not of the player's number of actions.
     """
-    if strategy is not None:
-        strategy = np.asarray(strategy, np.float32)
-        sums = strategy.ndim == 1 and bool((strategy >= 0).all() and abs(strategy.sum() - 1) < 1e-5)
-        require(sums, "strategy", "probabilities that sum to 1", strategy)
+    given = None if strategy is None else np.asarray(strategy, np.float32)
+    if given is not None:
+        sums = given.ndim == 1 and bool((given >= 0).all() and abs(given.sum() - 1) < 1e-5)
+        require(sums, "strategy", "probabilities that sum to 1", given)
 
     def build(info: GameInfo) -> Rule:
         count = info.num_actions[info.player]
-        if strategy is not None:
-            require(len(strategy) == count, "strategy", f"{count} probabilities", strategy)
+        if given is not None:
+            require(len(given) == count, "strategy", f"{count} probabilities", given)
 
         def init(key, hp):
-            return jax.random.dirichlet(key, jnp.ones(count)) if strategy is None else strategy
+            return jax.random.dirichlet(key, jnp.ones(count)) if given is None else given
 
         def learn(entry, next_entry, t, hp):
             return entry, {}
@@ -130,8 +130,7 @@ def exploit_fictitious_play(info: GameInfo) -> Rule:
 
     def act(entry, mask, exploration=0.0):
         share = entry / entry.sum()
-        believed = [share if j == own else None for j in range(2)]
-        theirs = jnp.argmax(action_payoffs(info.payoffs[other], believed, other))
+        theirs = jnp.argmax(action_payoffs(info.payoffs[other], [share, share], other))
         done = jax.nn.one_hot(theirs, info.num_actions[other])
         worth = action_payoffs(info.payoffs[own], [done, done], own)
         return jax.nn.one_hot(jnp.argmax(jnp.where(mask, worth, -jnp.inf)), len(worth))

@@ -16,6 +16,7 @@ from jaxmarl_core.algos.tabular.engine import ShapesProgram, tabular
 from jaxmarl_core.algos.tabular.rules import GameInfo, RuleBuilder, Transition
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.projections import action_payoffs
+from jaxmarl_core.spaces import num_values
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -48,7 +49,7 @@ def repeated(
     """
     known = getattr(env, "payoffs", None) is not None
     require(known, "env", "a matrix game, with its payoffs", type(env).__name__)
-    states = max(group.observation.num_values for group in env.groups.values())
+    states = max(num_values(group.observation) for group in env.groups.values())
     require(states == 1, "env", "a matrix game without memory", f"{states} observations")
     return tabular(env, config, rules, hparams, exploration)
 

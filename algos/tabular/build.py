@@ -9,7 +9,7 @@ from jaxmarl_core.algos.tabular.rules import GameInfo, Rule, RuleBuilder
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.exploration import linear
 from jaxmarl_core.play.wrappers import episodic
-from jaxmarl_core.spaces import Discrete
+from jaxmarl_core.spaces import discrete, num_values
 from jaxmarl_core.types import Environment, Group
 
 
@@ -56,12 +56,12 @@ class Built(NamedTuple):
 def make_learners(env: Environment, rules: Mapping[str, RuleBuilder]) -> tuple[Learner, ...]:
     """Returns one learner for a group, or one for each of its agents if the rule is informed."""
     groups = env.groups
-    num_actions = tuple(g.action.num_values for g in groups.values() for _ in range(g.size))
+    num_actions = tuple(num_values(g.action) for g in groups.values() for _ in range(g.size))
     teams = tuple(g.team for g in groups.values() for _ in range(g.size))
     payoffs = getattr(env, "payoffs", None)
     learners, player = [], 0
     for name, group in groups.items():
-        info = GameInfo(player, group.observation.num_values, num_actions, teams, payoffs)
+        info = GameInfo(player, num_values(group.observation), num_actions, teams, payoffs)
         rule = rules[name](info)
         if rule.informed:
             for i in range(group.size):
@@ -84,8 +84,7 @@ def build(
     groups = dict(env.groups)
     for name, group in groups.items():
         for kind, space in (("observations", group.observation), ("actions", group.action)):
-            if not isinstance(space, Discrete):
-                raise ValueError(f'tabular: needs discrete {kind}, group "{name}" has {space}')
+            discrete(space, "tabular", name, kind)
     if not isinstance(rules, Mapping):
         rules = dict.fromkeys(groups, rules)
     require(set(rules) == set(groups), "rules", f"one for each of {list(groups)}", list(rules))

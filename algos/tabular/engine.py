@@ -9,6 +9,7 @@ A step reads: `act`, the environment's step, `learn`. They are functions of what
 environment and its rules; `tabular` wires them.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -108,7 +109,9 @@ def write_entries(table: Table, obs: jax.Array, entries: Entry) -> Table:
 
 def recommended_action(learner: Learner, entries: Entry, draw: jax.Array) -> jax.Array:
     """Returns the player's part [1] of the joint action that a shared number [] draws."""
-    joint = learner.rule.recommend(jax.tree.map(lambda x: x[0], entries))
+    recommend = learner.rule.recommend
+    assert recommend is not None  # or nobody would ask
+    joint = recommend(jax.tree.map(lambda x: x[0], entries))
     number = pick(draw, joint.reshape(-1))
     return jnp.stack(jnp.unravel_index(number, joint.shape))[learner.info.player][None]
 
@@ -190,7 +193,7 @@ def learn(
     """
     told = transitions(built, learner, key, step)
     on_policy = None if step.next_decision is None else 0
-    axes = Transition(*[0] * 5, on_policy, 0, 0, None, 0, *[None] * 5)
+    axes = Transition._make((*[0] * 5, on_policy, 0, 0, None, 0, *[None] * 5))
     entries, next_entries = read_entries(table, told.obs), read_entries(table, told.next_obs)
     one = jax.vmap(learner.rule.learn, (0, 0, axes, None))
     learned, metrics = one(entries, next_entries, told, hp)
@@ -219,7 +222,7 @@ def play_step(
     before = state.play.timestep
     env_state, after = built.env.step(key_env, state.play.env_state, state.decision.actions)
     exploration = jnp.asarray(built.exploration(hp, number + 1.0), jnp.float32)
-    params = state.params.replace(exploration=exploration)
+    params = dataclasses.replace(state.params, exploration=exploration)
     decision = act(built, params, key_act, after, True) if built.on_policy else None
     joint = joint_information(built, before, state.decision, after)
     step = Step(before, state.decision, after, decision, number, joint)
@@ -230,8 +233,9 @@ def play_step(
         suffix = "" if len(built.learners) == 1 else f"_{learner.name}"
         played = ~before.last & jnp.ones(learner.size, bool)
         metrics |= {f"{name}{suffix}": (x, played) for name, x in found.items()}
-    params = params.replace(tables=tables)
-    decision = decision if built.on_policy else act(built, params, key_act, after, True)
+    params = dataclasses.replace(params, tables=tables)
+    if decision is None:
+        decision = act(built, params, key_act, after, True)
     return State(params, Play(env_state, after, ()), decision), (before, metrics)
 
 
@@ -242,7 +246,7 @@ def plan(built: Built, params: Params, hp: Any) -> Params:
         for learner in built.learners
         if learner.rule.plan
     }
-    return params.replace(tables=params.tables | tables)
+    return dataclasses.replace(params, tables=params.tables | tables)
 
 
 def init(built: Built, key: Key, hp: Any) -> State:
@@ -272,7 +276,7 @@ def update(
 
     keys = jax.random.split(key, length)
     state, (timesteps, found) = jax.lax.scan(step, state, (keys, jnp.arange(length)))
-    state = state.replace(params=plan(built, state.params, hp))
+    state = dataclasses.replace(state, params=plan(built, state.params, hp))
     metrics = {name: masked_mean(x.astype(jnp.float32), c) for name, (x, c) in found.items()}
     metrics |= {"exploration": state.params.exploration}
     return state, metrics | episode_metrics(built.env, timesteps)

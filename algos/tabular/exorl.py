@@ -11,6 +11,7 @@ Against who stands still it is a best response up to sigma, against itself an eq
 Suematsu & Hayashi, 2002, AAMAS.
 """
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -25,7 +26,7 @@ from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.algos.tabular.stage import Solution
 from jaxmarl_core.algos.tabular.wolf_phc import epsilon_soft
 from jaxmarl_core.errors import require
-from jaxmarl_core.recipes import require_own, with_defaults
+from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.solvers.normal_form.mixtures import best_mixture
 from jaxmarl_core.solvers.normal_form.tableau import OPTIMAL
 from jaxmarl_core.types import Algorithm, Environment
@@ -81,7 +82,7 @@ def rule(info: GameInfo, rate: str = "visits") -> Rule:
     def init(key, hp):
         mine, yours = info.num_actions[me], info.num_actions[you]
         values = initial_values(info.num_actions, rate, players=(2,))
-        values = values.replace(q=jnp.full_like(values.q, hp.first_value))
+        values = dataclasses.replace(values, q=jnp.full_like(values.q, hp.first_value))
         value = jnp.full(2, hp.first_value, jnp.float32)
         stage = Solution(jnp.full(mine, 1 / mine), value, jnp.bool_(True))
         return Entry(values, jnp.full(yours, 1 / yours), stage, jnp.float32(0))
@@ -117,4 +118,4 @@ def exorl(env: Environment, config: Config = Config()) -> Algorithm:
     """
     require_own("exorl", config, Config)
     config = with_defaults(config, rate="visits")
-    return tabular(env, config, partial(rule, rate=config.rate), HPARAMS)
+    return tabular(env, config, partial(rule, rate=decided(config.rate)), HPARAMS)

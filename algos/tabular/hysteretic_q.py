@@ -16,7 +16,7 @@ from jaxmarl_core.algos.tabular.q_learning import rule as q_rule
 from jaxmarl_core.algos.tabular.rates import q_update
 from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.functional.losses import q_target
-from jaxmarl_core.recipes import require_own, with_defaults
+from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 HPARAMS = Hparams(pessimism=0.1)
@@ -38,4 +38,4 @@ def hysteretic_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns hysteretic Q-learning, epsilon-greedy with a falling epsilon."""
     require_own("hysteretic_q", config, Config)
     config = with_defaults(config, rate="constant")
-    return tabular(env, config, partial(rule, rate=config.rate), HPARAMS)
+    return tabular(env, config, partial(rule, rate=decided(config.rate)), HPARAMS)

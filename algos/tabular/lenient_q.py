@@ -20,7 +20,7 @@ from jaxmarl_core.algos.tabular.rates import Values, initial_values, q_update
 from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.functional.exploration import epsilon_greedy_probs
 from jaxmarl_core.functional.losses import masked_mean, q_target
-from jaxmarl_core.recipes import require_own, with_defaults
+from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 HPARAMS = Hparams(hottest=50.0, cooling=0.995, leniency=1.0, diffusion=0.1)
@@ -62,4 +62,4 @@ def lenient_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns lenient Q-learning, epsilon-greedy with a falling epsilon."""
     require_own("lenient_q", config, Config)
     config = with_defaults(config, rate="constant")
-    return tabular(env, config, partial(rule, rate=config.rate), HPARAMS)
+    return tabular(env, config, partial(rule, rate=decided(config.rate)), HPARAMS)

@@ -34,7 +34,7 @@ from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.recipes import require_own
 from jaxmarl_core.solvers.normal_form.correlated import correlated
 from jaxmarl_core.solvers.normal_form.zero_sum import outer_and
-from jaxmarl_core.spaces import Box, Discrete
+from jaxmarl_core.spaces import Box, discrete, flat_size, num_values
 from jaxmarl_core.types import Algorithm, Environment, Group, Key, Metrics, Policy, TimeStep
 
 MAX_WEIGHTS = 2**20  # of one agent
@@ -124,7 +124,7 @@ def td_step(
     legal: jax.Array,
     reward: jax.Array,
     discount: jax.Array,
-    rate: jax.Array,
+    rate: float | jax.Array,
 ) -> jax.Array:
     """Returns an agent's weights after one transition.
 
@@ -157,11 +157,10 @@ def build(env: Environment, config: Config) -> Built:
             raise ValueError(
                 f'linear_q: needs features, a flat Box, group "{name}" observes {group.observation}'
             )
-        if not isinstance(group.action, Discrete):
-            raise ValueError(f'linear_q: needs discrete actions, group "{name}" has {group.action}')
+        discrete(group.action, "linear_q", name)
     agents = [group for group in groups.values() for _ in range(group.size)]
-    shape = tuple(group.action.num_values for group in agents)
-    num_features = tuple(group.observation.shape[0] for group in agents)
+    shape = tuple(num_values(group.action) for group in agents)
+    num_features = tuple(flat_size(group.observation) for group in agents)
     size = prod(shape) * max(num_features)
     require(size <= MAX_WEIGHTS, "linear_q", f"at most {MAX_WEIGHTS} weights an agent", size)
     solve = JOINT[config.joint]

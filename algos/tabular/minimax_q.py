@@ -16,7 +16,7 @@ from jaxmarl_core.algos.tabular.hparams import Hparams
 from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.algos.tabular.stage import Solution, stage_rule
 from jaxmarl_core.errors import require
-from jaxmarl_core.recipes import require_own, with_defaults
+from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -53,4 +53,4 @@ def minimax_q(env: Environment, config: Config = Config()) -> Algorithm:
     """
     require_own("minimax_q", config, Config)
     config = with_defaults(config, rate="exponential")
-    return tabular(env, config, lambda info: rule(info, config.rate), HPARAMS)
+    return tabular(env, config, lambda info: rule(info, decided(config.rate)), HPARAMS)

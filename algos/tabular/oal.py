@@ -13,9 +13,11 @@ the square of the number of states. Values are swept once an update: every `roll
 Wang & Sandholm, 2002, NIPS; adaptive play is from Young, 1993, Econometrica 61.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +68,7 @@ class Entry:
     sample: jax.Array  # [k] int32, of the past, in its order
 
 
-def value_iteration(table: Entry, hp: Hparams, sweeps: int) -> Entry:
+def value_iteration(table: Entry, hp: Any, sweeps: int) -> Entry:
     """Returns the table, leaves [S, ...], after value iteration on its counts.
 
     Q(s, a) = (sum of rewards + gamma sum_s' n(s, a, s') max_b Q(s', b)) / n(s, a)
@@ -82,7 +84,7 @@ def value_iteration(table: Entry, hp: Hparams, sweeps: int) -> Entry:
     best = jnp.where(table.legal, q, -jnp.inf).max(joint, keepdims=True)
     least = jnp.where(table.legal, table.tries, jnp.inf).min(joint, keepdims=True)
     slack = hp.slack * (1 + least) ** -hp.slack_power
-    return table.replace(q=q, good=table.legal & (q + slack >= best))
+    return dataclasses.replace(table, q=q, good=table.legal & (q + slack >= best))
 
 
 def biased_adaptive_play(

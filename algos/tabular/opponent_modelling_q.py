@@ -14,7 +14,7 @@ from jaxmarl_core.algos.tabular.engine import Config, tabular
 from jaxmarl_core.algos.tabular.hparams import Hparams
 from jaxmarl_core.algos.tabular.models import modelling_rule
 from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
-from jaxmarl_core.recipes import require_own, with_defaults
+from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 HPARAMS = Hparams(learning_rate=1.0, first_value=0.0, prior=1.0)
@@ -31,4 +31,4 @@ def opponent_modelling_q(env: Environment, config: Config = Config()) -> Algorit
     """Returns opponent-modelling Q-learning for every agent."""
     require_own("opponent_modelling_q", config, Config)
     config = with_defaults(config, rate="visits")
-    return tabular(env, config, lambda info: rule(info, config.rate), HPARAMS)
+    return tabular(env, config, lambda info: rule(info, decided(config.rate)), HPARAMS)

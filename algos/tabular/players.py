@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxmarl_core.spaces import num_values
 from jaxmarl_core.types import Group, TimeStep
 
 
@@ -25,5 +26,5 @@ def by_group(groups: Mapping[str, Group], players: Sequence[jax.Array]) -> dict[
 
 def legal_actions(groups: Mapping[str, Group], timestep: TimeStep) -> dict[str, jax.Array]:
     """Returns group -> [n, A] bool: the timestep's masks, and all actions of groups without one."""
-    every = {n: jnp.ones((g.size, g.action.num_values), bool) for n, g in groups.items()}
+    every = {n: jnp.ones((g.size, num_values(g.action)), bool) for n, g in groups.items()}
     return {name: timestep.action_mask.get(name, mask) for name, mask in every.items()}

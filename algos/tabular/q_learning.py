@@ -16,7 +16,7 @@ from jaxmarl_core.algos.tabular.rates import Values, initial_values, q_update
 from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.functional.exploration import epsilon_greedy_probs
 from jaxmarl_core.functional.losses import q_target
-from jaxmarl_core.recipes import require_own, with_defaults
+from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -47,4 +47,4 @@ def q_learning(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Q-learning, epsilon-greedy with a falling epsilon."""
     require_own("q_learning", config, Config)
     config = with_defaults(config, rate="constant")
-    return tabular(env, config, partial(rule, rate=config.rate))
+    return tabular(env, config, partial(rule, rate=decided(config.rate)))

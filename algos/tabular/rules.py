@@ -30,7 +30,7 @@ class GameInfo(NamedTuple):
     num_states: int  # it may observe
     num_actions: tuple[int, ...]  # of every player
     teams: tuple[int, ...]  # of every player
-    payoffs: jax.Array | None  # [N, A_1, ..., A_N] f32 in a matrix game, else None
+    payoffs: Any  # [N, A_1, ..., A_N] f32 in a matrix game, else None
 
 
 class Transition(NamedTuple):
@@ -46,18 +46,18 @@ class Transition(NamedTuple):
     next_mask: jax.Array  # [A] bool, legal in next_obs
     step: jax.Array  # [] int32, environment steps before this one
     key: Key  # the agent's own randomness
-    joint_action: jax.Array | None = None  # [N] int32
-    rewards: jax.Array | None = None  # [N] f32
-    strategies: tuple[jax.Array, ...] | None = None  # N times [A_j], what they were drawn from
-    masks: tuple[jax.Array, ...] | None = None  # N times [A_j] bool, legal in obs
-    next_masks: tuple[jax.Array, ...] | None = None  # N times [A_j] bool
+    joint_action: Any = None  # [N] int32
+    rewards: Any = None  # [N] f32
+    strategies: Any = None  # N times [A_j], what they were drawn from
+    masks: Any = None  # N times [A_j] bool, legal in obs
+    next_masks: Any = None  # N times [A_j] bool
 
 
 class Rule(NamedTuple):
     """How one agent learns and acts. Every function is given one entry: one agent, one state."""
 
     init: Callable[[Key, Any], Entry]  # (key, hparams) -> what an entry is at first
-    strategy: Callable[[Entry, jax.Array, jax.Array], jax.Array]
+    strategy: Callable[[Entry, jax.Array, Any], jax.Array]
     # (entry, mask [A], exploration []) -> [A], what it draws from while it learns
     greedy: Callable[[Entry, jax.Array], jax.Array]  # (entry, mask) -> [A], and afterwards
     learn: Callable[[Entry, Entry, Transition, Any], tuple[Entry, Metrics]]

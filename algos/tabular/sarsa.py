@@ -13,7 +13,7 @@ from jaxmarl_core.algos.tabular.q_learning import rule as q_rule
 from jaxmarl_core.algos.tabular.rates import q_update
 from jaxmarl_core.algos.tabular.rules import GameInfo, Rule
 from jaxmarl_core.functional.losses import td_target
-from jaxmarl_core.recipes import require_own, with_defaults
+from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -31,4 +31,4 @@ def sarsa(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Sarsa, epsilon-greedy with a falling epsilon."""
     require_own("sarsa", config, Config)
     config = with_defaults(config, rate="constant")
-    return tabular(env, config, partial(rule, rate=config.rate))
+    return tabular(env, config, partial(rule, rate=decided(config.rate)))

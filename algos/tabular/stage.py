@@ -10,6 +10,7 @@ a player. `solver_failure` in the metrics is the share of steps whose game was n
 strategy of the step before then stays.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ def stage_rule(
     def init(key, hp):
         count = info.num_actions[info.player]
         values = initial_values(info.num_actions, rate, players=(len(players),))
-        values = values.replace(q=jnp.full_like(values.q, hp.first_value))
+        values = dataclasses.replace(values, q=jnp.full_like(values.q, hp.first_value))
         size = jnp.prod(jnp.array(info.num_actions))
         joint = jnp.full(info.num_actions, 1 / size) if referee else ()
         value = jnp.full(len(players), hp.first_value, jnp.float32)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxmarl_core.algos.tabular.engine import Config, tabular
 from jaxmarl_core.algos.tabular.rules import GameInfo
 from jaxmarl_core.algos.tabular.stage import HPARAMS, Solution, legal_joint, stage_rule
-from jaxmarl_core.recipes import require_own, with_defaults
+from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -37,5 +37,7 @@ def team_q(env: Environment, config: Config = Config()) -> Algorithm:
     teams = {group.team for group in env.groups.values()}
     if len(teams) > 1:
         raise ValueError(f"team_q: needs one team, the environment has {len(teams)}")
-    rule = lambda info: stage_rule(info, lambda q, masks: solve(info, q, masks), config.rate)
+    rule = lambda info: stage_rule(
+        info, lambda q, masks: solve(info, q, masks), decided(config.rate)
+    )
     return tabular(env, config, rule, HPARAMS)

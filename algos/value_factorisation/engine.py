@@ -13,6 +13,7 @@ unrolled from there; where it begins an episode they are empty, and so exact. Ka
 2019 (R2D2), ICLR, call this the stored state.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -61,7 +62,7 @@ from jaxmarl_core.learners.replay import require_memory
 from jaxmarl_core.play.rollout import Play, begin, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.recipes import require_own
-from jaxmarl_core.spaces import Discrete
+from jaxmarl_core.spaces import discrete
 from jaxmarl_core.types import Actions, Algorithm, Environment, Key, Metrics, Policy, TimeStep
 
 Memories = dict[str, AgentMemory]  # by stack
@@ -141,7 +142,7 @@ def act(
 def stored_timestep(learner: Learner, timestep: TimeStep) -> TimeStep:
     """Returns the time step without what no loss reads."""
     state = timestep.state if learner.factorisation.uses_state else ()
-    return timestep.replace(state=state, mean_action={}, extras={})
+    return dataclasses.replace(timestep, state=state, mean_action={}, extras={})
 
 
 def collect(
@@ -184,9 +185,9 @@ def td_targets(rewards: Rewards, value: jax.Array, hp: Hparams, config: Config) 
       config: with `n_step`.
     """
     if config.n_step:
-        one = lambda *args: n_step(*args[:4], config.n_step, args[4])
+        one = lambda r, d, v, last, valid: n_step(r, d, v, last, config.n_step, valid)
     else:
-        one = lambda *args: lambda_returns(*args[:4], hp.td_lambda, args[4])
+        one = lambda r, d, v, last, valid: lambda_returns(r, d, v, last, hp.td_lambda, valid)
     valid = jnp.broadcast_to(rewards.valid[..., None], rewards.reward.shape)
     over_axis = lambda f: jax.vmap(f, (1, 1, 1, 0, 1), 1)
     discount = hp.gamma * rewards.discount
@@ -239,7 +240,8 @@ def gradient_step(
     grads, (metrics, error) = gradient(online, learner, target, batch, hp)
     rule = optimiser(learner.config, hp, update_index)
     updates, opt_state = rule.update(grads, opt_state, online)
-    return optax.apply_updates(online, updates), opt_state, metrics, error
+    moved: Any = optax.apply_updates(online, updates)
+    return moved, opt_state, metrics, error
 
 
 def learn(
@@ -269,7 +271,9 @@ def learn(
     steps = jnp.arange(learner.config.num_gradient_steps)
     (online, opt_state, priorities), metrics = jax.lax.scan(step, start, steps)
     params = Params(*online, state.params.epsilon)
-    return state.replace(params=params, optimiser=opt_state, priorities=priorities), metrics
+    return dataclasses.replace(
+        state, params=params, optimiser=opt_state, priorities=priorities
+    ), metrics
 
 
 # ---- the learner
@@ -305,26 +309,27 @@ def update(
     key_play, key_learn = jax.random.split(key)
     share = update_index * (config.rollout_length * config.num_envs) / hp.explore_steps
     epsilon = linear(hp.epsilon, hp.final_epsilon, share).astype(jnp.float32)
-    params = state.params.replace(epsilon=epsilon)
+    params = dataclasses.replace(state.params, epsilon=epsilon)
     keys = jax.random.split(key_play, config.num_envs)
     collect_all = jax.vmap(partial(collect, learner), (0, None, 0))
     play, new, timesteps = collect_all(keys, params, state.play)
     buffer, priorities = learner.replay.add(state.buffer, state.priorities, new, update_index)
-    state = state.replace(params=params, buffer=buffer, priorities=priorities, play=play)
+    state = dataclasses.replace(
+        state, params=params, buffer=buffer, priorities=priorities, play=play
+    )
     state, metrics = learn(learner, key_learn, state, new, hp, update_index)
     online = state.params.agents, state.params.joint
     target = optax.incremental_update(online, state.target, target_share(hp, update_index))
     metrics = jax.tree.map(jnp.mean, metrics) | {"epsilon": epsilon}
-    return state.replace(target=target), metrics | episode_metrics(learner.env, timesteps)
+    return dataclasses.replace(state, target=target), metrics | episode_metrics(
+        learner.env, timesteps
+    )
 
 
 def require_discrete(name: str, env: Environment) -> None:
     """Raises ValueError unless all agents have discrete actions."""
     for group_name, group in env.groups.items():
-        if not isinstance(group.action, Discrete):
-            raise ValueError(
-                f'{name}: needs discrete actions, group "{group_name}" has {group.action}'
-            )
+        discrete(group.action, name, group_name)
 
 
 def make_learner(name: str, env: Environment, config: Config, factorise: Factorise) -> Learner:

@@ -22,7 +22,7 @@ from jaxmarl_core.algos.value_factorisation.rewards import (
 from jaxmarl_core.functional.exploration import greedy
 from jaxmarl_core.functional.losses import squared
 from jaxmarl_core.learners.parameter_sharing import AgentStack, state_space
-from jaxmarl_core.spaces import Box
+from jaxmarl_core.spaces import Box, num_values
 from jaxmarl_core.types import Environment, Key, Metrics
 
 JointAction = tuple[jax.Array, ...]  # by stack: [T, B, n, A] f32, one-hot, an action of every agent
@@ -122,7 +122,7 @@ def examples(
     features = [
         jnp.zeros((stack.size, num_features(agent_network(stack, config)))) for stack in stacks
     ]
-    actions = [jnp.zeros((stack.size, stack.action.num_values)) for stack in stacks]
+    actions = [jnp.zeros((stack.size, num_values(stack.action))) for stack in stacks]
     alive = jnp.ones(sum(stack.size for stack in stacks), bool)
     return features, actions, alive, jnp.zeros(flat_state(env).shape)
 

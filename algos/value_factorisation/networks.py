@@ -9,7 +9,7 @@ import optax
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, annealed_learning_rate
 from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, initial_memory
 from jaxmarl_core.learners.parameter_sharing import AgentStack
-from jaxmarl_core.spaces import Composite, Discrete, Space, zeros
+from jaxmarl_core.spaces import Composite, Discrete, Space, num_values, zeros
 
 
 class AgentNetwork(nn.Module):
@@ -47,8 +47,8 @@ def agent_network(stack: AgentStack, config: Config) -> AgentNetwork:
     """
     space = stack.observation
     if config.last_action:
-        space = Composite({"observation": space, "last_action": Discrete(stack.action.num_values)})
-    return AgentNetwork(space, stack.action.num_values, config)
+        space = Composite({"observation": space, "last_action": Discrete(num_values(stack.action))})
+    return AgentNetwork(space, num_values(stack.action), config)
 
 
 def init_network(network: AgentNetwork, key: jax.Array) -> Any:

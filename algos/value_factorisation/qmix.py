@@ -18,6 +18,7 @@ from jaxmarl_core.algos.value_factorisation.factorisation import (
 )
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
 from jaxmarl_core.learners.mixers import Monotone
+from jaxmarl_core.learners.networks import apply
 from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -29,7 +30,7 @@ def monotone(env, stacks, config) -> Mixer:
 
     def mix(params, values, joint_action, central):
         chosen = chosen_utilities(values.q, joint_action)
-        return net.apply(params, chosen, central.alive, central.state)[..., None]
+        return apply(net, params, chosen, central.alive, central.state)[..., None]
 
     return Mixer(lambda key: net.init(key, alive.astype(float), alive, state), mix)
 

@@ -20,6 +20,7 @@ from jaxmarl_core.algos.value_factorisation.factorisation import (
 )
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
 from jaxmarl_core.learners.mixers import Duplex
+from jaxmarl_core.learners.networks import apply
 from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -34,7 +35,7 @@ def duplex(env, stacks, config) -> Mixer:
         best = chosen_utilities(values.q, greedy_actions(values.q, central.mask))
         joint = flat(joint_action)
         chosen = chosen_utilities(values.q, joint_action)
-        return net.apply(params, chosen, best, joint, central.alive, central.state)[..., None]
+        return apply(net, params, chosen, best, joint, central.alive, central.state)[..., None]
 
     zeros = jnp.zeros(alive.shape)
     return Mixer(lambda key: net.init(key, zeros, zeros, flat(actions), alive, state), mix)

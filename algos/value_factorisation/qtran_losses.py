@@ -35,6 +35,7 @@ from jaxmarl_core.algos.value_factorisation.factorisation import (
 from jaxmarl_core.algos.value_factorisation.rewards import require_one_team, team_reward
 from jaxmarl_core.functional.losses import squared
 from jaxmarl_core.learners.mixers import CounterfactualValues, JointValue, additive
+from jaxmarl_core.learners.networks import apply
 
 constant = jax.lax.stop_gradient
 
@@ -90,14 +91,14 @@ def base(name: str, env: Any, stacks: list, config: Any) -> Factorisation:
         }
 
     def value(params, values, joint_action, central):
-        return joint.apply(params["joint"], *_joint_inputs(values, joint_action, central))[
+        return apply(joint, params["joint"], *_joint_inputs(values, joint_action, central))[
             ..., None
         ]
 
     def loss(params, values, actions, central, target, hp):
         u_star = greedy_actions(values.q, central.mask)
         sum_of = lambda u: additive(chosen_utilities(values.q, u), central.alive)[..., None]
-        v = bias.apply(params["bias"], *_joint_inputs(values, None, central))[..., None]
+        v = apply(bias, params["bias"], *_joint_inputs(values, None, central))[..., None]
         q = value(params, values, actions, central)
         q_best = value(constant(params), constant(values), u_star, central)
         opt, nopt = gaps(sum_of(u_star), q_best, sum_of(actions), q, v)
@@ -125,7 +126,7 @@ def alternative(name: str, env: Any, stacks: list, config: Any) -> Factorisation
 
     def of_heads(params, values, joint_action, central):
         """Returns (joint values [..., n, A] by stack, those of the joint action [..., N])."""
-        joint = heads.apply(params["heads"], *_joint_inputs(values, joint_action, central))
+        joint = apply(heads, params["heads"], *_joint_inputs(values, joint_action, central))
         return joint, chosen_utilities(joint, joint_action)
 
     def value(params, values, joint_action, central):
@@ -137,7 +138,7 @@ def alternative(name: str, env: Any, stacks: list, config: Any) -> Factorisation
         utility = chosen_utilities(values.q, actions)
         sum_taken = additive(utility, alive)
         sum_best = additive(chosen_utilities(values.q, u_star), alive)[..., None]
-        v = bias.apply(params["bias"], *_joint_inputs(values, None, central))
+        v = apply(bias, params["bias"], *_joint_inputs(values, None, central))
         joint, q = of_heads(params, values, actions, central)
         _, q_best = of_heads(constant(params), constant(values), u_star, central)
         opt = sum_best - constant(q_best) + v[..., None]

@@ -19,12 +19,13 @@ from jaxmarl_core.algos.value_factorisation.sequences import (
     initial_memories,
 )
 from jaxmarl_core.learners.parameter_sharing import agent_stacks
+from jaxmarl_core.spaces import num_values
 from jaxmarl_core.types import Environment, TimeStep
 
 
 def joint_tables(
     factorise: Factorise, env: Environment, config: Config, params: Any, timestep: TimeStep
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, Any]:
     """Returns (joint values [A_1, ..., A_N], sums of utilities [A_1, ..., A_N], utilities).
 
     The last are [N, A] where all agents have as many actions, else a list. With a memory the time
@@ -39,7 +40,7 @@ def joint_tables(
     """
     stacks = agent_stacks(env, config.share, config.agent_ids)
     networks = {stack.name: agent_network(stack, config) for stack in stacks}
-    sizes = [stack.action.num_values for stack in stacks for _ in range(stack.size)]
+    sizes = [num_values(stack.action) for stack in stacks for _ in range(stack.size)]
     every = jnp.stack(
         jnp.meshgrid(*[jnp.arange(size) for size in sizes], indexing="ij"), -1
     ).reshape(-1, len(sizes))
@@ -52,7 +53,7 @@ def joint_tables(
     sequences = Sequences(one_step, nothing, copies(initial_memories(stacks, config)))
     values = agent_values(stacks, networks, params.agents, sequences)
     own = lambda stack: every[None, :, stack.first : stack.first + stack.size]
-    joint_action = tuple(jax.nn.one_hot(own(stack), stack.action.num_values) for stack in stacks)
+    joint_action = tuple(jax.nn.one_hot(own(stack), num_values(stack.action)) for stack in stacks)
     factorisation = factorise("tables", env, stacks, config)
     central = central_input(stacks, one_step)
     value = factorisation.value(params.joint, values, joint_action, central)[0, :, 0]

@@ -33,6 +33,7 @@ from jaxmarl_core.algos.value_factorisation.qmix import monotone
 from jaxmarl_core.algos.value_factorisation.rewards import require_one_team, team_reward
 from jaxmarl_core.functional.losses import squared
 from jaxmarl_core.learners.mixers import JointValue
+from jaxmarl_core.learners.networks import apply
 from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -62,7 +63,7 @@ def weighted(promising: Promising, name: str, env: Any, stacks: list, config: An
 
     def value(params, values, joint_action, central):
         inputs = values.features, joint_action, central.alive, central.state
-        return star.apply(params["star"], *inputs)[..., None]
+        return apply(star, params["star"], *inputs)[..., None]
 
     def loss(params, values, actions, central, target, hp):
         best = greedy_actions(values.q, central.mask)

@@ -168,7 +168,7 @@ def gaussian_noise(
     return jnp.clip(action + scale * jax.random.normal(key, action.shape, action.dtype), low, high)
 
 
-def linear(start: jax.Array, end: jax.Array, fraction: jax.Array) -> jax.Array:
+def linear(start: float | jax.Array, end: float | jax.Array, fraction: jax.Array) -> jax.Array:
     """Returns the point `fraction` of the way from `start` to `end`, staying at either end.
 
     Args:
@@ -178,7 +178,7 @@ def linear(start: jax.Array, end: jax.Array, fraction: jax.Array) -> jax.Array:
     return start + (end - start) * jnp.clip(fraction, 0.0, 1.0)
 
 
-def exponential(start: jax.Array, end: jax.Array, fraction: jax.Array) -> jax.Array:
+def exponential(start: float | jax.Array, end: float | jax.Array, fraction: jax.Array) -> jax.Array:
     """Returns `start (end / start)^fraction`: equal steps change it by equal factors.
 
     Args:

@@ -42,7 +42,7 @@ def gae(
     discount: jax.Array,
     value: jax.Array,
     bootstrap: jax.Array,
-    lam: jax.Array,
+    lam: float | jax.Array,
     valid: jax.Array | None = None,
 ) -> jax.Array:
     """Returns generalised advantage estimates for one environment.
@@ -81,7 +81,7 @@ def lambda_returns(
     discount: jax.Array,
     value: jax.Array,
     bootstrap: jax.Array,
-    lam: jax.Array,
+    lam: float | jax.Array,
     valid: jax.Array | None = None,
 ) -> jax.Array:
     """Returns the lambda-returns of one environment, the targets of TD(lambda).

@@ -19,6 +19,14 @@ from jaxmarl_core.spaces import Box, Composite, Space, flatten
 Activation = Callable[[jax.Array], jax.Array]
 
 
+def apply(network: nn.Module, params: Any, *inputs: Any) -> Any:
+    """Returns what a network makes of its inputs, whatever that is.
+
+    flax types its own `apply` for networks that may also return new variables; ours never do.
+    """
+    return network.apply(params, *inputs)
+
+
 def scaled_normal(gain: float = 1.0) -> nn.initializers.Initializer:
     """Returns an initialiser: normal with standard deviation gain / sqrt(number of inputs)."""
     return nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
