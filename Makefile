@@ -28,9 +28,10 @@ test-slow: .venv/dev  ## What proves learning, with seeds
 bench: .venv/dev  ## Throughput, beside the reference engine in the same run
 	$(BIN)/python -m jaxmarl_core.experiments.benchmarks $(ARGS)
 
-lint: .venv/dev  ## Style, and imports that point down the house
+lint: .venv/dev  ## Style, types, and imports that point down the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
 clean:

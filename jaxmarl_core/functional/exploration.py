@@ -69,7 +69,7 @@ def uniform(key: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def epsilon_greedy_probs(
-    q: jax.Array, epsilon: jax.Array, mask: jax.Array | None = None
+    q: jax.Array, epsilon: float | jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
     """Returns the probabilities with which `epsilon_greedy` acts.
 
@@ -90,7 +90,7 @@ def epsilon_greedy_probs(
 
 
 def epsilon_greedy(
-    key: jax.Array, q: jax.Array, epsilon: jax.Array, mask: jax.Array | None = None
+    key: jax.Array, q: jax.Array, epsilon: float | jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
     """Returns a uniform legal action with probability `epsilon`, else the greedy one.
 
@@ -109,7 +109,7 @@ def epsilon_greedy(
 
 
 def boltzmann_probs(
-    q: jax.Array, temperature: jax.Array, mask: jax.Array | None = None
+    q: jax.Array, temperature: float | jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
     """Returns the probabilities of a Boltzmann policy.
 
@@ -135,7 +135,7 @@ def boltzmann_probs(
 
 
 def boltzmann(
-    key: jax.Array, q: jax.Array, temperature: jax.Array, mask: jax.Array | None = None
+    key: jax.Array, q: jax.Array, temperature: float | jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
     """Returns an action drawn from `boltzmann_probs`.
 

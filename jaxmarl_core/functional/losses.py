@@ -53,7 +53,7 @@ def policy_gradient(ratio: jax.Array, advantage: jax.Array) -> jax.Array:
     return ratio * advantage
 
 
-def ppo_clip(ratio: jax.Array, advantage: jax.Array, clip: jax.Array) -> jax.Array:
+def ppo_clip(ratio: jax.Array, advantage: jax.Array, clip: float | jax.Array) -> jax.Array:
     """Returns the clipped surrogate objective, to be maximised.
 
         min(r A, clip(r, 1 - c, 1 + c) A)
@@ -93,7 +93,7 @@ def clipped_value(
     value: jax.Array,
     old_value: jax.Array,
     target: jax.Array,
-    clip: jax.Array,
+    clip: float | jax.Array,
     loss: Callable[[jax.Array], jax.Array] = squared,
 ) -> jax.Array:
     """Returns the value loss of a critic that is held near its last prediction.

@@ -32,7 +32,7 @@ def trajectory_terms(
     return reward[1:], discount[1:], ~last[:-1]
 
 
-def _next(value: jax.Array, bootstrap: jax.Array) -> jax.Array:
+def _next(value: jax.Array, bootstrap: float | jax.Array) -> jax.Array:
     """Returns V(s_{t+1}) for t = 0 ... T - 1."""
     return jnp.append(value[1:], bootstrap)
 
@@ -41,7 +41,7 @@ def gae(
     reward: jax.Array,
     discount: jax.Array,
     value: jax.Array,
-    bootstrap: jax.Array,
+    bootstrap: float | jax.Array,
     lam: float | jax.Array,
     valid: jax.Array | None = None,
 ) -> jax.Array:
@@ -80,7 +80,7 @@ def lambda_returns(
     reward: jax.Array,
     discount: jax.Array,
     value: jax.Array,
-    bootstrap: jax.Array,
+    bootstrap: float | jax.Array,
     lam: float | jax.Array,
     valid: jax.Array | None = None,
 ) -> jax.Array:
@@ -104,7 +104,7 @@ def n_step(
     reward: jax.Array,
     discount: jax.Array,
     value: jax.Array,
-    bootstrap: jax.Array,
+    bootstrap: float | jax.Array,
     n: int,
     valid: jax.Array | None = None,
 ) -> jax.Array:
