@@ -13,13 +13,13 @@ QUICK := tests/functional tests/learners tests/play tests/store \
 
 .PHONY: demo test quick test-slow lint bench clean
 
-demo: .venv/run  ## Sweep mean-field Q-learning on the battle; writes runs/demo*/report.html
+demo: .venv/run  ## Sweep mean-field Q-learning on the battle; writes runs/battle_mfq/report.html
 	$(BIN)/jaxmarl-core sweep experiments/specs/battle_mfq.toml $(ARGS)
 
-test: .venv/dev  ## What takes seconds: everything but what is marked slow
+test: .venv/dev  ## Everything but what is marked slow; minutes
 	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
-quick: .venv/dev  ## For the one who edits: the parts, the contract's words, the solvers, small sweeps
+quick: .venv/dev  ## For the one who edits: the parts, and the contract's words
 	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 -m "not slow" $(QUICK) $(ARGS)
 
 test-slow: .venv/dev  ## What proves learning, with seeds

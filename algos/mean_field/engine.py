@@ -1,9 +1,9 @@
 """The engine of mean-field value learning: collect, remember, learn.
 
 Each agent of a large population acts on its own observation and, if the recipe says so, on the mean
-action of its neighbours. One network serves all members of a population. One update plays
-`rollout_length` steps of `num_envs` environments, writes them into the replay buffer and takes
-`num_gradient_steps` steps down the temporal-difference loss.
+action of its neighbours. One network serves all groups; with lagged self-play the first learns and
+the others follow. One update plays `rollout_length` steps of `num_envs` environments, writes them
+into the replay buffer and takes `num_gradient_steps` steps down the temporal-difference loss.
 
 The choices by which published programs differ are fields of `Config`; their defaults follow the
 paper (Yang et al., 2018, arXiv:1802.05438), the alternatives its program.

@@ -34,7 +34,9 @@ class AgentNetwork(nn.Module):
             layer_norm=config.layer_norm,
         )
         memory, features = torso(memory, observation, reset)
-        flat = features.reshape(-1, features.shape[-1])  # as `rows` says
+        flat = features.reshape(
+            -1, features.shape[-1]
+        )  # one leading axis: see networks.merge_leading_axes
         utilities = head(self.num_actions, gain=config.head_gain)(flat)
         return memory, (utilities.reshape(*features.shape[:-1], self.num_actions), features)
 

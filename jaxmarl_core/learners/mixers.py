@@ -55,7 +55,9 @@ class Monotone(nn.Module):
         n, size, hidden = utilities.shape[-1], self.embed, self.hypernet
         leading = state.shape[:-1]
         q = jnp.where(alive, utilities, 0).reshape(-1, n)
-        state = state.reshape(-1, state.shape[-1])  # as `networks.rows` says
+        state = state.reshape(
+            -1, state.shape[-1]
+        )  # one leading axis: see networks.merge_leading_axes
         dense = lambda features, name, gain=1.0: nn.Dense(
             features, kernel_init=scaled_normal(gain), name=name
         )

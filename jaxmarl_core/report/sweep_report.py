@@ -16,7 +16,7 @@ from jaxmarl_core.report.page import write_report
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.tables import Objective, Results, final, table, write_csv
 from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
-from jaxmarl_core.sweeps.worker import learned, objective, scales
+from jaxmarl_core.sweeps.worker import load_run_state, objective, scales
 from jaxmarl_core.types import Environment, Renderable
 
 MAX_FRAMES = 400
@@ -47,7 +47,7 @@ def _replay(folder: Path, spec: Spec, results: Results, goal: Objective) -> Repl
         return None
     best = int(np.nanargmax(figures))
     try:
-        variant, state = learned(folder, results.runs[best]["run"])
+        variant, state = load_run_state(folder, results.runs[best]["run"])
     except ValueError:  # stopped before its first checkpoint
         return None
     env = variant.env

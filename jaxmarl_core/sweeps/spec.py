@@ -75,8 +75,8 @@ class Spec:
     updates: int = 100
     segment: int = 0  # updates between looks from the host; 0: about fifty looks a run
     checkpoint_seconds: float = 60.0  # at most one checkpoint in this time, and one at the end
-    memory_gb: float = 0.0  # for the state of the runs of one part; 0: half of what is free
-    objective: str = ""  # the metric runs are ranked by; by default the first group's return
+    memory_gb: float = 0.0  # for the state of one part's runs; 0: half of the machine's memory
+    objective: str = ""  # the metric runs are ranked by; by default the first return
     higher_is_better: bool = True
     environment_options: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)

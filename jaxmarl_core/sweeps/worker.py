@@ -81,7 +81,7 @@ def scales(variant: Variant) -> dict[str, str]:
     return {f.name: f.metadata["scale"] for f in hp.fields(variant.hparams)}
 
 
-def learned(folder: str | Path, index: int) -> tuple[Variant, Any]:
+def load_run_state(folder: str | Path, index: int) -> tuple[Variant, Any]:
     """Returns the variant and the learner's state of run `index` of a sweep, as last saved.
 
     `state.params` is what `variant.algorithm.policy` acts by. Raises ValueError if no part of the

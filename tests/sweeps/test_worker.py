@@ -13,7 +13,7 @@ from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import Checkpoints
 from jaxmarl_core.sweeps import plan, worker
 from jaxmarl_core.sweeps.spec import from_dict, variants
-from jaxmarl_core.sweeps.worker import Stopped, learned, run
+from jaxmarl_core.sweeps.worker import Stopped, load_run_state, run
 
 SWEEP = {
     "algorithm": "q_learning",
@@ -209,15 +209,17 @@ def test_static_grids_become_parts(tmp_path):
 
 def test_what_was_learned_can_be_played(whole):
     for index in range(4):
-        variant, state = learned(whole, index)
+        variant, state = load_run_state(whole, index)
         assert state.params.tables["player_0"].q.shape == (1, 1, 2)
         _, timestep = variant.env.reset(jax.random.key(0))
         actions, _ = variant.algorithm.policy.greedy(state.params, jax.random.key(0), timestep, ())
         assert variant.env.groups["player_0"].action.contains(actions["player_0"])
-    tables = [np.asarray(learned(whole, index)[1].params.tables["player_0"].q) for index in (0, 3)]
+    tables = [
+        np.asarray(load_run_state(whole, index)[1].params.tables["player_0"].q) for index in (0, 3)
+    ]
     assert (tables[0] != tables[1]).any()
     with pytest.raises(ValueError, match="run: expected one of the sweep"):
-        learned(whole, 4)
+        load_run_state(whole, 4)
 
 
 def test_publish_writes_the_table_and_the_report(whole):
