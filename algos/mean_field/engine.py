@@ -340,6 +340,10 @@ def make_learner(name: str, env: Environment, config: Config) -> Learner:
             f"{name}: needs a mean-field environment, one that answers mean_action; "
             f"got {type(env).__name__}"
         )
+    if config.self_play == "lagged":
+        fits = first.team == 0 and len({group.team for group in groups.values()}) > 1
+        expected = '"shared", or an environment of several teams, the first group of team 0'
+        require(fits, "self_play", expected, f'"lagged" in {type(env).__name__}')
     learning_groups = tuple(groups) if config.self_play == "shared" else tuple(groups)[:1]
     network = QNetwork(first.observation, num_values(first.action), config)
     return Learner(config, episodic(env), groups, learning_groups, network)
@@ -355,7 +359,7 @@ def mean_field_q(name: str, env: Environment, config: Config) -> Algorithm:
 
     Raises:
       ValueError: actions are not discrete, the groups that share a network have different spaces,
-        or the environment has no mean action although it is used.
+        the environment has no mean action although it is used, or there is nobody to lag behind.
     """
     learner = make_learner(name, env, config)
     policy = Policy(

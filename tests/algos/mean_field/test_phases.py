@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from probes import TwoTeams
 
+from jaxmarl_core.algos import il
 from jaxmarl_core.algos.mean_field import engine
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
 from jaxmarl_core.algos.mean_field.td_loss import StoredStep
-from jaxmarl_core.envs import ising
+from jaxmarl_core.envs import ising, two_step_game
 from jaxmarl_core.functional.exploration import boltzmann
 
 TINY = {
@@ -162,3 +163,9 @@ def test_an_update_cools_and_takes_all_its_gradient_steps():
     assert int(after.optimiser[0].count) == 2
     jax.tree.map(np.testing.assert_array_equal, after.target, after.params.online)
     assert after.params.opponent == ()
+
+
+def test_lagged_self_play_needs_somebody_to_play_against():
+    message = 'self_play: expected "shared", or an environment of several teams'
+    with pytest.raises(ValueError, match=message):
+        il(two_step_game(), Config(self_play="lagged"))
