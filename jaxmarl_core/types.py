@@ -32,23 +32,34 @@ class Group(NamedTuple):
     observation: Space
     action: Space
     team: int = 0  # agents of one team win and lose together
+    common_reward: bool = False  # whether all its agents are always told one and the same number
 
 
 @struct.dataclass
 class TimeStep:
     """What the world shows on arriving in a state.
 
-    `reward` and `discount` belong to the transition that led here; on the first step of an episode
-    they are 0 and 1. The end of an episode is told honestly: `discount` is 0 only where an agent's
-    episode truly ended, a time limit sets `last` alone.
+    Pay, deaths and ends, for worlds and learners alike:
+
+    - `reward[g][i]` is what agent i is paid for the transition that led here, dead or alive; 0 on
+      the first step of an episode. A world that pays the fallen (a team's reward, told to all of
+      it) does so on purpose, and no learner takes it away.
+    - `alive[g][i]` says whether agent i decides at this step. Rows of those who do not enter no
+      loss of a decision, and their actions reach nobody; their pay still flows through returns.
+    - `discount[g][i]` is 0 exactly where no more pay can come to agent i: the episode terminated,
+      or it died in a world that pays the dead nothing. After a 0 its reward is 0 until the reset.
+    - `last` marks any end. A time limit sets `last` alone, and the value of the final observation
+      is bootstrapped. The step after `last` plays nothing.
+    - A team's reward is one number, whoever lives: the mean over all its members, which where
+      they are all told the same (`Group.common_reward`) is that number.
     """
 
     observation: dict[str, Pytree]  # group -> [n, ...]
     action_mask: dict[str, jax.Array]  # group -> [n, A] bool, true where legal; absent: all are
-    alive: dict[str, jax.Array]  # group -> [n] bool; a dead agent's rows never enter a loss
+    alive: dict[str, jax.Array]  # group -> [n] bool, whether it decides at this step
     state: jax.Array  # what a central critic may see
     reward: dict[str, jax.Array]  # group -> [n] f32
-    discount: dict[str, jax.Array]  # group -> [n] f32 in {0, 1}
+    discount: dict[str, jax.Array]  # group -> [n] f32 in {0, 1}, whether more pay can come
     last: jax.Array  # [] bool, terminated or truncated
     mean_action: dict[str, jax.Array] = struct.field(default_factory=dict)
     # group -> [n, A] f32, the neighbours' mean action of the step before; mean-field worlds only

@@ -123,9 +123,8 @@ def test_the_end_is_told_honestly(world):
         alive = np.asarray(final.alive[name])
         expected = 0.0 if world.ends_truly else 1.0
         np.testing.assert_array_equal(np.asarray(final.discount[name])[alive], expected)
-        np.testing.assert_array_equal(np.asarray(final.discount[name])[~alive], 0.0)
-        for timestep in going:  # before the end, only the dead have ended
-            np.testing.assert_array_equal(timestep.discount[name] > 0, timestep.alive[name])
+        for timestep in going:  # before the end, who decides has not ended; the dead may be paid
+            assert (np.asarray(timestep.discount[name]) >= timestep.alive[name]).all()
 
 
 def test_the_same_key_repeats_the_episode(world):
@@ -188,3 +187,47 @@ def test_render_gives_an_image(world):
         assert image.ndim == 3
         assert image.shape[-1] == 3
     assert (images[0] != images[1]).any(), "the picture tells what happened"
+
+
+def test_what_a_team_is_told_as_one_number_is_one(world):
+    for timestep in timesteps(world):
+        for team in {group.team for group in world.env.groups.values()}:
+            told = [
+                np.asarray(timestep.reward[name])
+                for name, group in world.env.groups.items()
+                if group.team == team and group.common_reward
+            ]
+            if told:
+                told = np.concatenate(told)
+                np.testing.assert_array_equal(told, told[0])
+
+
+def test_nothing_is_paid_after_a_discount_of_0(world):
+    for before, after in zip(timesteps(world), timesteps(world)[1:]):
+        for name in world.env.groups:
+            over = np.asarray(before.discount[name]) == 0
+            np.testing.assert_array_equal(np.asarray(after.reward[name])[over], 0)
+            np.testing.assert_array_equal(np.asarray(after.discount[name])[over], 0)
+
+
+def test_what_the_dead_do_changes_nothing(world):
+    """Played again with other actions of those who do not decide: the same time step."""
+    for key, state, timestep, actions in world.rows[:-1]:
+        other = {}
+        for name, group in world.env.groups.items():
+            alive = np.asarray(timestep.alive[name])
+            another = jax.vmap(group.action.sample)(jax.random.split(jax.random.key(9), group.size))
+            mix = lambda a, b, alive=alive: jnp.where(
+                alive.reshape(-1, *[1] * (a.ndim - 1)), a, b.astype(a.dtype)
+            )
+            other[name] = jax.tree.map(mix, actions[name], another)
+        _, expected = world.step(key, state, actions)
+        _, found = world.step(key, state, other)
+        for name in world.env.groups:  # the dead's own last action may be shown to themselves
+            keep = np.asarray(expected.alive[name])
+            same = lambda a, b, keep=keep: np.testing.assert_array_equal(a[keep], b[keep])
+            jax.tree.map(same, expected.observation[name], found.observation[name])
+            np.testing.assert_array_equal(expected.reward[name], found.reward[name])
+            np.testing.assert_array_equal(expected.discount[name], found.discount[name])
+            np.testing.assert_array_equal(expected.alive[name], found.alive[name])
+        np.testing.assert_array_equal(expected.state, found.state)

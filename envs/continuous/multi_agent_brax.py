@@ -79,6 +79,7 @@ class MultiAgentBrax(StateEnvironment):
                 len(agents),
                 Box((_length(self.observed, self.observation_size, agents[0]) + self.num_agents,)),
                 Box((len(self.joints[agents[0]]),), -1.0, 1.0),
+                common_reward=True,
             )
             for i, agents in enumerate(self.members)
         }

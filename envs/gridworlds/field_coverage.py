@@ -73,7 +73,11 @@ class FieldCoverage(TabularEnvironment):
 
     @property
     def groups(self) -> Mapping[str, Group]:
-        return {"drones": Group(self.num_drones, self.observation_space, Discrete(6))}
+        return {
+            "drones": Group(
+                self.num_drones, self.observation_space, Discrete(6), common_reward=True
+            )
+        }
 
     def initial(self, key: Key) -> CoverageState:
         """Returns the drones at their starts."""

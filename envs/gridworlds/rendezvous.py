@@ -74,7 +74,7 @@ class Rendezvous(TabularEnvironment):
 
     @property
     def groups(self) -> Mapping[str, Group]:
-        return {"agents": Group(2, self.observation_space, Discrete(5))}
+        return {"agents": Group(2, self.observation_space, Discrete(5), common_reward=True)}
 
     @property
     def _starts(self) -> np.ndarray:

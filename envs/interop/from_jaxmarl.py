@@ -43,15 +43,18 @@ class FromJaxMARL:
     - Observation: as the world declares it; shape and dtype as it returns it.
     - Action: Discrete with `get_avail_actions` (Hanabi: `get_legal_moves`) as mask, where the
       world has one; or Box, scaled to [-1, 1] where its entries have different bounds.
-    - Reward: the world's, plus `shaping` times what it offers as `info["shaped_reward"]`.
+    - Reward: the world's, plus `shaping` times what it offers as `info["shaped_reward"]`; nothing
+      for those who dropped out, unless the world pays the fallen.
     - Alive: an agent that is done before the others drops out.
     - State for a central critic: the world's `get_world_state`, or else all observations; [F] f32.
-    - End: when all are done; discount 0 as told by `jaxmarl_endings`, and for those dropping out.
+    - End: when all are done; discount 0 as told by `jaxmarl_endings`, and for those dropping out
+      where the fallen are not paid.
     """
 
     shaping: float | jax.Array  # weight of the shaped reward
     world: Any = struct.field(pytree_node=False)  # a jaxmarl MultiAgentEnv
     agent_groups: AgentGroups = struct.field(pytree_node=False)
+    pays_the_fallen: bool = struct.field(pytree_node=False, default=False)
 
     @property
     def groups(self) -> Mapping[str, Group]:
@@ -83,11 +86,14 @@ class FromJaxMARL:
             dropped = self.agent_groups.by_group({a: dones.get(a, over) for a in agents}, bool)
             ended = self.agent_groups.by_group(ended, bool)
             alive = {name: was & ~(dropped[name] & ~over) for name, was in state.alive.items()}
+            paid_on = alive if not self.pays_the_fallen else self._same(True, bool)
             discount = {
-                name: (alive[name] & ~(over & ended[name])).astype(jnp.float32) for name in alive
+                name: (paid_on[name] & ~(over & ended[name])).astype(jnp.float32) for name in alive
             }
             after = AdaptedState(inner, alive)
             reward = self._reward(paid, info)
+            if not self.pays_the_fallen:  # whoever was done before is, by JaxMARL's contract
+                reward = {name: jnp.where(state.alive[name], reward[name], 0) for name in alive}
             return after, self._timestep(after, obs, reward, discount, over)
 
     def _timestep(self, state: AdaptedState, obs: Any, reward, discount, last) -> TimeStep:

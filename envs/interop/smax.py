@@ -40,11 +40,11 @@ class Skirmish:
     - Action: Discrete(5 + opponents): four directions, stop, shoot at an opponent; masked to
       opponents in range, and to stop for the dead. Or Box [4] in [0, 1], see JaxMARL.
     - Reward: to each side the share of the opponents' health it took, plus 1 for the victory; the
-      fallen are paid too, though their rows enter no loss.
+      fallen are paid too, as in SMAC: the victory is the team's.
     - State for a central critic or a mixer: SMAX's world state, 12 numbers a unit, within bounds:
       places as shares of the map, cooldowns not below 0, which is ready to shoot (SMAX counts on,
       and a mixer of what has no bounds runs away); [12 (n + m)] f32.
-    - End: discount 0 when a side is wiped out, and for each fallen unit; time cuts off.
+    - End: discount 0 when a side is wiped out, for the fallen, too; time cuts off.
     - Extras: "winner", 0 if the allies alone survive, 1 if the enemies do, else -1.
     """
 
@@ -52,8 +52,9 @@ class Skirmish:
 
     @property
     def groups(self) -> Mapping[str, Group]:
-        """The allies, and the enemies if they are played."""
-        return self.adapter.groups
+        """The allies, and the enemies if they are played; a side is paid one number."""
+        groups = self.adapter.groups
+        return {name: group._replace(common_reward=True) for name, group in groups.items()}
 
     def reset(self, key: Key) -> tuple[AdaptedState, TimeStep]:
         """Returns the first state and time step, those of SMAX for the same key."""
@@ -82,7 +83,6 @@ class Skirmish:
             timestep,
             alive=alive,
             state=_within_bounds(getattr(world, "_env", world), timestep.state),
-            discount={name: timestep.discount[name] * alive[name] for name in alive},
             extras={"winner": jnp.where(timestep.last, winner, -1)},
         )
         return dataclasses.replace(state, alive=alive), told
@@ -157,4 +157,4 @@ def smax(
             world = library.SMAX(**settings)
         else:
             world = library.HeuristicEnemySMAX(enemy_shoots=enemy == "heuristic", **settings)
-    return Skirmish(adapted(world))
+    return Skirmish(adapted(world).replace(pays_the_fallen=True))

@@ -74,9 +74,12 @@ class RepeatedGame(TabularEnvironment):
         """One group of N, or N groups of one; see the class."""
         observation = Discrete(1 + self.num_joint_actions) if self.memory else Discrete(1)
         if self.is_team and len(set(self.num_actions)) == 1:
-            return {"agents": Group(self.num_agents, observation, Discrete(self.num_actions[0]))}
+            action = Discrete(self.num_actions[0])
+            return {"agents": Group(self.num_agents, observation, action, common_reward=True)}
         return {
-            f"player_{i}": Group(1, observation, Discrete(count), 0 if self.is_team else i)
+            f"player_{i}": Group(
+                1, observation, Discrete(count), 0 if self.is_team else i, self.is_team
+            )
             for i, count in enumerate(self.num_actions)
         }
 

@@ -58,7 +58,7 @@ class TwoStepGame(TabularEnvironment):
 
     @property
     def groups(self) -> Mapping[str, Group]:
-        return {"agents": Group(2, self.observation_space, Discrete(2))}
+        return {"agents": Group(2, self.observation_space, Discrete(2), common_reward=True)}
 
     @property
     def payoffs(self) -> jax.Array:

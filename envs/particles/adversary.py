@@ -45,7 +45,9 @@ class SimpleAdversary(ParticleWorld):
     @property
     def roles(self) -> tuple[Role, ...]:
         size = 4 * self.num_good
-        return Role("adversary", 1, size, BAD), Role("agents", self.num_good, size + 2)
+        return Role("adversary", 1, size, BAD), Role(
+            "agents", self.num_good, size + 2, common_reward=True
+        )
 
     def begin(self, landmark: jax.Array, draws: jax.Array) -> tuple[jax.Array, jax.Array]:
         return landmark, choice(draws[0], self.num_good)

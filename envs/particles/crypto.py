@@ -41,8 +41,8 @@ class SimpleCrypto(ParticleWorld):
         speaks = {"moves": False, "num_words": NUM_WORDS}
         return (
             Role("eve", 1, 4, BAD, **speaks),
-            Role("bob", 1, 8, **speaks),
-            Role("alice", 1, 8, **speaks),
+            Role("bob", 1, 8, **speaks, common_reward=True),
+            Role("alice", 1, 8, **speaks, common_reward=True),
         )
 
     def begin(self, landmark: jax.Array, draws: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -36,7 +36,7 @@ class SimpleFormation(PlacesWorld):
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        return (Role("agents", self.num_team, 6),)
+        return (Role("agents", self.num_team, 6, common_reward=True),)
 
     def places(self, state: ParticleState) -> jax.Array:
         """Returns the places to take, [N, 2]."""

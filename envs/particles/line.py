@@ -39,7 +39,7 @@ class SimpleLine(PlacesWorld):
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        return (Role("agents", self.num_team, 8),)
+        return (Role("agents", self.num_team, 8, common_reward=True),)
 
     def begin(self, landmark: jax.Array, draws: jax.Array) -> tuple[jax.Array, tuple]:
         angle = 2 * np.pi * draws[0] + np.arange(TURNS) * (2 * np.pi / TURNS)

@@ -44,8 +44,8 @@ class SimpleSpeakerListener(ParticleWorld):
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        speaker = Role("speaker", 1, 3, moves=False, num_words=NUM_WORDS)
-        return speaker, Role("listener", 1, 11)
+        speaker = Role("speaker", 1, 3, moves=False, num_words=NUM_WORDS, common_reward=True)
+        return speaker, Role("listener", 1, 11, common_reward=True)
 
     def begin(self, landmark: jax.Array, draws: jax.Array) -> tuple[jax.Array, jax.Array]:
         return landmark, choice(draws[0], NUM_LANDMARKS)

@@ -48,7 +48,7 @@ class SimpleTag(ParticleWorld):
     def roles(self) -> tuple[Role, ...]:
         agent = 2 + 2 * self.bodies.num_obstacles + 2 * (self.num_adversaries + 2 * self.num_good)
         return (
-            Role("adversaries", self.num_adversaries, agent, BAD),
+            Role("adversaries", self.num_adversaries, agent, BAD, common_reward=True),
             Role("agents", self.num_good, agent - 2),
         )
 

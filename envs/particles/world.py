@@ -40,6 +40,7 @@ class Role(NamedTuple):
     team: int = GOOD
     moves: bool = True
     num_words: int = 0  # it can say; 0 for the silent
+    common_reward: bool = False  # whether all are always paid the same
 
 
 @struct.dataclass
@@ -137,6 +138,7 @@ class ParticleWorld(StateEnvironment):
                 Box((role.num_seen,)),
                 action_space(role.moves, role.num_words, self.continuous),
                 role.team,
+                role.common_reward,
             )
             for role in self.roles
         }

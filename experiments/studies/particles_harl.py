@@ -46,6 +46,13 @@ class World(NamedTuple):
     env: Environment
     harl: tuple[float, ...]
 
+    @property
+    def figure(self) -> tuple[str, int]:
+        """The figure of greedy play, and by how many it is to be taken for HARL's sum of agents."""
+        if all(group.common_reward for group in self.env.groups.values()):
+            return "eval_return", sum(group.size for group in self.env.groups.values())
+        return "eval_return_sum", 1
+
 
 def world(build, title: str, actions: str, *harl: float) -> World:
     """Returns the world as HARL plays it."""
@@ -66,21 +73,24 @@ AT_A_MILLION = {("spread, discrete", "happo"): -83.0, ("spread, discrete", "mapp
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-def returns(env: Environment, learner: str, num_seeds: int) -> Curve:
+def returns(place: World, learner: str, num_seeds: int) -> Curve:
     """Returns (environment steps [NUM_LOOKS], greedy returns [num_seeds, NUM_LOOKS])."""
     build, config, hparams = LEARNERS[learner]
-    algorithm = build(env, config)
+    algorithm = build(place.env, config)
     num_updates = NUM_STEPS // algorithm.env_steps
-    return looks(
+    figure, times = place.figure
+    steps, found = looks(
         algorithm,
-        env,
+        place.env,
         NUM_STEPS,
         NUM_LOOKS,
         num_seeds,
         (256, EPISODE),
+        figure,
         anneal_updates=num_updates,
         **hparams,
     )
+    return steps, times * found
 
 
 def measure(num_seeds: int) -> Findings:
@@ -88,7 +98,7 @@ def measure(num_seeds: int) -> Findings:
     claims, curves = [], {}
     for place in WORLDS:
         for learner, theirs in zip(LEARNERS, place.harl):
-            curve = curves[place.title, learner] = returns(place.env, learner, num_seeds)
+            curve = curves[place.title, learner] = returns(place, learner, num_seeds)
             last = curve[1][:, -1]
             named = f"{place.title}: `{learner}`"
             met = bool(last.mean() >= theirs - READING * abs(theirs))

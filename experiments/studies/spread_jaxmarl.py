@@ -46,6 +46,7 @@ def returns(learner: str, num_seeds: int) -> tuple[np.ndarray, np.ndarray]:
         NUM_LOOKS,
         num_seeds,
         (256, EPISODE),
+        "eval_return_sum",
         anneal_updates=num_updates,
         **HPARAMS,
     )

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import iql, qmix, vdn
 from jaxmarl_core.envs import predator_prey, simple_speaker_listener, simple_spread
 from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
-from jaxmarl_core.play.evaluate import evaluate
+from jaxmarl_core.play.evaluate import evaluate, summary
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.report import svg
 
@@ -46,7 +46,9 @@ NUMBERS = {  # JaxMARL's, where the learners' defaults differ
     "target_period": 200.0,
     "max_grad_norm": 25.0,
 }
-SPREAD = Task("simple_spread", lambda: simple_spread(max_steps=26), 26, 1_000_000, "eval_return")
+SPREAD = Task(
+    "simple_spread", lambda: simple_spread(max_steps=26), 26, 1_000_000, "eval_return_sum"
+)
 SPEAKER = Task(
     "speaker and listener",
     lambda: simple_speaker_listener(max_steps=26),
@@ -91,8 +93,7 @@ def at_random(task: Task) -> float:
         lambda key: evaluate(key, env, opponent("random", env), 1024, task.length, greedy=False)
     )
     episode = play(jax.random.key(1))
-    figure = episode.length if task.figure == "eval_length" else episode.returns[..., 0]
-    return float(figure.mean())
+    return float(summary(env, episode)[task.figure.removeprefix("eval_")])
 
 
 def measure(num_seeds: int) -> Findings:

@@ -6,7 +6,13 @@ import jax.numpy as jnp
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.play.policies import Player
 from jaxmarl_core.play.rollout import Play, acting, begin
-from jaxmarl_core.play.wrappers import Episode, EpisodeStatistics, num_teams, team_names
+from jaxmarl_core.play.wrappers import (
+    Episode,
+    EpisodeStatistics,
+    num_teams,
+    return_figures,
+    team_names,
+)
 from jaxmarl_core.types import Environment, EnvState, Key
 
 
@@ -78,14 +84,15 @@ def record(
 def summary(env: Environment, episode: Episode) -> dict[str, jax.Array]:
     """Returns means over episodes [R] under the names a results table uses, each [] f32.
 
-    `length`; per team `return_<team>` and `win_<team>`, the share of episodes won (only `return`
-    where there is one team, and `win` where the world names winners).
+    `length`; per team its return, see `wrappers.return_figures`, and `win_<team>`, the share of
+    episodes won (`win` where there is one team and the world names winners).
     """
     first = jax.eval_shape(env.reset, jax.random.key(0))[1]
     figures = {"length": episode.length.mean(dtype=jnp.float32)}
+    found = return_figures(env, episode.returns)
+    figures |= {name: figure.mean() for name, figure in found.items()}
     for team, name in enumerate(team_names(env)):
         suffix = f"_{name}" if num_teams(env) > 1 else ""
-        figures[f"return{suffix}"] = episode.returns[..., team].mean()
         if suffix or "winner" in first.extras:
             figures[f"win{suffix}"] = (episode.winner == team).mean(dtype=jnp.float32)
     return figures

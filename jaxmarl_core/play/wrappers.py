@@ -15,6 +15,38 @@ def num_teams(env: Environment) -> int:
     return 1 + max(group.team for group in env.groups.values())
 
 
+def team_sizes(env: Environment) -> tuple[int, ...]:
+    """Returns how many agents each team has."""
+    groups = env.groups.values()
+    return tuple(
+        sum(group.size for group in groups if group.team == team) for team in range(num_teams(env))
+    )
+
+
+def return_figures(env: Environment, returns: jax.Array) -> dict[str, jax.Array]:
+    """Returns a team's return under the names that figures of it have, each [...].
+
+    `return_<team>` where the team has one member, or all of it is told one number; else pay is
+    everyone's own, and there are `return_mean_<team>`, over all its members, and
+    `return_sum_<team>`. Without `_<team>` where there is one team.
+
+    Args:
+      env: the environment.
+      returns: [..., num_teams] f32, as in `Episode`.
+    """
+    figures = {}
+    for team, name in enumerate(team_names(env)):
+        suffix = f"_{name}" if num_teams(env) > 1 else ""
+        size, figure = team_sizes(env)[team], returns[..., team]
+        members = [group for group in env.groups.values() if group.team == team]
+        if size == 1 or all(group.common_reward for group in members):
+            figures[f"return{suffix}"] = figure
+        else:
+            figures[f"return_mean{suffix}"] = figure
+            figures[f"return_sum{suffix}"] = figure * size
+    return figures
+
+
 def team_names(env: Environment) -> tuple[str, ...]:
     """Returns a name for each team: its groups' names, joined by "+"."""
     groups = env.groups.items()
@@ -71,7 +103,7 @@ class AutoReset:
 class Episode:
     """An episode so far; final where the time step is last."""
 
-    returns: jax.Array  # [num_teams] f32, rewards summed over the team's agents
+    returns: jax.Array  # [num_teams] f32, of the team's reward, the mean over its members
     length: jax.Array  # [] int32, steps
     winner: jax.Array  # [] int32, a team, or -1 for a draw, a lone team, or not yet
 
@@ -112,7 +144,8 @@ class EpisodeStatistics(StateEnvironment):
         gained = [jnp.float32(0)] * num_teams(self.env)
         for name, group in self.groups.items():
             gained[group.team] += timestep.reward[name].sum()
-        returns = state.returns + jnp.stack(gained)
+        sizes = jnp.asarray(team_sizes(self.env), jnp.float32)
+        returns = state.returns + jnp.stack(gained) / sizes
         return EpisodeStatisticsState(inner, self._kept(timestep), returns, state.length + 1)
 
     def observe(self, state: EpisodeStatisticsState) -> TimeStep:
@@ -147,8 +180,8 @@ def episodic(env: Environment) -> AutoReset:
 def episode_metrics(env: Environment, timestep: TimeStep) -> dict[str, jax.Array]:
     """Returns means over the episodes that ended in a batch of time steps [...]; NaN if none did.
 
-    `episode_length`; per team `episode_return_<team>` and `episode_win_<team>` (only
-    `episode_return` where there is one team, and `episode_win` where the world names winners);
+    `episode_length`; per team its return, see `return_figures`, and `episode_win_<team>` (without
+    the name where there is one team, and then only where the world names winners);
     `episode_count`.
     """
     episode, ended = timestep.extras["episode"], timestep.last
@@ -158,9 +191,10 @@ def episode_metrics(env: Environment, timestep: TimeStep) -> dict[str, jax.Array
         return jnp.where(ended, x, 0).sum().astype(jnp.float32) / count
 
     metrics = {"episode_length": mean(episode.length), "episode_count": count}
+    found = return_figures(env, episode.returns)
+    metrics |= {f"episode_{name}": mean(figure) for name, figure in found.items()}
     for team, name in enumerate(team_names(env)):
         suffix = f"_{name}" if num_teams(env) > 1 else ""
-        metrics[f"episode_return{suffix}"] = mean(episode.returns[..., team])
         if suffix or "winner" in timestep.extras:
             metrics[f"episode_win{suffix}"] = mean(episode.winner == team)
     return metrics
