@@ -127,6 +127,11 @@ def num_values(space: "Space") -> int:
     return space.num_values
 
 
+def is_bounded(space: Space) -> bool:
+    """Returns whether `space` is a Box with two finite bounds."""
+    return isinstance(space, Box) and bool(np.isfinite(space.low) and np.isfinite(space.high))
+
+
 def zeros(space: "Space", batch: tuple[int, ...] = ()) -> Any:
     """Returns a zero of the space with leading axes `batch`: an example to build networks with."""
     if isinstance(space, Composite):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxmarl_core.spaces import Box, Composite, Space, flatten
+from jaxmarl_core.spaces import Box, Composite, Space, flatten, is_bounded
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -248,9 +248,22 @@ class Encoder(nn.Module):
                 for name, part in self.space.items
             ]
             return jnp.concatenate(parts, axis=-1)
+        if isinstance(self.space, Box) and jnp.issubdtype(self.space.dtype, jnp.integer):
+            observation = from_integers(self.space, observation)
         if self.channels and isinstance(self.space, Box) and len(self.space.shape) == 3:
             return CNN(*image)(observation.astype(jnp.float32))
         return flatten(self.space, observation)
+
+
+def from_integers(space: Box, observation: jax.Array) -> jax.Array:
+    """Returns an observation of integers as f32, in [0, 1] where its Box is bounded.
+
+    The pixels of a uint8 image would else drown all that stands beside them.
+    """
+    observation = observation.astype(jnp.float32)
+    if is_bounded(space):
+        return (observation - space.low) / (space.high - space.low)
+    return observation
 
 
 ACTIVATIONS = {"tanh": nn.tanh, "relu": nn.relu}

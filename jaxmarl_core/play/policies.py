@@ -1,14 +1,14 @@
 """Policies that need no learning, and policies put together from others, group by group."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.errors import lookup, require
-from jaxmarl_core.spaces import Discrete
-from jaxmarl_core.types import Environment, Params, Policy
+from jaxmarl_core.spaces import Composite, Discrete, Space
+from jaxmarl_core.types import Environment, Key, Params, Policy
 
 
 class Player(NamedTuple):
@@ -26,16 +26,34 @@ def random_policy(env: Environment) -> Policy:
         actions = {}
         keys = jax.random.split(key, len(groups))
         for (name, group), key in zip(groups.items(), keys):
-            if isinstance(group.action, Discrete):
-                legal = timestep.action_mask.get(name, jnp.ones((), bool))
-                logits = jnp.where(legal, 0.0, -jnp.inf)
-                logits = jnp.broadcast_to(logits, (group.size, group.action.num_values))
-                actions[name] = jax.random.categorical(key, logits).astype(jnp.int32)
-            else:
-                actions[name] = jax.vmap(group.action.sample)(jax.random.split(key, group.size))
+            mask = timestep.action_mask.get(name)
+            actions[name] = random_actions(key, group.action, group.size, mask)
         return actions, memory
 
     return Policy(memory=lambda: (), act=act, greedy=act)
+
+
+def random_actions(key: Key, space: Space, size: int, mask: Any = None) -> Any:
+    """Returns uniform draws from what is legal, leaves [size, *space].
+
+    Args:
+      key: a PRNG key.
+      space: of one action.
+      size: how many agents.
+      mask: [size, A] bool for a Discrete space, true where legal; for a Composite one a dict that
+        may lack parts; None: all is legal.
+    """
+    if isinstance(space, Discrete):
+        logits = jnp.where(jnp.ones((), bool) if mask is None else mask, 0.0, -jnp.inf)
+        logits = jnp.broadcast_to(logits, (size, space.num_values))
+        return jax.random.categorical(key, logits).astype(jnp.int32)
+    if isinstance(space, Composite) and mask:
+        keys = jax.random.split(key, len(space.items))
+        return {
+            name: random_actions(key, part, size, mask.get(name))
+            for (name, part), key in zip(space.items, keys)
+        }
+    return jax.vmap(space.sample)(jax.random.split(key, size))
 
 
 OPPONENTS = {"random": random_policy}

@@ -8,7 +8,13 @@ import pytest
 from scipy import integrate, stats
 
 from jaxmarl_core.functional import distributions
-from jaxmarl_core.functional.distributions import SquashedNormal, categorical, distribution, normal
+from jaxmarl_core.functional.distributions import (
+    ClippedNormal,
+    SquashedNormal,
+    categorical,
+    distribution,
+    normal,
+)
 from jaxmarl_core.spaces import Box, Composite, Discrete
 
 LOGITS = np.array([0.5, -1.0, 2.0, 3.0], np.float32)
@@ -198,9 +204,59 @@ def test_distribution_fits_its_space(space, size):
     np.testing.assert_allclose(divergence, np.zeros((5, 2)), atol=1e-6)
 
 
-def test_a_bounded_box_may_go_unsquashed():
-    pi = distribution(Box((2,), -1, 1), MEAN, log_std=LOG_STD, squash=False)
-    np.testing.assert_array_equal(pi.mode(), MEAN)
+def test_a_box_that_is_not_squashed_is_a_clipped_normal_in_the_box_s_units():
+    """In [-3, 1] centre and half width are -1 and 2: density within, mass on the bounds, sum 1."""
+    low, high, mean, std = -3.0, 1.0, 0.8, 0.5
+    pi = distribution(
+        Box((1,), low, high), jnp.array([mean]), None, jnp.log(jnp.array([std])), squash=False
+    )
+    assert isinstance(pi, ClippedNormal)
+    loc, scale = -1 + 2 * mean, 2 * std
+    log_prob = lambda x: float(pi.log_prob(jnp.array([x])))
+    np.testing.assert_allclose(log_prob(0.3), stats.norm(loc, scale).logpdf(0.3), rtol=1e-5)
+    np.testing.assert_allclose(log_prob(low), stats.norm(loc, scale).logcdf(low), rtol=1e-5)
+    np.testing.assert_allclose(log_prob(high), stats.norm(loc, scale).logsf(high), rtol=1e-5)
+    inside, _ = integrate.quad(lambda x: np.exp(log_prob(x)), low + 1e-6, high - 1e-6, limit=50)
+    np.testing.assert_allclose(
+        inside + np.exp(log_prob(low)) + np.exp(log_prob(high)), 1, rtol=1e-3
+    )
+    found = draws(pi)
+    assert found.min() >= low and found.max() <= high
+    on_bound = (found == high).mean()
+    assert abs(on_bound - stats.norm(loc, scale).sf(high)) < 4 * np.sqrt(0.25 / NUM)
+    assert float(pi.mode()[0]) == pytest.approx(min(loc, high))
+
+
+def test_the_likelihood_of_a_clipped_action_has_the_gradient_of_what_was_drawn():
+    """Over many draws, that of the action played averages to that of the normal draw behind it."""
+    box, log_std = Box((1,), -1.0, 1.0), jnp.zeros(1)
+    reward = lambda action: action.sum(-1)
+
+    def gradient(mean, draw, clip):
+        def log_prob(mean):
+            pi = distribution(box, mean[None], None, log_std, squash=False)
+            return pi.log_prob(clip(draw)) if clip else pi.base.log_prob(draw)
+
+        return jax.grad(log_prob)(mean) * reward(jnp.clip(draw, -1, 1))
+
+    draw = 0.7 + jax.random.normal(jax.random.key(0), (200_000, 1))
+    over = jax.jit(lambda clip: jax.vmap(lambda x: gradient(jnp.float32(0.7), x, clip))(draw),
+                   static_argnums=0)  # fmt: skip
+    played, drawn = over(lambda x: jnp.clip(x, -1, 1)), over(None)
+    np.testing.assert_allclose(
+        played.mean(), drawn.mean(), atol=4 * float(drawn.std()) / 200_000**0.5
+    )
+    assert played.std() < drawn.std()
+
+
+@pytest.mark.parametrize("squash", [True, False])
+@pytest.mark.parametrize("leading", [(), (3,)])
+def test_a_box_of_one_number_has_no_axis(squash, leading):
+    head = jnp.zeros((*leading, 1))
+    for log_std in (jnp.zeros(1), jnp.zeros((*leading, 1)), jnp.zeros(())):
+        pi = distribution(Box((), -1.0, 1.0), head, None, log_std, squash=squash)
+        action = pi.sample(seed=jax.random.key(0))
+        assert action.shape == pi.log_prob(action).shape == pi.entropy().shape == leading
 
 
 PARTS = Composite({"turn": Discrete(3), "force": Box((2, 2))})

@@ -231,3 +231,12 @@ def test_without_memory_time_is_one_more_axis():
     memory, features = torso.apply(params, (), x, jnp.zeros((5, 2), bool))
     assert memory == ()
     np.testing.assert_allclose(features, torso.apply(params, (), x)[1])
+
+
+def test_images_of_integers_are_scaled_by_their_box():
+    """A pixel of 0 ... 255 is seen as 0 ... 1; integers without bounds are seen as they are."""
+    image = jnp.array([[[0], [51]], [[102], [255]]], jnp.uint8)
+    encoder = networks.Encoder(Box((2, 2, 1), 0, 255, jnp.uint8))
+    np.testing.assert_allclose(encoder.apply({}, image), [0, 0.2, 0.4, 1], rtol=1e-6)
+    plain = networks.Encoder(Box((2,), dtype=jnp.int32))
+    np.testing.assert_allclose(plain.apply({}, jnp.array([3, -4])), [3.0, -4.0])

@@ -8,7 +8,8 @@ from probes import DyingAgents, MixedGroups
 from scipy import stats
 
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.play.policies import Player, joint, opponent, random_policy
+from jaxmarl_core.play.policies import Player, joint, opponent, random_actions, random_policy
+from jaxmarl_core.spaces import Box, Composite, Discrete
 from jaxmarl_core.types import Policy
 
 NUM_DRAWS = 3000
@@ -104,3 +105,14 @@ def test_opponents_go_by_name():
     assert env.groups["choosers"].action.contains(actions["choosers"])
     with pytest.raises(ValueError, match="opponent: expected one of random; got 'randon'; did you"):
         opponent("randon", env)
+
+
+def test_random_play_of_a_composite_action_is_legal_in_each_part():
+    space = Composite({"move": Discrete(3), "word": Discrete(2), "push": Box((2,), 0.0, 1.0)})
+    mask = {"move": jnp.array([[True, False, True], [False, True, False]])}
+    draw = jax.vmap(lambda key: random_actions(key, space, 2, mask))
+    found = draw(jax.random.split(jax.random.key(0), 500))
+    assert set(np.unique(found["move"][:, 0])) == {0, 2}
+    assert set(np.unique(found["move"][:, 1])) == {1}
+    assert set(np.unique(found["word"])) == {0, 1}
+    assert found["push"].shape == (500, 2, 2)
