@@ -33,7 +33,8 @@ class ConstantReward(StateEnvironment):
 
     @property
     def groups(self):
-        return {"agents": Group(self.num_agents, Discrete(1), Discrete(2))}
+        space = Discrete(1), Discrete(2)
+        return {"agents": Group(self.num_agents, *space, common_reward=True)}
 
     def initial(self, key):
         return ClockState(jnp.int32(0))
@@ -174,11 +175,9 @@ class DyingState:
 
 @struct.dataclass
 class DyingAgents(StateEnvironment):
-    """Agent i dies after i + 1 steps; action 1 pays the living 1, and the dead `noise`.
+    """Agent i dies after i + 1 steps; action 1 pays the living 1, and the dead are paid nothing.
 
     - Observation: Discrete(2): whether one is alive. Action: Discrete(2), none legal for the dead.
-    - Reward: the action for the living; `noise` times the action for the dead, so that a learner
-      that lets dead rows into its loss is told to play 0.
     - Discount: 0 on arriving dead, and 0 for the dead thereafter.
     - Ends truly when all are dead.
 
@@ -186,7 +185,6 @@ class DyingAgents(StateEnvironment):
     """
 
     num_agents: int = _static(3)
-    noise: float = -100.0
 
     @property
     def groups(self):
@@ -199,8 +197,8 @@ class DyingAgents(StateEnvironment):
         return DyingState(jnp.zeros(self.num_agents), jnp.int32(0))
 
     def advance(self, key, state, actions):
-        pay = jnp.where(self._alive(state.step), jnp.float32(1), self.noise)
-        return DyingState(pay * actions["agents"], state.step + 1)
+        pay = jnp.where(self._alive(state.step), actions["agents"], 0)
+        return DyingState(pay.astype(jnp.float32), state.step + 1)
 
     def observe(self, state):
         alive = self._alive(state.step)
@@ -212,6 +210,58 @@ class DyingAgents(StateEnvironment):
             reward={"agents": state.reward},
             discount={"agents": alive.astype(jnp.float32)},
             last=~alive.any(),
+        )
+
+
+@struct.dataclass
+class SacrificeState:
+    fallen: jax.Array  # [] bool, whether agent 0 gave itself up
+    reward: jax.Array  # [] f32
+    step: jax.Array  # [] int32
+
+
+@struct.dataclass
+class Sacrifice(StateEnvironment):
+    """Agent 0 may fall at its first step, for nothing; at the end both are paid more if it did.
+
+    - Observation: Discrete(2 * (length + 1)): the step, and whether one is alive. Action:
+      Discrete(2); action 1 of agent 0 at the first step is its fall, all else does nothing.
+    - Reward: to both, the fallen too, `worth` or else `otherwise`, when the episode ends truly
+      after `length` steps; discount 1 until then.
+
+    A learner that ends an agent's return at its death never learns what its death was worth, and
+    one that takes the pay of the fallen away sees only half of it.
+    """
+
+    worth: float = 1.0
+    otherwise: float = 0.6
+    length: int = _static(3)
+
+    @property
+    def groups(self):
+        space = Discrete(2 * (self.length + 1))
+        return {"agents": Group(2, space, Discrete(2), common_reward=True)}
+
+    def initial(self, key):
+        return SacrificeState(jnp.bool_(False), jnp.float32(0), jnp.int32(0))
+
+    def advance(self, key, state, actions):
+        fallen = jnp.where(state.step == 0, actions["agents"][0] == 1, state.fallen)
+        step = state.step + 1
+        pay = jnp.where(fallen, self.worth, self.otherwise)
+        return SacrificeState(fallen, jnp.where(step == self.length, pay, 0.0), step)
+
+    def observe(self, state):
+        alive = jnp.stack([~state.fallen, jnp.bool_(True)])
+        last = state.step >= self.length
+        return TimeStep(
+            observation={"agents": (2 * state.step + alive).astype(jnp.int32)},
+            action_mask={},
+            alive={"agents": alive},
+            state=jnp.append(jax.nn.one_hot(state.step, self.length + 1), state.fallen),
+            reward={"agents": jnp.full(2, state.reward)},
+            discount={"agents": jnp.full(2, 1.0 - last, jnp.float32)},
+            last=last,
         )
 
 

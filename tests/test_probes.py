@@ -85,4 +85,4 @@ def test_dying_agents_die_in_order():
     np.testing.assert_array_equal(rest.alive["agents"], alive)
     np.testing.assert_array_equal(rest.discount["agents"], alive)
     # the last step of a life is still paid
-    np.testing.assert_array_equal(rest.reward["agents"], [[1, 1, 1], [-100, 1, 1], [-100, -100, 1]])
+    np.testing.assert_array_equal(rest.reward["agents"], [[1, 1, 1], [0, 1, 1], [0, 0, 1]])

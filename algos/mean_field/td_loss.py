@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.algos.mean_field.options import Config
@@ -16,6 +17,7 @@ from jaxmarl_core.functional.losses import (
     squared,
     td_target,
 )
+from jaxmarl_core.learners.parameter_sharing import where_alive
 
 
 @struct.dataclass
@@ -61,7 +63,10 @@ def td_loss(
       temperature, gamma: [] f32.
       config: which variants.
     """
-    step, next_step = transition
+    # selected away before any arithmetic: what the dead are shown reaches no gradient
+    step, next_step = (
+        step.replace(observation=where_alive(step.alive, step.observation)) for step in transition
+    )
     beside = next_step if config.mean_action == "current" else step
     q = chosen(q_of(online, step.observation, beside.mean_action), step.action)
 
@@ -73,8 +78,9 @@ def td_loss(
     else:
         next_value = double_q_value(q_of(online, *next_input), next_q, next_step.action_mask)
 
-    error = td_target(next_step.reward, gamma * next_step.discount, next_value) - q
     in_loss = step.alive & ~step.last
+    reward = jnp.where(in_loss, next_step.reward, 0.0)
+    error = td_target(reward, gamma * next_step.discount, next_value) - q
     if config.ends == "mask":
         in_loss &= (next_step.discount > 0) & ~next_step.last
     return masked_mean(squared(error), in_loss), masked_mean(q, in_loss)

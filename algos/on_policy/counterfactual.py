@@ -20,6 +20,7 @@ from flax import struct
 from jaxmarl_core.algos.on_policy.critic_inputs import (
     CriticInput,
     number_of_each,
+    of_all_agents,
     state_for_each,
     team_inputs,
 )
@@ -36,7 +37,14 @@ from jaxmarl_core.algos.on_policy.options import Config, annealed
 from jaxmarl_core.functional.losses import chosen, huber, masked_mean
 from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
 from jaxmarl_core.learners.networks import apply
-from jaxmarl_core.learners.parameter_sharing import AgentStack, observe, stack_groups, state_space
+from jaxmarl_core.learners.parameter_sharing import (
+    AgentStack,
+    observe,
+    stack_groups,
+    state_space,
+    values_of_teams_for_the_dead,
+    where_alive,
+)
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space, discrete, num_values, zeros
 from jaxmarl_core.types import Actions, Environment, Key, Metrics, TimeStep
@@ -114,29 +122,38 @@ def critic_observation(
 ) -> dict[str, Any]:
     """Returns what the stack's critic sees, leaves [..., n, *space].
 
-    "others" are the actions of all agents, one-hot, side by side; the agent's own are 0.
+    "others" are the actions of all agents, one-hot, side by side; the agent's own are 0, and so are
+    those of the dead, who do nothing.
     """
     return {
         "state": state_for_each(timestep, parts.state, stack.size, axis),
         "observation": observe(stack, timestep, axis),
-        "others": actions_of_others(parts.stacks, stack, actions, axis),
+        "others": actions_of_others(parts.stacks, stack, actions, timestep.alive, axis),
         "number": number_of_each(timestep, stack.size, axis),
     }
 
 
 def actions_of_others(
-    stacks: list[AgentStack], stack: AgentStack, actions: Actions, axis: int
+    stacks: list[AgentStack],
+    stack: AgentStack,
+    actions: Actions,
+    alive: dict[str, jax.Array],
+    axis: int,
 ) -> jax.Array:
-    """Returns all agents' actions, one-hot, side by side, each one's own at 0, [..., n, sum A].
+    """Returns the living's actions, one-hot, side by side, each one's own at 0, [..., n, sum A].
 
     Args:
       stacks: all of them.
       stack: whose n agents are told.
       actions: group -> [..., agents] int32.
+      alive: group -> [..., agents] bool.
       axis: the agents'.
     """
     taken = [
-        jax.nn.one_hot(stack_groups(other, actions, axis), num_values(other.action))
+        where_alive(
+            stack_groups(other, alive, axis),
+            jax.nn.one_hot(stack_groups(other, actions, axis), num_values(other.action)),
+        )
         for other in stacks
     ]
     taken = jnp.concatenate([x.reshape(*x.shape[:axis], -1) for x in taken], -1)  # [..., sum A]
@@ -172,18 +189,35 @@ def estimate_advantages(
     timestep, final = played.steps.timestep, played.final
     reward = on_arrival(parts.team.reward, timestep, final)
     discount = hp.gamma * on_arrival(parts.team.discount, timestep, final)
-    advantages, batches = {}, {}
+    advantages, batches, observations, value, bootstrap = {}, {}, {}, [], []
     for stack in parts.stacks:
         name, batch = stack.name, played.batches[stack.name]
-        observation = critic_observation(parts, stack, timestep, played.steps.actions, 2)
+        observations[name] = critic_observation(parts, stack, timestep, played.steps.actions, 2)
         last_observation = critic_observation(parts, stack, final, following, 1)
         values = partial(action_values, parts.networks[name], state.target[name])
-        value = chosen(values(observation), batch.action)
-        bootstrap = chosen(values(last_observation), stack_groups(stack, following, 1))
+        value.append(chosen(values(observations[name]), batch.action))
+        last_action = where_alive(
+            stack_groups(stack, final.alive, 1), stack_groups(stack, following, 1)
+        )
+        bootstrap.append(chosen(values(last_observation), last_action))
+    for_the_dead = lambda by_stack, timestep, axis: values_of_teams_for_the_dead(
+        jnp.concatenate(by_stack, axis),
+        of_all_agents(parts.stacks, timestep, "alive", axis),
+        parts.stacks,
+    )
+    value, bootstrap = for_the_dead(value, timestep, 2), for_the_dead(bootstrap, final, 1)
+    for stack in parts.stacks:
+        name, batch, observation = stack.name, played.batches[stack.name], observations[stack.name]
+        own = slice(stack.first, stack.first + stack.size)
         place = np.array(parts.team.place[name])
-        valid = jnp.broadcast_to(~timestep.last[..., None], value.shape)
+        valid = jnp.broadcast_to(~timestep.last[..., None], batch.counts.shape)
         target = over_environments(lambda_returns)(
-            reward[..., place], discount[..., place], value, bootstrap, hp.gae_lambda, valid
+            reward[..., place],
+            discount[..., place],
+            value[..., own],
+            bootstrap[..., own],
+            hp.gae_lambda,
+            valid,
         )
         q = action_values(parts.networks[name], state.params[name], observation)
         pi = action_probabilities(stack, parts.actors[name], played.actors[name], batch)

@@ -27,7 +27,6 @@ class CriticInput(NamedTuple):
     observation: Callable[[TimeStep, int], Any]  # -> leaves [..., k, *space]
     reward: Callable[[TimeStep, int], jax.Array]  # -> [..., k]
     discount: Callable[[TimeStep, int], jax.Array]  # -> [..., k]
-    alive: Callable[[TimeStep, int], jax.Array]  # -> [..., k] bool
     place: dict[str, list[int]]  # stack -> each agent's, or its team's, on the axis k; a stack
     # whose agents are not valued here is absent
 
@@ -72,7 +71,7 @@ def of_stack(stack: AgentStack, space: Space, observation: Callable) -> CriticIn
     """Returns the input of a critic that values the agents of a stack, each by itself."""
     field = lambda name: lambda timestep, axis: stack_groups(stack, getattr(timestep, name), axis)
     place = {stack.name: list(range(stack.size))}
-    fields = (field("reward"), field("discount"), field("alive"))
+    fields = (field("reward"), field("discount"))
     return CriticInput(stack.name, space, stack.size, stack.separate, observation, *fields, place)
 
 
@@ -85,7 +84,7 @@ def of_all_agents(stacks: list[AgentStack], timestep: TimeStep, field: str, axis
 def team_inputs(env: Environment, stacks: list[AgentStack]) -> list[CriticInput]:
     """Returns one input: each team sees the state and is paid its agents' mean.
 
-    A team's episode goes on while that of one of its living agents does.
+    A team's episode goes on while pay can come to one of its agents.
     """
     team_of = [team for stack in stacks for team in stack.teams]
     teams = sorted(set(team_of))
@@ -104,18 +103,12 @@ def team_inputs(env: Environment, stacks: list[AgentStack]) -> list[CriticInput]
         return of_all_agents(stacks, timestep, "reward", axis) @ share.T.astype(np.float32)
 
     def discount(timestep, axis):
-        alive = of_all_agents(stacks, timestep, "alive", axis)
-        going = of_all_agents(stacks, timestep, "discount", axis) * alive
+        going = of_all_agents(stacks, timestep, "discount", axis)
         return jnp.where(members, going[..., None, :], 0.0).max(-1)
-
-    def alive(timestep, axis):
-        return (of_all_agents(stacks, timestep, "alive", axis)[..., None, :] & members).any(-1)
 
     place = {stack.name: [teams.index(team) for team in stack.teams] for stack in stacks}
     space = Composite({"state": state, "team": Discrete(len(teams))})
-    return [
-        CriticInput("team", space, len(teams), False, observation, reward, discount, alive, place)
-    ]
+    return [CriticInput("team", space, len(teams), False, observation, reward, discount, place)]
 
 
 CENTRAL_INPUTS = {"environment": team_inputs, "agent": agent_inputs}

@@ -34,8 +34,10 @@ from jaxmarl_core.learners.parameter_sharing import (
     agent_stacks,
     legal_actions,
     observe,
+    pay_while_it_comes,
     split_groups,
     stack_groups,
+    where_alive,
 )
 from jaxmarl_core.play.rollout import Play, Step, begin, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
@@ -156,10 +158,11 @@ def update(
     """Returns (state, metrics) after one update."""
     key_play, key_final, key_actors, key_critics = jax.random.split(key, 4)
     play, steps = play_on(parts, key_play, state)
+    steps, final = heed_ends(steps, play.timestep)
     batches = actor_batches(parts, steps, state.play.memory, hp)
     played = Played(
         steps,
-        play.timestep,
+        final,
         batches,
         state.params.actors,
         partial(final_actions, parts, key_final, state.params, play),
@@ -258,6 +261,19 @@ def play_on(parts: Parts, key: Key, state: State) -> tuple[Play, Step]:
     return jax.vmap(one, out_axes=(0, 1))(keys, state.play)
 
 
+def heed_ends(steps: Step, final: TimeStep) -> tuple[Step, TimeStep]:
+    """Returns the rollout [T, ...] and the time step after it, paid only while pay can come."""
+    join = lambda rollout, last: jnp.concatenate([rollout, last[None]])
+    timestep = steps.timestep
+    reward = pay_while_it_comes(
+        jax.tree.map(join, timestep.reward, final.reward),
+        jax.tree.map(join, timestep.discount, final.discount),
+    )
+    part = lambda cut: jax.tree.map(lambda x: x[cut], reward)
+    steps = steps._replace(timestep=timestep.replace(reward=part(slice(None, -1))))
+    return steps, final.replace(reward=part(-1))
+
+
 def final_actions(parts: Parts, key: Key, params: Params, play: Play) -> Actions:
     """Returns what the actors would do next, [B, n, ...] by group."""
     keys = jax.random.split(key, parts.config.num_envs)
@@ -279,11 +295,12 @@ def actor_batches(parts: Parts, steps: Step, memory: Memory, hp: Any) -> dict[st
         weight = parts.sampling(timestep.extras["episode"].length, hp)
     batches = {}
     for stack in parts.actors.stacks:
-        counts = stack_groups(stack, timestep.alive, 2) & ~timestep.last[..., None]
+        alive = stack_groups(stack, timestep.alive, 2)
+        counts = alive & ~timestep.last[..., None]
         batches[stack.name] = Batch(
             observation=observe(stack, timestep, 2),
             mask=legal_actions(stack, timestep, 2),
-            action=stack_groups(stack, steps.actions, 2),
+            action=where_alive(alive, stack_groups(stack, steps.actions, 2)),
             log_prob=steps.extras[stack.name],
             advantage=jnp.zeros(counts.shape),
             weight=jnp.broadcast_to(weight[..., None], counts.shape),

@@ -176,7 +176,8 @@ def estimate_advantage(
         hp.gae_lambda,
         valid,
     )
-    counts = critic.alive(timestep, 2) & valid
+    # what may still be earned is learnt for the fallen, too: it is no decision
+    counts = (critic.discount(timestep, 2) > 0) & valid
     batch = CriticBatch(observation, value, advantage + predicted, counts, reset, memory)
     return advantage, batch, after
 

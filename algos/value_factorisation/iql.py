@@ -16,6 +16,7 @@ from jaxmarl_core.algos.value_factorisation.factorisation import (
 )
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams
 from jaxmarl_core.algos.value_factorisation.rewards import own_rewards, shared_rewards
+from jaxmarl_core.learners.parameter_sharing import values_of_teams_for_the_dead
 from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -23,7 +24,11 @@ from jaxmarl_core.types import Algorithm, Environment
 def independent(name, env, stacks, config) -> Factorisation:
     """Returns no mixture: each of the N agents has a value and a loss of its own."""
     rewards = (own_rewards if config.reward == "own" else shared_rewards)(stacks)
-    mix = lambda params, values, joint_action, central: chosen_utilities(values.q, joint_action)
+
+    def mix(params, values, joint_action, central):
+        utilities = chosen_utilities(values.q, joint_action)
+        return values_of_teams_for_the_dead(utilities, central.alive, stacks)
+
     return td_factorisation(rewards, Mixer(lambda key: (), mix, uses_state=False))
 
 

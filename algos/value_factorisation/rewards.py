@@ -2,7 +2,7 @@
 
 A sequence of T steps has T + 1 time steps, leaves [T + 1, B, ...]. The reward and the discount on
 arriving at time step t + 1 belong to the action at t; where t is `last`, that action was ignored.
-What the dead are paid belongs to nobody.
+What the fallen are paid counts as anybody's pay: a team's reward is one number, whoever lives.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.errors import require
-from jaxmarl_core.learners.parameter_sharing import AgentStack, stack_groups
+from jaxmarl_core.learners.parameter_sharing import AgentStack, pay_while_it_comes, stack_groups
 from jaxmarl_core.types import Environment, TimeStep
 
 
@@ -30,12 +30,11 @@ ReadRewards = Callable[[TimeStep], Rewards]
 
 
 def _all_agents(stacks: list[AgentStack], timestep: TimeStep) -> tuple[jax.Array, ...]:
-    """Returns (reward of the living [T, B, N], discount, alive before, valid)."""
+    """Returns (reward [T, B, N], discount, alive before, valid)."""
     all_of = lambda by_group: jnp.concatenate([stack_groups(u, by_group, 2) for u in stacks], 2)
-    alive = all_of(timestep.alive)
-    reward = jnp.where(alive[:-1], all_of(timestep.reward)[1:], 0)
-    discount = all_of(timestep.discount) * alive
-    return reward, discount[1:], alive[:-1], ~timestep.last[:-1]
+    reward = all_of(pay_while_it_comes(timestep.reward, timestep.discount))[1:]
+    discount = all_of(timestep.discount)[1:]
+    return reward, discount, all_of(timestep.alive)[:-1], ~timestep.last[:-1]
 
 
 def own_rewards(stacks: list[AgentStack]) -> ReadRewards:
@@ -62,7 +61,7 @@ def shared_rewards(stacks: list[AgentStack]) -> ReadRewards:
 
 
 def team_reward(stacks: list[AgentStack]) -> ReadRewards:
-    """Returns what reads the mean of all agents' rewards, for a team that lives while one does."""
+    """Returns what reads the mean of all agents' rewards, while pay can come to one of them."""
 
     def read(timestep):
         reward, discount, alive, valid = _all_agents(stacks, timestep)

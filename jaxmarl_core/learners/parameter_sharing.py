@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space, discrete
@@ -91,13 +92,68 @@ def split_groups(stack: AgentStack, stacked: Any, axis: int) -> dict[str, Any]:
 
 
 def observe(stack: AgentStack, timestep: TimeStep, axis: int) -> Any:
-    """Returns what a stack's agents see, leaves [..., n, *space]; `axis` is the agents'."""
-    observation = stack_groups(stack, timestep.observation, axis)
+    """Returns what a stack's agents see, leaves [..., n, *space]; `axis` is the agents'.
+
+    The dead see zeros: whatever the world shows them reaches no network.
+    """
+    alive = stack_groups(stack, timestep.alive, axis)
+    observation = where_alive(alive, stack_groups(stack, timestep.observation, axis))
     if not stack.numbered:
         return observation
     leading = jax.tree.leaves(observation)[0].shape[:axis]
     number = jnp.broadcast_to(jnp.arange(stack.size, dtype=jnp.int32), (*leading, stack.size))
     return {"observation": observation, "agent": number}
+
+
+def where_alive(alive: jax.Array, tree: Any) -> Any:
+    """Returns the pytree with zeros for the dead.
+
+    Args:
+      alive: [...] bool.
+      tree: leaves [..., *any].
+    """
+
+    def one(leaf):
+        keep = alive.reshape(*alive.shape, *[1] * (leaf.ndim - alive.ndim))
+        return jnp.where(keep, leaf, jnp.zeros((), leaf.dtype))
+
+    return jax.tree.map(one, tree)
+
+
+def pay_while_it_comes(reward: Any, discount: Any) -> Any:
+    """Returns rewards [T, ...] by group, 0 for whom the step before said that no more can come.
+
+    A world pays 0 there (types.TimeStep); what it writes instead, NaN included, is not read.
+
+    Args:
+      reward, discount: group -> [T, ...], of the same T time steps; that of the first is kept.
+    """
+
+    def one(reward, discount):
+        paid = jnp.where(discount[:-1] > 0, reward[1:], 0.0)
+        return jnp.concatenate([reward[:1], paid])
+
+    return jax.tree.map(one, dict(reward), dict(discount))
+
+
+def values_of_teams_for_the_dead(
+    value: jax.Array, alive: jax.Array, stacks: list[AgentStack]
+) -> jax.Array:
+    """Returns agents' values [..., N], those of the dead replaced by their living mates' mean.
+
+    Nobody learns what an action of the dead is worth, but a team's reward may still come to them:
+    what it is worth their mates know. 0 where no mate is left.
+
+    Args:
+      value: [..., N] f32, agents in the order of their stacks.
+      alive: [..., N] bool.
+      stacks: of all N agents.
+    """
+    teams = np.array([team for stack in stacks for team in stack.teams])
+    mates = (teams[:, None] == teams).astype(np.float32)
+    living = jnp.where(alive, value, 0.0) @ mates
+    count = alive.astype(value.dtype) @ mates
+    return jnp.where(alive, value, living / jnp.maximum(count, 1.0))
 
 
 def legal_actions(stack: AgentStack, timestep: TimeStep, axis: int) -> Any:

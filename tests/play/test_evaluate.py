@@ -85,7 +85,7 @@ def by_hand():
             key_act, key_env = jax.random.split(key)
             actions, _ = act((), key_act, timestep, ())
             state, timestep = step(key_env, state, actions)
-            returns += [timestep.reward["pair"].sum(), timestep.reward["solo"].sum()]
+            returns += [timestep.reward["pair"].mean(), timestep.reward["solo"].sum()]
             length += 1
         decided = timestep.last and returns[0] != returns[1]
         episodes.append((returns, length, returns.argmax() if decided else -1))
@@ -142,7 +142,8 @@ def test_summary_names_teams(evaluated, by_hand):
     returns, length, winner = by_hand
     expected = {
         "length": length.mean(),
-        "return_pair": returns[:, 0].mean(),
+        "return_mean_pair": returns[:, 0].mean(),
+        "return_sum_pair": 2 * returns[:, 0].mean(),
         "win_pair": (winner == 0).mean(),
         "return_solo": returns[:, 1].mean(),
         "win_solo": (winner == 1).mean(),
@@ -157,7 +158,7 @@ def test_summary_of_one_team():
     env = ConstantReward(2, 3)
     episode = evaluate(jax.random.key(0), env, Player(random_policy(env), ()), 2, 9)
     figures = summary(env, episode)
-    assert figures == {"length": 3.0, "return": 6.0}
+    assert figures == {"length": 3.0, "return": 3.0}
 
 
 class Won(ConstantReward):
@@ -170,7 +171,7 @@ class Won(ConstantReward):
 def test_summary_of_one_team_that_may_win():
     env = Won(2, 3)
     episode = evaluate(jax.random.key(0), env, Player(random_policy(env), ()), 2, 9)
-    assert summary(env, episode) == {"length": 3.0, "return": 6.0, "win": 1.0}
+    assert summary(env, episode) == {"length": 3.0, "return": 3.0, "win": 1.0}
     unended = evaluate(jax.random.key(0), env, Player(random_policy(env), ()), 2, 2)
     assert summary(env, unended)["win"] == 0
 

@@ -85,8 +85,8 @@ def test_episodes_follow_one_another(mixed):
     np.testing.assert_array_equal(mixed.extras["episode"].length, [t % 4 for t in range(NUM_ROWS)])
 
 
-def test_returns_are_summed_over_a_team_and_cleared_with_the_episode(mixed):
-    reward = [np.asarray(mixed.reward[name]).sum(-1) for name in ("choosers", "aimer")]
+def test_returns_are_of_a_team_s_mean_reward_and_cleared_with_the_episode(mixed):
+    reward = [np.asarray(mixed.reward[name]).mean(-1) for name in ("choosers", "aimer")]
     expected = np.zeros((NUM_ROWS, 2))
     for t in range(1, NUM_ROWS):
         if t % 4:
@@ -110,7 +110,7 @@ def test_a_draw_and_a_lone_team_have_no_winner():
     alone = played(EpisodeStatistics(ConstantReward(2, 2)), 3)
     assert alone.last[-1]
     assert alone.extras["episode"].winner[-1] == -1
-    np.testing.assert_array_equal(alone.extras["episode"].returns[:, 0], [0, 2, 4])
+    np.testing.assert_array_equal(alone.extras["episode"].returns[:, 0], [0, 1, 2])
 
 
 def test_an_environment_that_cannot_observe_a_state_is_wrapped_alike(mixed):
@@ -152,7 +152,8 @@ def test_episode_metrics_are_means_over_the_episodes_that_ended():
     expected = {  # over rows 1 and 2
         "episode_count": 2,
         "episode_length": 4,
-        "episode_return_choosers": 5.5,
+        "episode_return_mean_choosers": 5.5,
+        "episode_return_sum_choosers": 11,  # two of them, each paid its own
         "episode_return_aimer": 5.5,
         "episode_win_choosers": 0.5,
         "episode_win_aimer": 0.5,
@@ -169,7 +170,7 @@ def test_episode_metrics_are_means_over_the_episodes_that_ended():
 def test_a_lone_team_has_a_return_and_no_wins():
     figures = episode_metrics(ConstantReward(3, 2), played(episodic(ConstantReward(3, 2)), 6))
     assert figures.keys() == {"episode_count", "episode_length", "episode_return"}
-    assert float(figures["episode_return"]) == 6  # 3 agents, 2 steps, reward 1
+    assert float(figures["episode_return"]) == 2  # 2 steps, reward 1 told to all three
 
 
 @struct.dataclass

@@ -137,7 +137,7 @@ def test_the_dying_leave_with_their_last_reward():
         agents = [f"agents_{i}" for i in range(3 - num_living, 3)]
         assert world.agents == agents
         _, rewards, terminations, truncations, _ = world.step(dict.fromkeys(agents, 1))
-        assert rewards == dict.fromkeys(agents, 1.0)  # the noise of the dead is not heard
+        assert rewards == dict.fromkeys(agents, 1.0)
         assert terminations == {agent: i == 0 for i, agent in enumerate(agents)}
         assert not any(truncations.values())
     assert world.agents == []
