@@ -19,6 +19,8 @@ from jaxmarl_core.functional.trust_region import trust_region_step
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Key, Metrics
 
+MAX_LOG_RATIO = 20.0
+
 
 class Batch(NamedTuple):
     """What actors learn from, leaves [T, B, n, ...]; an agent by itself sees no axis n."""
@@ -130,7 +132,7 @@ def surrogate_loss(
       entropy: [] f32, weight of the bonus.
     """
     pi = policy(actor, params, batch)
-    log_ratio = pi.log_prob(batch.action) - batch.log_prob
+    log_ratio = bounded(pi.log_prob(batch.action) - batch.log_prob)
     ratio = jnp.exp(log_ratio)
     kl = lambda: policy(actor, old_params, batch).kl_divergence(pi)
     gain = masked_mean(batch.weight * objective(Ratio(ratio, batch.advantage, kl)), batch.counts)
@@ -138,6 +140,14 @@ def surrogate_loss(
     estimated_kl = masked_mean(ratio - 1 - log_ratio, batch.counts)
     metrics = {"policy_loss": -gain, "entropy": mean_entropy, "kl": estimated_kl}
     return -gain - entropy * mean_entropy, metrics
+
+
+def bounded(log_ratio: jax.Array) -> jax.Array:
+    """Returns a log-ratio of probabilities within +-20, where its exponential is a number.
+
+    A policy that is this far from the one that played learns nothing from it either way.
+    """
+    return jnp.clip(log_ratio, -MAX_LOG_RATIO, MAX_LOG_RATIO)
 
 
 def gradient_ascent(config: Config, objective: Objective) -> ActorUpdate:
@@ -220,7 +230,8 @@ def step_in_trust_region(
     old = policy(actor, params, batch)
 
     def gain(params):
-        ratio = jnp.exp(policy(actor, params, batch).log_prob(batch.action) - batch.log_prob)
+        log_prob = policy(actor, params, batch).log_prob(batch.action)
+        ratio = jnp.exp(bounded(log_prob - batch.log_prob))
         return masked_mean(batch.weight * ratio * batch.advantage, batch.counts)
 
     def divergence(params):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, ActorUpdate, Batch, policy
+from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, ActorUpdate, Batch, bounded, policy
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.types import Key, Metrics
@@ -112,7 +112,7 @@ def sequential_update(
     order = drawn_order(update_index, num_agents)
     (state, log_m), metrics = jax.lax.scan(next_agent, (state, log_m), order)
     metrics = jax.tree.map(jnp.mean, metrics)
-    metrics["compound_ratio"] = jnp.exp(log_m).mean()
+    metrics["compound_ratio"] = jnp.exp(bounded(log_m)).mean()
     return state, metrics
 
 
@@ -145,7 +145,7 @@ def take_turn(
     batch = batch_of_one(batches[name], i)
     own = partial(pick, i) if stack.separate else lambda tree: tree
     before, opt_state = own(state.params[name]), own(state.optimiser[name])
-    weighted = batch._replace(advantage=batch.advantage * jnp.exp(log_m[team]))
+    weighted = batch._replace(advantage=batch.advantage * jnp.exp(bounded(log_m[team])))
     agent_key = jax.random.fold_in(key, agent)
     after, opt_state, metrics = actors.actor_update.update(
         network, agent_key, before, opt_state, weighted, hp, update_index

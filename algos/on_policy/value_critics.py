@@ -31,8 +31,6 @@ from jaxmarl_core.recipes import decided
 from jaxmarl_core.spaces import zeros
 from jaxmarl_core.types import Environment, Key, Metrics
 
-SCALE_RATE = 0.01  # of the running moments of returns, per update
-
 
 @struct.dataclass
 class CriticState:
@@ -222,7 +220,7 @@ def fit_critic(
     update_index: jax.Array,
 ) -> tuple[Any, Any, Scale, jax.Array]:
     """Returns (params, optimiser state, scale, mean loss) after all epochs of one critic."""
-    params, scale, batch = rescale(config, params, scale, batch)
+    params, scale, batch = rescale(config, params, scale, batch, hp)
     rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
 
     def loss(params, some):
@@ -234,7 +232,7 @@ def fit_critic(
 
 
 def rescale(
-    config: Config, params: Any, scale: Scale, batch: CriticBatch
+    config: Config, params: Any, scale: Scale, batch: CriticBatch, hp: Any
 ) -> tuple[Any, Scale, CriticBatch]:
     """Returns (params, scale, batch) in units of the returns seen so far, if config asks for it.
 
@@ -242,7 +240,7 @@ def rescale(
     """
     new = scale
     if config.normalise_value != "none":
-        new = value_normalisation.updated(scale, batch.target, batch.counts, SCALE_RATE)
+        new = value_normalisation.updated(scale, batch.target, batch.counts, hp.scale_rate)
     value = batch.value
     if config.normalise_value == "popart":
         layers = dict(params["params"])

@@ -49,8 +49,9 @@ def conjugate_gradient(
       product: with a symmetric positive definite matrix.
       target: [P] f32.
       num_iterations: at most so many, static; P of them are exact but for rounding.
-      tol: where the squared residual falls below it, x stays.
+      tol: where the squared residual falls below this share of the squared target, x stays.
     """
+    enough = tol * jnp.vdot(target, target)
 
     def iterate(_, carry):
         x, residual, direction, square = carry
@@ -64,7 +65,7 @@ def conjugate_gradient(
             after + new_square / jnp.maximum(square, 1e-30) * direction,
             new_square,
         )
-        return jax.tree.map(lambda new, old: jnp.where(square < tol, old, new), moved, carry)
+        return jax.tree.map(lambda new, old: jnp.where(square < enough, old, new), moved, carry)
 
     start = (jnp.zeros_like(target), target, target, jnp.vdot(target, target))
     return jax.lax.fori_loop(0, num_iterations, iterate, start)[0]

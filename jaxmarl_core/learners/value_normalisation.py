@@ -1,6 +1,6 @@
 """Returns in units of their own mean and deviation, so that one learning rate fits all worlds.
 
-The mean and the mean square are exponential averages over batches, corrected for their start at 0.
+Mean and variance are of exponentially weighted batches, corrected for their start at nothing.
 PopArt also moves a critic's last layer with the units, so that what it predicts stays the same:
 van Hasselt et al., 2016, arXiv:1602.07714; Hessel et al., 2019, arXiv:1809.04474.
 """
@@ -13,16 +13,16 @@ from flax import struct
 
 from jaxmarl_core.functional.losses import masked_mean
 
-SMALLEST = 1e-2  # of a variance
+SMALLEST = 1e-8  # of a variance: a deviation of 1e-4, as in PopArt's papers
 
 
 @struct.dataclass
 class Scale:
     """Running moments of returns."""
 
-    mean: jax.Array  # [] f32, of the average, before correction
-    square: jax.Array  # [] f32
-    weight: jax.Array  # [] f32 in [0, 1), how much of an average it is
+    mean: jax.Array  # [] f32
+    variance: jax.Array  # [] f32
+    weight: jax.Array  # [] f32 in [0, 1), how much of an average they are
 
 
 def initial_scale() -> Scale:
@@ -33,14 +33,11 @@ def initial_scale() -> Scale:
 
 def moments(scale: Scale) -> tuple[jax.Array, jax.Array]:
     """Returns the mean and the deviation of returns, [] each."""
-    has_returns = scale.weight > 0
-    weight = jnp.where(has_returns, scale.weight, 1.0)
-    mean = scale.mean / weight
-    variance = jnp.maximum(scale.square / weight - mean**2, SMALLEST)
-    return mean, jnp.where(has_returns, jnp.sqrt(variance), 1.0)
+    deviation = jnp.sqrt(jnp.maximum(scale.variance, SMALLEST))
+    return scale.mean, jnp.where(scale.weight > 0, deviation, 1.0)
 
 
-def updated(scale: Scale, returns: jax.Array, counts: jax.Array, rate: float) -> Scale:
+def updated(scale: Scale, returns: jax.Array, counts: jax.Array, rate: jax.Array | float) -> Scale:
     """Returns the scale after a batch; where nothing counts, as it was.
 
     Args:
@@ -50,12 +47,14 @@ def updated(scale: Scale, returns: jax.Array, counts: jax.Array, rate: float) ->
       rate: of the average, in (0, 1]; 1: this batch alone.
     """
     step = jnp.where(counts.any(), rate, 0.0)
-    towards = lambda old, x: old + step * (masked_mean(x, counts) - old)
-    return Scale(
-        towards(scale.mean, returns),
-        towards(scale.square, returns**2),
-        scale.weight + step * (1 - scale.weight),
-    )
+    weight = scale.weight + step * (1 - scale.weight)
+    share = step / jnp.where(weight > 0, weight, 1.0)  # of the batch; all of it if it is the first
+    centre = masked_mean(returns, counts)
+    # around the mean, not the mean square less the squared mean: returns far from 0 keep theirs
+    spread = masked_mean(jnp.where(counts, returns - centre, 0.0) ** 2, counts)
+    move = centre - scale.mean
+    variance = scale.variance + share * (spread - scale.variance + (1 - share) * move**2)
+    return Scale(scale.mean + share * move, variance, weight)
 
 
 def normalised(scale: Scale, returns: jax.Array) -> jax.Array:

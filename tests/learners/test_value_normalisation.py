@@ -35,15 +35,15 @@ def test_before_any_return_units_are_plain_and_rows_that_do_not_count_change_not
         scale, jnp.array([jnp.nan, 4.0]), jnp.array([False, True]), 0.1
     )
     np.testing.assert_allclose(
-        value_normalisation.moments(after), (4.0, 0.1), rtol=1e-5
+        value_normalisation.moments(after), (4.0, 1e-4), rtol=1e-5
     )  # least deviation
 
 
 def test_popart_changes_no_prediction():
     key = jax.random.key(0)
     layer = {"kernel": jax.random.normal(key, (4, 2)), "bias": jnp.array([1.0, -2.0])}
-    old = value_normalisation.Scale(jnp.float32(3.0), jnp.float32(13.0), jnp.float32(1.0))
-    new = value_normalisation.Scale(jnp.float32(-50.0), jnp.float32(4000.0), jnp.float32(1.0))
+    old = value_normalisation.Scale(jnp.float32(3.0), jnp.float32(4.0), jnp.float32(1.0))
+    new = value_normalisation.Scale(jnp.float32(-50.0), jnp.float32(1500.0), jnp.float32(1.0))
     features = jax.random.normal(jax.random.key(1), (7, 4))
     predict = lambda layer: features @ layer["kernel"] + layer["bias"]
     before = value_normalisation.denormalised(old, predict(layer))
@@ -51,3 +51,15 @@ def test_popart_changes_no_prediction():
         new, predict(value_normalisation.rescaled(layer, old, new))
     )
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)
+
+
+def test_returns_far_from_0_keep_their_deviation():
+    """Around 10,000 single precision loses a deviation of 0.1 in the squares' mean."""
+    returns = 1e4 + 0.1 * np.random.default_rng(0).normal(size=(4, 1000))
+    scale = value_normalisation.initial_scale()
+    for batch in returns:
+        batch = jnp.float32(batch)
+        scale = value_normalisation.updated(scale, batch, jnp.ones(1000, bool), 0.5)
+    mean, deviation = value_normalisation.moments(scale)
+    np.testing.assert_allclose(mean, 1e4, rtol=1e-5)
+    np.testing.assert_allclose(deviation, 0.1, rtol=0.05)
