@@ -213,7 +213,9 @@ def test_predictions_of_returns_stay_where_their_units_move(how):
     batch = value_critics.CriticBatch(
         None, predict(head), jnp.float32(target), jnp.ones((5, 2), bool), None, ()
     )
-    params, new, found = value_critics.rescale(config, {"params": {"head": head}}, scale, batch)
+    params, new, found = value_critics.rescale(
+        config, {"params": {"head": head}}, scale, batch, Hparams()
+    )
     returns = partial(value_normalisation.denormalised, new)
     np.testing.assert_allclose(returns(found.target), target, rtol=1e-4)
     after = predict(params["params"]["head"])
