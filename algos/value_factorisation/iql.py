@@ -24,12 +24,15 @@ from jaxmarl_core.types import Algorithm, Environment
 def independent(name, env, stacks, config) -> Factorisation:
     """Returns no mixture: each of the N agents has a value and a loss of its own."""
     rewards = (own_rewards if config.reward == "own" else shared_rewards)(stacks)
+    mix = lambda params, values, joint_action, central: chosen_utilities(values.q, joint_action)
+    each_its_own = td_factorisation(rewards, Mixer(lambda key: (), mix, uses_state=False))
 
-    def mix(params, values, joint_action, central):
-        utilities = chosen_utilities(values.q, joint_action)
-        return values_of_teams_for_the_dead(utilities, central.alive, stacks)
+    def value(params, values, joint_action, central):
+        """What is to come for the fallen, who act no more, their mates know."""
+        own = each_its_own.value(params, values, joint_action, central)
+        return values_of_teams_for_the_dead(own, central.alive, stacks)
 
-    return td_factorisation(rewards, Mixer(lambda key: (), mix, uses_state=False))
+    return each_its_own._replace(value=value)
 
 
 def iql(env: Environment, config: Config = Config()) -> Algorithm:

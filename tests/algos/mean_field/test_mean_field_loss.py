@@ -60,7 +60,8 @@ def by_hand(config, online):
         beside = NEXT if config.mean_action == "current" else STEP
         q = q_of(online, STEP.observation[i], beside.mean_action[i])[STEP.action[i]]
         legal = NEXT.action_mask[i]
-        next_input = NEXT.observation[i], NEXT.mean_action[i]
+        seen = NEXT.observation[i] * NEXT.alive[i]  # the dead see zeros
+        next_input = seen, NEXT.mean_action[i]
         next_q = q_of(TARGET, *next_input)
         if config.target == "mean_field":
             weight = np.where(legal, np.exp(next_q / TEMPERATURE), 0)
