@@ -1,5 +1,6 @@
 """The temporal-difference loss of single agents' transitions in a large population."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +66,8 @@ def td_loss(
     """
     # selected away before any arithmetic: what the dead are shown reaches no gradient
     step, next_step = (
-        step.replace(observation=where_alive(step.alive, step.observation)) for step in transition
+        dataclasses.replace(step, observation=where_alive(step.alive, step.observation))
+        for step in transition
     )
     beside = next_step if config.mean_action == "current" else step
     q = chosen(q_of(online, step.observation, beside.mean_action), step.action)

@@ -12,6 +12,7 @@ algorithms is handed in:
 `update` reads in that order; its phases are the functions below it.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -270,8 +271,8 @@ def heed_ends(steps: Step, final: TimeStep) -> tuple[Step, TimeStep]:
         jax.tree.map(join, timestep.discount, final.discount),
     )
     part = lambda cut: jax.tree.map(lambda x: x[cut], reward)
-    steps = steps._replace(timestep=timestep.replace(reward=part(slice(None, -1))))
-    return steps, final.replace(reward=part(-1))
+    steps = steps._replace(timestep=dataclasses.replace(timestep, reward=part(slice(None, -1))))
+    return steps, dataclasses.replace(final, reward=part(-1))
 
 
 def final_actions(parts: Parts, key: Key, params: Params, play: Play) -> Actions:

@@ -54,9 +54,9 @@ class ToJaxMARL(multi_agent_env.MultiAgentEnv):
         super().__init__(num_agents=len(self._places))
         self.agents = list(self._places)
         for agent, (group, _) in self._places.items():
-            _, observation, action, _ = env.groups[group]
-            self.observation_spaces[agent] = _observation_space(observation, group)
-            self.action_spaces[agent] = _action_space(action, group)
+            spaces = env.groups[group]
+            self.observation_spaces[agent] = _observation_space(spaces.observation, group)
+            self.action_spaces[agent] = _action_space(spaces.action, group)
         first = jax.eval_shape(lambda key: env.reset(key)[1].state, jax.random.key(0))
         self.state_size = first.size
 

@@ -157,4 +157,4 @@ def smax(
             world = library.SMAX(**settings)
         else:
             world = library.HeuristicEnemySMAX(enemy_shoots=enemy == "heuristic", **settings)
-    return Skirmish(adapted(world).replace(pays_the_fallen=True))
+    return Skirmish(dataclasses.replace(adapted(world), pays_the_fallen=True))

@@ -85,6 +85,12 @@ def normal(mean: jax.Array, log_std: jax.Array, event_rank: int = 1) -> distrax.
     return distrax.Independent(distrax.Normal(mean, std), event_rank)
 
 
+def moments(base: distrax.Independent) -> tuple[jax.Array, jax.Array]:
+    """Returns the mean and the deviation of what `normal` made, [..., *event] each."""
+    entries = cast(distrax.Normal, base.distribution)
+    return jnp.asarray(entries.loc), jnp.asarray(entries.scale)
+
+
 # Nodes and weights of E[f(x)], x ~ N(0, 1): sum_k w_k f(x_k); exact for polynomials to degree 31.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _WEIGHTS = _WEIGHTS / np.sqrt(2 * np.pi)
@@ -119,11 +125,6 @@ class SquashedNormal:
         """Returns log(d action / d x) per entry, in a form that does not underflow."""
         return math.log(self.half) + 2 * (math.log(2) - x - jax.nn.softplus(-2 * x))
 
-    def _moments(self) -> tuple[jax.Array, jax.Array]:
-        """Returns the mean and the deviation of x, [..., *event] each."""
-        normal = cast(distrax.Normal, self.base.distribution)
-        return jnp.asarray(normal.loc), jnp.asarray(normal.scale)
-
     def sample(self, *, seed: jax.Array) -> jax.Array:
         """Returns a draw, [..., *event]; differentiable in mean and log_std."""
         return self._squash(self.base.sample(seed=seed))
@@ -135,14 +136,14 @@ class SquashedNormal:
 
     def entropy(self) -> jax.Array:
         """Returns the differential entropy in nats, [...]."""
-        mean, deviation = self._moments()
+        mean, deviation = moments(self.base)
         x = mean[..., None] + deviation[..., None] * _NODES.astype(np.float32)
         gain = self._log_slope(x) @ _WEIGHTS.astype(np.float32)
         return jnp.asarray(self.base.entropy()) + gain.sum(self.event_axes)
 
     def mode(self) -> jax.Array:
         """Returns the image of x's mean, [..., *event]: the median, and what one acts by."""
-        return self._squash(self._moments()[0])
+        return self._squash(moments(self.base)[0])
 
     def kl_divergence(self, other: "SquashedNormal") -> jax.Array:
         """Returns KL(self || other), [...]: that of the normals, as both are squashed alike."""
@@ -175,25 +176,25 @@ class ClippedNormal:
 
     def log_prob(self, action: jax.Array) -> jax.Array:
         """Returns the log-density of `action` [..., *event], of mass where it is a bound, [...]."""
-        loc, scale = self.base.distribution.loc, self.base.distribution.scale
+        loc, scale = moments(self.base)
         # clipped before the logarithm: what is far within a bound has no gradient of its mass
         below = jax.scipy.stats.norm.logcdf((self.low - loc) / scale)
         above = jax.scipy.stats.norm.logcdf((loc - self.high) / scale)
-        within = self.base.distribution.log_prob(action)
+        within = jax.scipy.stats.norm.logpdf(action, loc, scale)
         entry = jnp.where(action <= self.low, below, jnp.where(action >= self.high, above, within))
         return entry.sum(self.event_axes)
 
     def entropy(self) -> jax.Array:
         """Returns the entropy of the normal in nats, [...]."""
-        return self.base.entropy()
+        return jnp.asarray(self.base.entropy())
 
     def mode(self) -> jax.Array:
         """Returns the mean, clipped, [..., *event]."""
-        return jnp.clip(self.base.distribution.loc, self.low, self.high)
+        return jnp.clip(moments(self.base)[0], self.low, self.high)
 
     def kl_divergence(self, other: "ClippedNormal") -> jax.Array:
         """Returns KL between the normals, [...]; that of the clipped is no greater."""
-        return self.base.kl_divergence(other.base)
+        return jnp.asarray(self.base.kl_divergence(other.base))
 
 
 class Parts:
