@@ -28,7 +28,7 @@ def coma(env: Environment, config: Config = Config()) -> Algorithm:
     return actor_critic(
         env,
         config,
-        Hparams(gae_lambda=0.8, value_clip=None),
+        Hparams(gae_lambda=0.8, value_clip=None, scale_rate=None),
         critics=counterfactual_critics,
         actor_update=gradient_ascent(config, importance_weighted),
         order=simultaneous_update,

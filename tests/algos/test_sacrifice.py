@@ -27,7 +27,7 @@ from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.algos.value_factorisation.options import Config as ValueConfig
 from jaxmarl_core.train import Schedule, make_train
 
-NUM_SEEDS, NUM_UPDATES = 8, 150
+NUM_SEEDS = 8
 PPO = {"num_envs": 16, "rollout_length": 8, "hidden": (16,)}
 RATES = {"learning_rate": 1e-2, "critic_learning_rate": 1e-2}
 SEQUENCES = {
@@ -35,6 +35,7 @@ SEQUENCES = {
     "rollout_length": 4,
     "capacity": 128,
     "batch_size": 32,
+    "num_gradient_steps": 2,
     "hidden": (16,),
     "memory_size": 0,
 }
@@ -63,13 +64,14 @@ QUICK = ("vdn", "ippo", "mappo, agent")  # the others take a minute together
 )
 def test_all_seeds_find_what_a_sacrifice_is_worth(name):
     build, numbers = LEARNERS[name]
+    num_updates = 600 if numbers is VALUES else 150
 
     @jax.jit
     def returns(worth, otherwise):  # leaves of the environment: one program for both
         env = Sacrifice(worth, otherwise)
         algorithm = build(env)
         hparams = algorithm.hparams.replace(**{n: jnp.float32(x) for n, x in numbers.items()})
-        train, _ = make_train(algorithm, env, Schedule(NUM_UPDATES, NUM_UPDATES, 8, 4))
+        train, _ = make_train(algorithm, env, Schedule(num_updates, num_updates, 8, 4))
         keys = jax.random.split(jax.random.key(0), NUM_SEEDS)
         return jax.vmap(lambda key: train(key, hparams)[1]["eval_return"][-1])(keys)
 

@@ -37,7 +37,7 @@ def test_agents_who_share_differ_by_their_number():
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_team_earns_its_mean_and_goes_on_while_one_of_it_lives():
+def test_a_team_earns_its_mean_and_goes_on_while_pay_can_come_to_one_of_it():
     env = MixedGroups()
     stacks = agent_stacks(env, "group", False)
     (critic,) = team_inputs(env, stacks)
@@ -46,13 +46,12 @@ def test_a_team_earns_its_mean_and_goes_on_while_one_of_it_lives():
     two = timestep.replace(
         reward={"choosers": jnp.array([1.0, 3.0]), "aimer": jnp.array([-5.0])},
         discount={"choosers": jnp.array([0.0, 1.0]), "aimer": jnp.array([0.0])},
-        alive={"choosers": jnp.array([False, True]), "aimer": jnp.array([False])},
+        alive={"choosers": jnp.zeros(2, bool), "aimer": jnp.array([False])},
     )
     np.testing.assert_allclose(critic.reward(two, 0), [2.0, -5.0])
     np.testing.assert_allclose(critic.discount(two, 0), [1.0, 0.0])
-    np.testing.assert_array_equal(critic.alive(two, 0), [True, False])
-    dead = two.replace(alive={"choosers": jnp.zeros(2, bool), "aimer": jnp.zeros(1, bool)})
-    np.testing.assert_allclose(critic.discount(dead, 0), [0.0, 0.0])
+    over = two.replace(discount={"choosers": jnp.zeros(2), "aimer": jnp.zeros(1)})
+    np.testing.assert_allclose(critic.discount(over, 0), [0.0, 0.0])
     inputs = critic.observation(two, 0)
     np.testing.assert_array_equal(inputs["state"][:, 0], [timestep.state[0]] * 2)
     np.testing.assert_array_equal(inputs["team"], [0, 1])

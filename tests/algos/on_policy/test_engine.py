@@ -92,7 +92,8 @@ def test_a_batch_is_what_was_played_and_counts_the_living():
         np.testing.assert_array_equal(batch.counts[:, b], np.array(alive, bool))
         np.testing.assert_array_equal(batch.reset[:, b], [False, False, False, False, True])
         np.testing.assert_array_equal(batch.observation[:, b], alive)
-    np.testing.assert_array_equal(batch.action, steps.actions["agents"])
+    living = np.array(alive, bool)[:, None]
+    np.testing.assert_array_equal(batch.action, np.where(living, steps.actions["agents"], 0))
     np.testing.assert_array_equal(batch.weight, 1)
     pi = policy(parts.actors.networks["agents"], state.params.actors["agents"], batch)
     log_prob = np.where(batch.counts, pi.log_prob(batch.action), 0)
@@ -229,13 +230,14 @@ def test_predictions_of_returns_stay_where_their_units_move(how):
     assert (how == "none") == bool(new.mean == scale.mean)
 
 
-def test_a_counterfactual_critic_sees_the_actions_of_the_others():
+def test_a_counterfactual_critic_sees_the_actions_of_the_others_who_live():
     stacks = agent_stacks(DyingAgents(3), "group", False)
     actions = {"agents": jnp.array([[0, 1, 1], [1, 0, 1]])}  # [B, n]
-    found = counterfactual.actions_of_others(stacks, stacks[0], actions, 1)
+    alive = {"agents": jnp.array([[True, True, True], [True, False, True]])}
+    found = counterfactual.actions_of_others(stacks, stacks[0], actions, alive, 1)
     expected = [
         [[0, 0, 0, 1, 0, 1], [1, 0, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0]],
-        [[0, 0, 1, 0, 0, 1], [0, 1, 0, 0, 0, 1], [0, 1, 1, 0, 0, 0]],
+        [[0, 0, 0, 0, 0, 1], [0, 1, 0, 0, 0, 1], [0, 1, 0, 0, 0, 0]],
     ]
     np.testing.assert_array_equal(found, expected)
 

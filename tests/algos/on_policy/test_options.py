@@ -80,11 +80,11 @@ def test_options_of_the_wrong_kind_are_refused(option, value, message):
 ASCENT = {"learning_rate", "entropy", "final_entropy", "entropy_updates"}
 CRITIC = {
     *("critic_learning_rate", "anneal_updates", "gamma", "gae_lambda", "value_clip", "huber"),
-    "max_grad_norm",
+    *("max_grad_norm", "scale_rate"),
 }
 CLIPPING, REGION = {"clip", "target_kl"}, {"max_kl", "damping"}
 NUMBERS = {
-    "coma": ASCENT | CRITIC - {"value_clip"},
+    "coma": ASCENT | CRITIC - {"value_clip", "scale_rate"},
     "haa2c": ASCENT | CRITIC,
     "haml": ASCENT | CRITIC,
     "happo": ASCENT | CRITIC | CLIPPING,

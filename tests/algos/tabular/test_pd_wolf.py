@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.algos.repeated import gradient
+from jaxmarl_core.algos.repeated.engine import Config
 from jaxmarl_core.algos.tabular import pd_wolf
-from jaxmarl_core.algos.tabular.engine import Config
 from jaxmarl_core.algos.tabular.rates import Values
 from jaxmarl_core.algos.tabular.rules import GameInfo, Transition
 from jaxmarl_core.envs import matrix_game

@@ -231,6 +231,9 @@ def test_values_of_a_joint_action(name):
     for t, b in np.ndindex(T, B):
         row = Row(wrapped, Q, FEATURES, t, b)
         expected = row.value(name, row.u)
+        if name == "iql":  # what is to come for the dead is what their mates expect
+            mates = np.mean([expected[i] for i in row.living] or 0)
+            expected = [expected[i] if row.alive[i] else mates for i in range(N)]
         np.testing.assert_allclose(found[t, b], np.atleast_1d(expected), **CLOSE)
 
 
