@@ -39,7 +39,7 @@ SEQUENCES = {
     "hidden": (16,),
     "memory_size": 0,
 }
-VALUES = {"learning_rate": 5e-3, "explore_steps": 2000.0, "target_period": 5.0}
+VALUES = {"learning_rate": 5e-3, "final_epsilon": 0.5, "target_period": 5.0}
 LEARNERS = {
     "vdn": (lambda env: vdn(env, ValueConfig(**SEQUENCES)), VALUES),
     "ippo": (lambda env: ippo(env, Config(**PPO)), RATES),
