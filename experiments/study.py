@@ -123,11 +123,11 @@ def over_time(
     return jax.tree.map(lambda leaf: leaf[0], kept)
 
 
-def looks(
+def learning_curve(
     algorithm: Algorithm,
     env: Environment,
     num_steps: int,
-    num_looks: int,
+    num_points: int,
     num_seeds: int,
     episodes: tuple[int, int],
     figure: str = "eval_return",
@@ -140,20 +140,20 @@ def looks(
     Args:
       algorithm: what learns.
       env: the world the algorithm was made for.
-      num_steps: of the environment in each run, rounded down to whole looks.
-      num_looks: L, evenly spaced, the last one at the end.
+      num_steps: of the environment in each run, rounded down to whole evaluations.
+      num_points: L evaluations, evenly spaced, the last one at the end.
       num_seeds: how many runs, all in one program over all devices.
       episodes: of an evaluation, how many and how long at most.
       figure: the metric looked at.
       hparams: those that are not at their defaults.
     """
-    every = num_steps // num_looks // algorithm.env_steps
-    require(every >= 1, "num_looks", "at least an update to each", num_looks)
-    train, _ = make_train(algorithm, env, Schedule(every * num_looks, every, *episodes))
+    every = num_steps // num_points // algorithm.env_steps
+    require(every >= 1, "num_points", "at least an update to each", num_points)
+    train, _ = make_train(algorithm, env, Schedule(every * num_points, every, *episodes))
     keys = jax.random.split(jax.random.key(0), num_seeds)
     row = hp.table(algorithm.hparams.replace(**hparams))
     found = sweep(lambda key, row: train(key, row)[1][figure], keys, row)[0]
-    steps = every * algorithm.env_steps * np.arange(1, num_looks + 1)
+    steps = every * algorithm.env_steps * np.arange(1, num_points + 1)
     curve = np.asarray(found)[:, every - 1 :: every]
     ended = f"a curve of {num_seeds} seeds ended: {spread(curve[:, -1])}"
     print(ended, file=sys.stderr, flush=True)

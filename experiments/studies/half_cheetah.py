@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import happo, hatrpo, mappo
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import multi_agent_brax
-from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, spread
 from jaxmarl_core.play.evaluate import evaluate
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.report import svg
 
-NUM_STEPS, NUM_LOOKS = 1_000_000, 10
+NUM_STEPS, NUM_POINTS = 1_000_000, 10
 EPISODES = (8, 1000)
 SHAPE = {
     "num_envs": 16,
@@ -46,11 +46,11 @@ def world():
 
 
 def returns(learner: str, num_seeds: int) -> Curve:
-    """Returns (environment steps [NUM_LOOKS], greedy returns [num_seeds, NUM_LOOKS])."""
+    """Returns (environment steps [NUM_POINTS], greedy returns [num_seeds, NUM_POINTS])."""
     env = world()
     build, config, hparams = LEARNERS[learner]
     algorithm = build(env, config)
-    return looks(algorithm, env, NUM_STEPS, NUM_LOOKS, num_seeds, EPISODES, **hparams)
+    return learning_curve(algorithm, env, NUM_STEPS, NUM_POINTS, num_seeds, EPISODES, **hparams)
 
 
 def at_random() -> np.ndarray:

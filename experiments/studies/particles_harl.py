@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import haa2c, happo, hatrpo, mappo
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import simple_reference, simple_speaker_listener, simple_spread
-from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, spread
 from jaxmarl_core.report import svg
 from jaxmarl_core.types import Environment
 
-NUM_STEPS, EPISODE, NUM_LOOKS, READING = 1_000_000, 25, 10, 0.05
+NUM_STEPS, EPISODE, NUM_POINTS, READING = 1_000_000, 25, 10, 0.05
 SHAPE: dict[str, Any] = {
     "num_envs": 64,
     "rollout_length": EPISODE,
@@ -74,16 +74,16 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def returns(place: World, learner: str, num_seeds: int) -> Curve:
-    """Returns (environment steps [NUM_LOOKS], greedy returns [num_seeds, NUM_LOOKS])."""
+    """Returns (environment steps [NUM_POINTS], greedy returns [num_seeds, NUM_POINTS])."""
     build, config, hparams = LEARNERS[learner]
     algorithm = build(place.env, config)
     num_updates = NUM_STEPS // algorithm.env_steps
     figure, times = place.figure
-    steps, found = looks(
+    steps, found = learning_curve(
         algorithm,
         place.env,
         NUM_STEPS,
-        NUM_LOOKS,
+        NUM_POINTS,
         num_seeds,
         (256, EPISODE),
         figure,

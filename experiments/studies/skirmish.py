@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import qmix, vdn
 from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.envs import smax
-from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, spread
 from jaxmarl_core.play.evaluate import evaluate, summary
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.report import svg
 
-NUM_STEPS, NUM_LOOKS, EPISODES = 500_000, 10, (256, 100)
+NUM_STEPS, NUM_POINTS, EPISODES = 500_000, 10, (256, 100)
 SHAPE: dict[str, Any] = {
     "num_envs": 16,
     "rollout_length": 32,
@@ -40,15 +40,15 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def wins(learner: str, num_seeds: int) -> Curve:
-    """Returns (environment steps [NUM_LOOKS], share of battles won [num_seeds, NUM_LOOKS])."""
+    """Returns (environment steps [NUM_POINTS], share of battles won [num_seeds, NUM_POINTS])."""
     env = smax("3m")
     build, config = LEARNERS[learner]
     algorithm = build(env, config)
-    return looks(
+    return learning_curve(
         algorithm,
         env,
         NUM_STEPS,
-        NUM_LOOKS,
+        NUM_POINTS,
         num_seeds,
         EPISODES,
         "eval_win",

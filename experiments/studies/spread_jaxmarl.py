@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import ippo, mappo
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import simple_spread
-from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, spread
 from jaxmarl_core.report import svg
 
-NUM_STEPS, EPISODE, NUM_LOOKS = 1_000_000, 26, 10
+NUM_STEPS, EPISODE, NUM_POINTS = 1_000_000, 26, 10
 SHAPE: dict[str, Any] = {
     "num_envs": 64,
     "rollout_length": EPISODE,
@@ -34,16 +34,16 @@ RANDOM, STILL = -83.1, -75.9  # play at random, and standing still
 
 
 def returns(learner: str, num_seeds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (environment steps [NUM_LOOKS], greedy returns [num_seeds, NUM_LOOKS])."""
+    """Returns (environment steps [NUM_POINTS], greedy returns [num_seeds, NUM_POINTS])."""
     env = simple_spread(max_steps=EPISODE)
     build, config = LEARNERS[learner]
     algorithm = build(env, config)
     num_updates = NUM_STEPS // algorithm.env_steps
-    return looks(
+    return learning_curve(
         algorithm,
         env,
         NUM_STEPS,
-        NUM_LOOKS,
+        NUM_POINTS,
         num_seeds,
         (256, EPISODE),
         "eval_return_sum",

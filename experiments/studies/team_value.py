@@ -21,12 +21,12 @@ from matplotlib.figure import Figure
 
 from jaxmarl_core.algos import iql, qmix, vdn
 from jaxmarl_core.envs import predator_prey, simple_speaker_listener, simple_spread
-from jaxmarl_core.experiments.study import Claim, Findings, Study, looks, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, spread
 from jaxmarl_core.play.evaluate import evaluate, summary
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.report import svg
 
-NUM_LOOKS, NUM_EPISODES = 10, 256
+NUM_POINTS, NUM_EPISODES = 10, 256
 LEARNERS = {"iql": iql, "vdn": vdn, "qmix": qmix}
 
 
@@ -69,14 +69,14 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def curve(task: Task, learner: str, num_seeds: int) -> Curve:
-    """Returns (environment steps [NUM_LOOKS], greedy figures [num_seeds, NUM_LOOKS])."""
+    """Returns (environment steps [NUM_POINTS], greedy figures [num_seeds, NUM_POINTS])."""
     env = task.env()
     algorithm = LEARNERS[learner](env)
-    return looks(
+    return learning_curve(
         algorithm,
         env,
         task.num_steps,
-        NUM_LOOKS,
+        NUM_POINTS,
         num_seeds,
         (NUM_EPISODES, task.length),
         task.figure,

@@ -197,7 +197,7 @@ class ClippedNormal:
         return jnp.asarray(self.base.kl_divergence(other.base))
 
 
-class Parts:
+class CompositeDistribution:
     """Independent distributions side by side: an action is a dict of their draws."""
 
     def __init__(self, parts: Mapping[str, Any]):
@@ -227,12 +227,18 @@ class Parts:
         """Returns each part's mode."""
         return {name: part.mode() for name, part in self.parts.items()}
 
-    def kl_divergence(self, other: "Parts") -> jax.Array:
+    def kl_divergence(self, other: "CompositeDistribution") -> jax.Array:
         """Returns KL(self || other), [...], the parts' sum."""
         return self._sum("kl_divergence", other.parts)
 
 
-Distribution = distrax.Categorical | distrax.Independent | SquashedNormal | ClippedNormal | Parts
+Distribution = (
+    distrax.Categorical
+    | distrax.Independent
+    | SquashedNormal
+    | ClippedNormal
+    | CompositeDistribution
+)
 
 
 def distribution(
@@ -276,7 +282,7 @@ def distribution(
     return normal(mean, log_std, len(space.shape))
 
 
-def _parts(space: Composite, head, mask, log_std, squash) -> Parts:
+def _parts(space: Composite, head, mask, log_std, squash) -> CompositeDistribution:
     parts, at, scale_at = {}, 0, 0
     for name, part in space.items:
         size, scales = head_size(part), num_scales(part)
@@ -284,7 +290,7 @@ def _parts(space: Composite, head, mask, log_std, squash) -> Parts:
         own = head[..., at : at + size]
         parts[name] = distribution(part, own, mask.get(name), own_std, squash)
         at, scale_at = at + size, scale_at + scales
-    return Parts(parts)
+    return CompositeDistribution(parts)
 
 
 def relaxed_one_hot(

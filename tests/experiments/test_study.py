@@ -97,15 +97,15 @@ def test_what_is_kept_over_time_passes_where_shorter_runs_end():
     assert abs(path[:, 3] - path[:, 1]).max() > 0.1
 
 
-def test_a_learning_curve_is_read_at_even_looks():
+def test_a_learning_curve_is_read_at_even_steps():
     """Gradient ascent in the prisoner's dilemma ends on defection, worth 1 in each of 3 rounds."""
     env = matrix_game("prisoners_dilemma", num_rounds=3)
     algorithm = giga(env, Config(40))
-    look = lambda num_looks: study.looks(
-        algorithm, env, 250, num_looks, 3, (4, 3), "eval_return_player_0"
+    curve = lambda num_points: study.learning_curve(
+        algorithm, env, 250, num_points, 3, (4, 3), "eval_return_player_0"
     )
-    steps, found = look(2)
-    np.testing.assert_array_equal(steps, [120, 240])  # 6 whole updates, a look after every third
+    steps, found = curve(2)
+    np.testing.assert_array_equal(steps, [120, 240])  # 6 whole updates, read every third
     np.testing.assert_array_equal(found, np.full((3, 2), 3.0))
-    with pytest.raises(ValueError, match="num_looks: expected at least an update to each, got 7"):
-        look(7)
+    with pytest.raises(ValueError, match="num_points: expected at least an update to each, got 7"):
+        curve(7)
