@@ -9,6 +9,7 @@ from jaxmarl_core.envs.matrix_games import from_payoffs, matrix_game
 from jaxmarl_core.envs.matrix_games.library import GAMES, game
 from jaxmarl_core.solvers.markov_games import backup, expected_reward, markov_game
 from jaxmarl_core.spaces import Discrete
+from jaxmarl_core.types import Group
 
 KEY = jax.random.key(0)
 THREE = np.random.default_rng(0).normal(size=(3, 2, 3, 4)).astype(np.float32)
@@ -134,15 +135,15 @@ def test_one_coin_for_all_players():
 def test_a_team_with_equal_actions_is_one_group():
     groups = matrix_game("coordination", num_agents=3).groups
     assert list(groups) == ["agents"]
-    assert groups["agents"] == (3, Discrete(1), Discrete(2), 0)
+    assert groups["agents"] == Group(3, Discrete(1), Discrete(2), common_reward=True)
 
 
 def test_rivals_are_groups_and_teams_of_their_own():
     groups = from_payoffs(THREE).groups
-    assert [(name, *group) for name, group in groups.items()] == [
-        ("player_0", 1, Discrete(1), Discrete(2), 0),
-        ("player_1", 1, Discrete(1), Discrete(3), 1),
-        ("player_2", 1, Discrete(1), Discrete(4), 2),
+    assert [(name, *group[:4], group.common_reward) for name, group in groups.items()] == [
+        ("player_0", 1, Discrete(1), Discrete(2), 0, False),
+        ("player_1", 1, Discrete(1), Discrete(3), 1, False),
+        ("player_2", 1, Discrete(1), Discrete(4), 2, False),
     ]
 
 
