@@ -114,7 +114,7 @@ class Hparams:
         0.2, 0.0, 1e6, "log"
     )  # of a prediction's step, in its own units
     huber: float = hparam(1e6, 1e-6, 1e6, "log")  # error beyond which the value loss is straight
-    scale_rate: float = hparam(0.5, 1e-6, 1.0, "log")  # of the returns' running moments, an update
+    scale_rate: MaybeNumber = hparam(0.5, 1e-6, 1.0, "log")  # of the returns' moments, an update
     max_grad_norm: float = hparam(0.5, 1e-6, 1e6, "log")
     clip: MaybeNumber = hparam(None, 0.0, 1e6, "log")  # of the ratio of probabilities
     target_kl: MaybeNumber = hparam(

@@ -93,7 +93,7 @@ def test_agents_see_their_joints_and_their_neighbours():
     assert env.robot.sys.q_size() == env.robot.sys.qd_size() == 9  # x, z, pitch and six joints
     angle = dict(zip(model.joints, model.angle))
     own = env.joints.index(model.index(("bshin",)))
-    q, qd = env.seen[own]
+    q, qd = env.observed[own]
     assert q == (1, 2, angle["bshin"], angle["bthigh"], angle["bfoot"])
     assert qd == (0, 1, 2, angle["bshin"])
     assert {name: (g.size, g.observation.shape) for name, g in env.groups.items()} == {
@@ -107,13 +107,13 @@ def test_agents_see_their_joints_and_their_neighbours():
 def test_hopper_sees_as_in_mabrax():
     # JaxMARL's lists index q[1:] (5) and then qd (6)
     published = [[0, 1, 2, 3, 5, 6, 7, 8], [0, 1, 2, 3, 4, 5, 6, 7, 9], [0, 1, 3, 4, 5, 6, 7, 10]]
-    for (q, qd), expected in zip(built("hopper_3x1").seen, published):
+    for (q, qd), expected in zip(built("hopper_3x1").observed, published):
         assert sorted([i - 1 for i in q] + [5 + i for i in qd]) == expected
 
 
 def test_a_body_that_turns_freely_hides_its_place():
     env = built("ant_4x2")
-    q, qd = env.seen[0]
+    q, qd = env.observed[0]
     assert q[:5] == (2, 3, 4, 5, 6)  # height and quaternion, not x and y
     assert qd[:6] == (0, 1, 2, 3, 4, 5)
 
