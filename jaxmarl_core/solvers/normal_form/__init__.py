@@ -1,9 +1,17 @@
 """Games in normal form: equilibria, commitments and measures, under `jit` and `vmap`.
 
 Payoffs are arrays: [A, B] to the row player of a zero-sum game, [2, A, B] of a bimatrix game,
-[N, A_1, ..., A_N] of any number of players. Masks say which actions are legal. Solvers compute in
-the payoffs' precision, at least f32, and have no gradients. Whether a game was solved is in
-`converged` or `solved`. What one game costs, and where the limits are:
+[N, A_1, ..., A_N] of any number of players. Masks say which actions are legal; an action that costs
+minus infinity, or the lowest number, is as good as masked. Solvers compute in the payoffs'
+precision, at least f32.
+
+Whether a game was solved is in `converged`, `solved` or `valid`: nobody could then gain 1e-5 of the
+range of its payoffs, strictly dominated actions left aside, by payoffs as given. What fails in
+single precision is solved once more in double, whatever `jax_enable_x64` says; what fails again is
+flagged unsolved, and for payoffs that are NaN so are strategies. A zero-sum game's value has
+a derivative (reverse mode); to ask another answer for one is an error.
+
+What one game costs, and where the limits are:
 
 - `zero_sum`, `friend_or_foe`: the simplex method, 4 (A + B) + 10 pivots at most, each over A B
   entries. In f32 tested to 100 x 100.

@@ -13,7 +13,7 @@ Mangasarian, 1964, J. SIAM 12(4); Avis, Rosenberg, Savani & von Stengel, 2010, E
 """
 
 from collections.abc import Callable
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from itertools import combinations
 from math import comb
 from operator import add
@@ -27,13 +27,17 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.normal_form.equilibria import (
     Equilibria,
     Equilibrium,
+    certified,
+    checked,
     default_tolerance,
     first_true,
     first_true_pairs,
     game,
-    judged,
 )
+from jaxmarl_core.solvers.normal_form.gradients import without_gradient
+from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful
 from jaxmarl_core.solvers.normal_form.selection import Select, first
+from jaxmarl_core.solvers.normal_form.zero_sum import result_type, sufficient
 
 MOST_SYSTEMS = 1000  # 6 x 6 games have 923
 
@@ -58,11 +62,15 @@ def bimatrix_nash(
         2^d - 1 that a nondegenerate d x d game of up to 4 x 4 may have.
       tolerance: what counts as zero, in units of the largest loss; None: 1e-5 in f32, 1e-9 in f64.
 
+    No equilibrium is valid that could gain more than 1e-5 of the range of a player's payoffs, what
+    is dominated left aside. A game with one that could, or without any, is solved again in double
+    precision, whatever `jax_enable_x64` says. There are no derivatives.
+
     Raises:
       ValueError: if a shape does not fit, or the game is larger than 6 x 6 or so.
     """
-    solving = game(payoffs, row_mask, column_mask)
-    sizes = solving.payoffs.shape[1:]
+    given, rows, columns = checked(payoffs, row_mask, column_mask)
+    sizes = given.shape[1:]
     systems = comb(sum(sizes), sizes[0])
     require(
         systems <= MOST_SYSTEMS,
@@ -72,22 +80,36 @@ def bimatrix_nash(
     )
     capacity = default_capacity(*sizes) if capacity is None else capacity
     require(capacity >= 1, "capacity", "at least 1", capacity)
+    share = sufficient(result_type(given))
+    solve = partial(_all_extreme, capacity=capacity, tolerance=tolerance, share=share)
+    found = doubled_where_doubtful(solve)(given, rows, columns)
+    return without_gradient("bimatrix_nash", payoffs, found)
+
+
+def _all_extreme(payoffs, rows, columns, capacity, tolerance, share):
+    """Returns the equilibria of one game, and whether they are in doubt."""
     if tolerance is None:
-        tolerance = default_tolerance(solving.payoffs.dtype)
+        tolerance = default_tolerance(payoffs.dtype)
+    solving = game(payoffs, rows, columns)
     rows, columns = solving.legal
-    row = _vertices(solving.replies[0], rows, columns, tolerance)
-    column = _vertices(solving.replies[1], columns, rows, tolerance)
-    # labels: the row player's actions are the low bits of both sides
-    row_labels = row.unused | (row.best << sizes[0])
-    column_labels = column.best | (column.unused << sizes[0])
-    complete = (row_labels[:, None] | column_labels) == 2 ** sum(sizes) - 1
-    found = complete & row.valid[:, None] & column.valid  # [V, W]
+    sizes = payoffs.shape[1:]
+    num_words = -(-sum(sizes) // WORD)
+    labels = np.arange(sizes[0]), sizes[0] + np.arange(sizes[1])
+    row = _vertices(solving.replies[0], rows, columns, *labels, num_words, tolerance)
+    column = _vertices(solving.replies[1], columns, rows, *labels[::-1], num_words, tolerance)
+    found = row.valid[:, None] & column.valid  # [V, W]
+    for mine, theirs, every in zip(row.labels, column.labels, _words(range(sum(sizes)), num_words)):
+        found &= (mine[:, None] | theirs) == every
     pair = first_true_pairs(found, capacity)  # [K, V] and [K, W], one vertex each
     mixed_row, mixed_column = (
         jnp.dot(marked.astype(side.points.dtype), side.points, precision="highest")
         for marked, side in zip(pair, (row, column))
     )
-    return judged(solving, mixed_row, mixed_column, jnp.any(pair[0], axis=1), jnp.sum(found))
+    equilibria, doubt = certified(
+        solving, mixed_row, mixed_column, jnp.any(pair[0], axis=1), jnp.sum(found), share
+    )
+    some = rows.any() & columns.any() & ~jnp.isnan(solving.nan)
+    return equilibria, doubt & some
 
 
 Find = Callable[..., Equilibria]  # (payoffs, row_mask, column_mask) -> Equilibria
@@ -102,6 +124,9 @@ def nash(
 ) -> Equilibrium:
     """Returns one equilibrium of a bimatrix game.
 
+    It is selected from those that `find` has room for, `capacity` of `bimatrix_nash`; where there
+    are more, `complete` is false.
+
     Args:
       payoffs: [2, A, B] f32 or f64, to the row and to the column player.
       row_mask, column_mask: [A] and [B] bool, true where legal; None: all are.
@@ -113,12 +138,20 @@ def nash(
     chosen = jnp.arange(len(equilibria.valid)) == index
     pick = lambda x: jnp.tensordot(chosen.astype(x.dtype), x, 1, precision="highest")
     solved = jnp.any(chosen & equilibria.valid)
+    # NaN payoffs may be those of illegal actions
+    nan = jnp.where(~solved & _has_nan(payoffs, row_mask, column_mask), jnp.nan, 0)
     return Equilibrium(
-        (pick(equilibria.row), pick(equilibria.column)),
+        tuple(pick(x) + nan.astype(x.dtype) for x in (equilibria.row, equilibria.column)),
         jnp.where(solved, pick(equilibria.values), jnp.nan),
         jnp.where(solved, pick(equilibria.regret), jnp.nan),
         solved,
+        equilibria.count <= len(equilibria.valid),
     )
+
+
+def _has_nan(payoffs, row_mask, column_mask):
+    payoffs, rows, columns = checked(payoffs, row_mask, column_mask)
+    return jnp.any(jnp.isnan(payoffs) & rows[:, None] & columns)
 
 
 def default_capacity(num_rows: int, num_columns: int) -> int:
@@ -126,14 +159,16 @@ def default_capacity(num_rows: int, num_columns: int) -> int:
     return 2 * (2 ** min(num_rows, num_columns) - 1)
 
 
+WORD = 30  # labels in an integer
+
+
 class Vertices(NamedTuple):
     points: jax.Array  # [V, m] f32, mixed strategies; zeros where there is none
-    unused: jax.Array  # [V] int32, a bit for every own action not played
-    best: jax.Array  # [V] int32, a bit for every best reply of the other
+    labels: list[jax.Array]  # [V] int32 each, bits: own unused actions, best replies of the other
     valid: jax.Array  # [V] bool
 
 
-def _vertices(replies, own, other, tolerance) -> Vertices:
+def _vertices(replies, own, other, own_labels, other_labels, num_words, tolerance) -> Vertices:
     """The vertices of one player's polyhedron.
 
     A vertex with k actions in use has k best replies between which it makes the other indifferent
@@ -142,6 +177,8 @@ def _vertices(replies, own, other, tolerance) -> Vertices:
     Args:
       replies: [m, n] f32, what the other's replies lose.
       own, other: [m], [n] bool, legal actions.
+      own_labels, other_labels: [m], [n] integers, static: the numbers of actions as labels.
+      num_words: integers for all labels.
     """
     m, n = replies.shape
     found, points, unused, best = [], [], [], []
@@ -160,15 +197,22 @@ def _vertices(replies, own, other, tolerance) -> Vertices:
         is_vertex = regular & legal
         for p in range(k):
             is_vertex &= chance[p] > tolerance
-        tight = jnp.broadcast_to(_bits(reply), is_vertex.shape)
+        tight = [
+            jnp.broadcast_to(replied, is_vertex.shape)
+            for replied in _words(other_labels[reply], num_words)
+        ]
         for j in range(n):
             is_vertex &= (losses[j] <= level + tolerance) | ~other[j]
-            tight |= ((losses[j] >= level - tolerance) & other[j]).astype(jnp.int32) << j
-        same = tight[:, :, None] == tight[:, None, :]
-        again = jnp.any(same & is_vertex[:, None, :] & np.tri(len(reply), k=-1, dtype=bool), axis=2)
+            word, bit = divmod(int(other_labels[j]), WORD)
+            tight[word] |= ((losses[j] >= level - tolerance) & other[j]).astype(jnp.int32) << bit
+        earlier = is_vertex[:, None, :] & np.tri(len(reply), k=-1, dtype=bool)
+        for word in tight:
+            earlier &= word[:, :, None] == word[:, None, :]
+        again = jnp.any(earlier, axis=2)
         found.append((is_vertex & ~again).ravel())
-        best.append(tight.ravel())
-        unused.append(np.repeat(2**m - 1 - _bits(support), len(reply)))
+        best.append([word.ravel() for word in tight])
+        used = zip(_words(own_labels[support], num_words), _words(own_labels, num_words))
+        unused.append([np.repeat(every - mine, len(reply)) for mine, every in used])
         uses = support[:, :, None] == np.arange(m)  # [R, k, m]
         point = reduce(
             add,
@@ -180,8 +224,10 @@ def _vertices(replies, own, other, tolerance) -> Vertices:
     pick = lambda bits: jnp.sum(jnp.where(chosen, bits, 0), axis=1)
     return Vertices(
         jnp.dot(chosen.astype(replies.dtype), jnp.concatenate(points), precision="highest"),
-        pick(jnp.asarray(np.concatenate(unused))),
-        pick(jnp.concatenate(best)),
+        [
+            pick(jnp.asarray(np.concatenate(mine))) | pick(jnp.concatenate(theirs))
+            for mine, theirs in zip(zip(*unused), zip(*best))
+        ],
         jnp.any(chosen, axis=1),
     )
 
@@ -230,8 +276,14 @@ def _subsets(size: int, k: int) -> np.ndarray:
     return np.array(list(combinations(range(size), k)), np.int32)
 
 
-def _bits(subsets: np.ndarray) -> np.ndarray:
-    return np.asarray(np.sum(1 << subsets, axis=1, dtype=np.int32))
+def _words(labels, num_words: int) -> list[np.ndarray]:
+    """Sets of labels [..., k] as bits: so many integers [...]."""
+    labels = np.asarray(labels, np.int32)
+    bits = np.int32(1) << labels % WORD
+    return [
+        np.sum(np.where(labels // WORD == word, bits, 0), axis=-1, dtype=np.int32)
+        for word in range(num_words)
+    ]
 
 
 def _most_vertices(m: int, n: int) -> int:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.errors import require
+from jaxmarl_core.solvers.normal_form.dominance import survivors
+from jaxmarl_core.solvers.normal_form.zero_sum import RARELY, as_given, full_mask
 
 
 class Equilibria(NamedTuple):
@@ -21,12 +23,16 @@ class Equilibria(NamedTuple):
 
 
 class Equilibrium(NamedTuple):
-    """One equilibrium. Where `solved` is false the strategies are zeros and the values NaN."""
+    """One equilibrium. Where `solved` is false the strategies are zeros and the values NaN.
+
+    If payoffs are NaN the strategies are, too.
+    """
 
     strategies: tuple[jax.Array, jax.Array]  # [A] and [B] f32
     values: jax.Array  # [2] f32
     regret: jax.Array  # [] f32, the most that a player gains by another action
-    solved: jax.Array  # [] bool
+    solved: jax.Array  # [] bool: the regret is below 1e-5 of the undominated payoffs' range
+    complete: jax.Array  # [] bool: it was selected from all that were found, none was left out
 
 
 class Game(NamedTuple):
@@ -35,16 +41,16 @@ class Game(NamedTuple):
     replies: tuple[jax.Array, jax.Array]
     # [A, B] and [B, A] f32: [own action, other's action] -> the other's payoff less its best
     # reply's, in units of the largest such loss; in [-1, 0]
+    losses: tuple[jax.Array, jax.Array]  # the same in units of payoff
+    best: tuple[jax.Array, jax.Array]  # [B], [A] f32, what the best replies are worth to both
     legal: tuple[jax.Array, jax.Array]  # [A], [B] bool
     payoffs: jax.Array  # [2, A, B] f32, as given; 0 where not legal
-    scale: jax.Array  # [2] f32, the unit of the row's and of the column's losses
+    finite: jax.Array  # [] bool, whether all legal payoffs are
+    nan: jax.Array  # [] f32, NaN if a legal payoff is, else 0
 
 
-def game(payoffs, row_mask=None, column_mask=None) -> Game:
-    """Returns the game in the solvers' units.
-
-    What is added to a player's payoffs against one action of the other changes no equilibrium, so
-    best replies are told from losses alone: a game of payoffs near 1e4 keeps its unit differences.
+def checked(payoffs, row_mask, column_mask):
+    """Returns payoffs [2, A, B] as they were given, without a gradient, and both masks.
 
     Args:
       payoffs: [2, A, B]; to the row and to the column player.
@@ -56,29 +62,50 @@ def game(payoffs, row_mask=None, column_mask=None) -> Game:
     payoffs = jnp.asarray(payoffs)
     fits = payoffs.ndim == 3 and payoffs.shape[0] == 2 and 0 not in payoffs.shape
     require(fits, "payoffs", "shape [2, A, B]", payoffs.shape)
-    payoffs = payoffs.astype(jnp.promote_types(payoffs.dtype, jnp.float32))
-    legal = []
-    for name, mask, size in zip(
-        ("row_mask", "column_mask"), (row_mask, column_mask), payoffs[0].shape
-    ):
-        mask = jnp.ones(size, bool) if mask is None else jnp.asarray(mask, bool)
-        require(mask.shape == (size,), name, f"shape [{size}]", mask.shape)
-        legal.append(mask)
-    rows, columns = legal
-    payoffs = jnp.where(rows[:, None] & columns, payoffs, 0)
-    to_column, row_unit = _losses(payoffs[0].T, columns, rows)
-    to_row, column_unit = _losses(payoffs[1], rows, columns)
-    return Game((to_row, to_column), (rows, columns), payoffs, jnp.stack([row_unit, column_unit]))
+    rows, columns = payoffs.shape[1:]
+    masks = full_mask(row_mask, rows, "row_mask"), full_mask(column_mask, columns, "column_mask")
+    return jax.lax.stop_gradient(as_given(payoffs)), *masks
+
+
+def game(payoffs, rows, columns) -> Game:
+    """Returns the game in the solvers' units.
+
+    What is added to a player's payoffs against one action of the other changes no equilibrium, so
+    best replies are told from losses alone: a game of payoffs near 1e4 keeps its unit differences.
+
+    Dominated actions are left out in double precision, that is by whoever looks twice: in ordinary
+    games it would cost more than it brings, and in others the certificate fails without.
+
+    Args:
+      payoffs: [2, A, B] f32 or f64; to the row and to the column player.
+      rows, columns: [A] and [B] bool, true where legal.
+    """
+    if payoffs.dtype == jnp.float64:
+        one = jax.tree.map(lambda x: x[..., None], ((payoffs[0], payoffs[1]), (rows, columns)))
+        rows, columns = (kept[..., 0] for kept in survivors(*one))
+    legal = rows[:, None] & columns
+    payoffs = jnp.where(legal, payoffs, 0)
+    finite = jnp.all(jnp.isfinite(payoffs))
+    nan = jnp.where(jnp.any(jnp.isnan(payoffs)), jnp.nan, 0).astype(payoffs.dtype)
+    to_column, row_best = _losses(payoffs[0].T, columns, rows)
+    to_row, column_best = _losses(payoffs[1], rows, columns)
+    replies = _in_units(to_row), _in_units(to_column)
+    return Game(
+        replies, (to_row, to_column), (row_best, column_best), (rows, columns), payoffs, finite, nan
+    )
 
 
 def _losses(payoffs, own, other):
-    """What replies lose [own, other] in units of the largest loss, and that unit."""
-    lowest = jnp.where(other, payoffs, -jnp.inf)
-    losses = payoffs - jnp.max(lowest, axis=1, keepdims=True)
-    losses = jnp.where(own[:, None] & other, losses, 0)
+    """What replies lose [own, other], and what the best ones are worth [own]."""
+    best = jnp.max(jnp.where(other, payoffs, -jnp.inf), axis=1)
+    losses = payoffs - best[:, None]
+    best = jnp.where(own & jnp.any(other), best, 0)
+    return jnp.where(own[:, None] & other, losses, 0), best
+
+
+def _in_units(losses):
     unit = jnp.max(-losses)
-    unit = jnp.where(unit > 0, unit, 1)
-    return losses / unit, unit
+    return losses / jnp.where(unit > 0, unit, 1)
 
 
 def default_tolerance(dtype) -> float:
@@ -86,40 +113,51 @@ def default_tolerance(dtype) -> float:
     return 1e-9 if dtype == jnp.float64 else 1e-5
 
 
-def judge(solving: Game, row, column):
-    """Returns what both players get [2], and the most either gains by another action []."""
-    row_actions = jnp.einsum("ab,b->a", solving.payoffs[0], column, precision="highest")
-    column_actions = jnp.einsum("ab,a->b", solving.payoffs[1], row, precision="highest")
-    values = jnp.stack([jnp.sum(row * row_actions), jnp.sum(column * column_actions)])
-    rows, columns = solving.legal
-    best = jnp.stack(
-        [
-            jnp.max(jnp.where(rows, row_actions, -jnp.inf)),
-            jnp.max(jnp.where(columns, column_actions, -jnp.inf)),
-        ]
-    )
-    return values, jnp.max(best - values)
+def certificate(solving: Game, row, column, share: float):
+    """Returns both players' values [2], the most either gains by another action [], and a flag [].
 
-
-def gathered(solving: Game, row, column, found, capacity: int) -> Equilibria:
-    """Returns the first `capacity` of those that were found, judged.
-
-    Args:
-      row, column: [M, A] and [M, B] f32, candidates.
-      found: [M] bool, which of them count.
+    The flag is true where nobody gains more than a share of the range of its payoffs, of which the
+    bound from below is what a played action loses in the mean against the best reply to each of
+    the other's, as in zero_sum.py. Gains are computed from losses, which are rounded by their own
+    size alone; values from what the best replies are worth, less that.
     """
-    chosen = first_true(found, capacity)  # [K, M], one row each
-    row = _chosen(chosen, found, row)
-    column = _chosen(chosen, found, column)
-    return judged(solving, row, column, jnp.any(chosen, axis=1), jnp.sum(found))
+    gains, ranges, values = [], [], []
+    for own, other, losses, best, legal in (
+        (row, column, solving.losses[1], solving.best[0], solving.legal[0]),
+        (column, row, solving.losses[0], solving.best[1], solving.legal[1]),
+    ):
+        worth = jnp.einsum("ba,b->a", losses, other, precision="highest")
+        lost = jnp.sum(own * worth)
+        values.append(jnp.sum(other * best) + lost)
+        gains.append(jnp.maximum(jnp.max(jnp.where(legal, worth, -jnp.inf)) - lost, 0))
+        ranges.append(jnp.max(-worth * jnp.minimum(own / RARELY, 1)))
+    gains, ranges, values = jnp.stack(gains), jnp.stack(ranges), jnp.stack(values)
+    if gains.dtype == jnp.float64:
+        legal = solving.legal[0][:, None] & solving.legal[1]
+        high = jnp.max(jnp.where(legal, solving.payoffs, -jnp.inf), axis=(1, 2))
+        ranges = high - jnp.min(jnp.where(legal, solving.payoffs, jnp.inf), axis=(1, 2))
+    return values, jnp.max(gains), jnp.all(gains <= share * ranges) & solving.finite
 
 
-def judged(solving: Game, row, column, valid, count) -> Equilibria:
-    """Returns the record of strategies [K, A] and [K, B], zeros where they are not valid."""
-    values, regret = jax.vmap(judge, (None, 0, 0))(solving, row, column)
+def certified(solving: Game, row, column, valid, count, share: float):
+    """Returns the record of strategies [K, A] and [K, B], and whether it is in doubt [].
+
+    Zeros where they are not valid; and in double precision, where that is final, what could gain
+    too much is no longer valid, and those that are come first.
+    """
+    values, regret, enough = jax.vmap(certificate, (None, 0, 0, None))(solving, row, column, share)
+    lost = valid & ~enough
+    doubt = jnp.any(lost) | ~jnp.any(valid)
+    if row.dtype == jnp.float64:
+        count = count - jnp.sum(lost)
+        order = jnp.argsort(~(valid & enough), stable=True)
+        valid, row, column, values, regret = (
+            x[order] for x in (valid & enough, row, column, values, regret)
+        )
+        row, column = (jnp.where(valid[:, None], x, 0) for x in (row, column))
     values = jnp.where(valid[:, None], values, 0)
     regret = jnp.where(valid, regret, 0)
-    return Equilibria(row, column, values, regret, valid, count.astype(jnp.int32))
+    return Equilibria(row, column, values, regret, valid, count.astype(jnp.int32)), doubt
 
 
 def first_true(flags, capacity: int):
@@ -154,6 +192,7 @@ def _upper(size: int) -> np.ndarray:
     return np.triu(np.ones((size, size), np.float32), 1)
 
 
-def _chosen(chosen, found, rows):
+def taken(chosen, found, rows):
+    """Returns the rows [K, ...] of [M, ...] that [K, M] marks, zeros where none."""
     rows = jnp.where(found[:, None], rows, 0)  # what was not found may be infinite
     return jnp.dot(chosen.astype(rows.dtype), rows, precision="highest")

@@ -12,6 +12,7 @@ Lemke & Howson, 1964, J. SIAM 12(2); Shapley, 1974, Math. Programming Study 1, f
 von Stengel, 2002, Handbook of Game Theory 3, section 2.6, for the perturbation.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -21,20 +22,28 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.normal_form.equilibria import (
     Equilibria,
     Game,
+    certificate,
+    checked,
     default_tolerance,
+    first_true,
     game,
-    gathered,
-    judge,
+    taken,
 )
+from jaxmarl_core.solvers.normal_form.gradients import without_gradient
+from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful, first_index
+from jaxmarl_core.solvers.normal_form.zero_sum import result_type, sufficient
 
 
 class Walk(NamedTuple):
-    """Where a walk ended. Where `solved` is false the strategies are zeros and the values NaN."""
+    """Where a walk ended. Where `solved` is false the strategies are zeros and the values NaN.
+
+    If payoffs are NaN the strategies are, too.
+    """
 
     strategies: tuple[jax.Array, jax.Array]  # [A] and [B] f32
     values: jax.Array  # [2] f32
     regret: jax.Array  # [] f32, the most that a player gains by another action
-    solved: jax.Array  # [] bool: it ended, and the regret is rounding
+    solved: jax.Array  # [] bool: it ended, regret below 1e-5 of the payoffs' range
     pivots: jax.Array  # [] int32
     capped: jax.Array  # [] bool, the limit of pivots was met before the end
 
@@ -59,18 +68,41 @@ def lemke_howson(
         10 x 10, 30 of 20 x 20 and 240 of 50 x 50 games on average; there are games whose paths
         grow exponentially.
       tolerance: what counts as a tie, in units of the largest loss; None: 1e-5 in f32, 1e-9 in f64.
-        `solved` asks for a regret below 10 of it.
+
+    What is not solved is solved again in double precision, whatever `jax_enable_x64` says, without
+    dominated actions. There are no derivatives.
 
     Raises:
       ValueError: if a shape or the limit does not fit.
     """
-    solving = game(payoffs, row_mask, column_mask)
-    size = sum(solving.payoffs.shape[1:])
+    given, rows, columns = checked(payoffs, row_mask, column_mask)
+    size = sum(given.shape[1:])
     max_pivots = 50 * size if max_pivots is None else max_pivots
     require(max_pivots >= 1, "max_pivots", "at least 1", max_pivots)
+    share = sufficient(result_type(given))
+    solve = partial(_path_end, max_pivots=max_pivots, tolerance=tolerance, share=share)
+    found = doubled_where_doubtful(solve)(given, rows, columns, jnp.asarray(label, jnp.int32))
+    return without_gradient("lemke_howson", payoffs, found)
+
+
+def _path_end(payoffs, rows, columns, label, max_pivots, tolerance, share):
+    """Returns the walk in one game, and whether it is in doubt."""
     if tolerance is None:
-        tolerance = default_tolerance(solving.payoffs.dtype)
-    return _walk(solving, label, max_pivots, tolerance)
+        tolerance = default_tolerance(payoffs.dtype)
+    solving = game(payoffs, rows, columns)
+    given_up = _numbered(label, rows, columns)
+    out = ~jnp.concatenate(solving.legal)[given_up]  # dominated: another one then
+    given_up = jnp.where(out, _numbered(label, *solving.legal), given_up)
+    walk = _walk(solving, given_up, max_pivots, tolerance, share)
+    some = rows.any() & columns.any() & ~jnp.isnan(solving.nan)
+    return walk, ~walk.solved & some
+
+
+def _numbered(label, rows, columns):
+    """Returns the place, among all actions of both, of the legal action with that number."""
+    legal = jnp.concatenate([rows, columns])
+    number = jnp.mod(label, jnp.maximum(jnp.sum(legal, dtype=jnp.int32), 1))
+    return first_index(legal & (jnp.cumsum(legal) == number + 1))
 
 
 def lemke_howson_equilibria(
@@ -90,24 +122,24 @@ def lemke_howson_equilibria(
         is the cheapest way to one equilibrium of a game larger than 3 x 3.
       payoffs, row_mask, column_mask, max_pivots, tolerance: as of `lemke_howson`.
     """
-    solving = game(payoffs, row_mask, column_mask)
-    tried = tuple(range(sum(solving.payoffs.shape[1:]))) if labels is None else labels
+    given, *_ = checked(payoffs, row_mask, column_mask)
+    tried = tuple(range(sum(given.shape[1:]))) if labels is None else labels
     require(len(tried) >= 1, "labels", "at least one", labels)
-    if tolerance is None:
-        tolerance = default_tolerance(solving.payoffs.dtype)
     search = lambda label: lemke_howson(
         payoffs, label, row_mask, column_mask, max_pivots, tolerance
     )
     walks = jax.vmap(search)(jnp.array(tried, jnp.int32))
     row, column = walks.strategies
     apart = lambda x: jnp.max(jnp.abs(x[:, None] - x[None]), axis=2)
-    same = jnp.maximum(apart(row), apart(column)) < 100 * tolerance
+    near = default_tolerance(row.dtype) if tolerance is None else tolerance
+    same = jnp.maximum(apart(row), apart(column)) < 100 * near
     again = jnp.any(jnp.tril(same, -1) & walks.solved, axis=1)
-    return gathered(solving, row, column, walks.solved & ~again, len(tried))
-
-
-def _num_legal(solving: Game):
-    return sum(jnp.sum(legal) for legal in solving.legal)
+    found = walks.solved & ~again
+    chosen = first_true(found, len(tried))  # [K, M], one row each
+    record = [taken(chosen, found, x) for x in (row, column, walks.values, walks.regret[:, None])]
+    *strategies, values, regret = record
+    valid = jnp.any(chosen, axis=1)
+    return Equilibria(*strategies, values, regret[:, 0], valid, jnp.sum(found).astype(jnp.int32))
 
 
 class _Path(NamedTuple):
@@ -119,7 +151,7 @@ class _Path(NamedTuple):
     stuck: jax.Array  # [] bool, nothing could leave: rounding, or no legal action
 
 
-def _walk(solving: Game, label, max_pivots: int, tolerance) -> Walk:
+def _walk(solving: Game, given_up, max_pivots: int, tolerance, share: float) -> Walk:
     """Pivots from the artificial equilibrium, where nobody plays anything, to the path's end.
 
     Row l of the tableau belongs to action l of both players together: what it is worth against the
@@ -139,8 +171,6 @@ def _walk(solving: Game, label, max_pivots: int, tolerance) -> Walk:
     square = square.at[:num_rows, num_rows:].set(row_worth)
     square = square.at[num_rows:, :num_rows].set(column_worth)
     tableau = jnp.concatenate([square, jnp.eye(size, dtype=dtype), jnp.ones((size, 1), dtype)], 1)
-    label = jnp.mod(label, jnp.maximum(_num_legal(solving), 1))
-    given_up = jnp.argmax(legal & (jnp.cumsum(legal) == label + 1)).astype(jnp.int32)
     start = _Path(
         tableau,
         jnp.arange(size, dtype=jnp.int32) + size,
@@ -171,10 +201,10 @@ def _walk(solving: Game, label, max_pivots: int, tolerance) -> Walk:
     played = jnp.arange(size) == end.basis[:, None]  # [L, L], which action a row holds
     weight = jnp.sum(jnp.where(played, end.tableau[:, -1:], 0), axis=0) * legal
     row, column = (part / jnp.sum(part) for part in (weight[:num_rows], weight[num_rows:]))
-    values, regret = judge(solving, row, column)
-    solved = end.done & (regret <= 10 * tolerance * jnp.max(solving.scale))
+    values, regret, enough = certificate(solving, row, column, share)
+    solved = end.done & enough
     return Walk(
-        (jnp.where(solved, row, 0), jnp.where(solved, column, 0)),
+        (jnp.where(solved, row, solving.nan), jnp.where(solved, column, solving.nan)),
         jnp.where(solved, values, jnp.nan),
         jnp.where(solved, regret, jnp.nan),
         solved,
@@ -204,4 +234,4 @@ def _leaving(tableau, entering, tolerance):
 
     candidates = least(able, tableau[:, -1])
     candidates, _ = jax.lax.while_loop(tied, untie, (candidates, jnp.int32(0)))
-    return jnp.arange(size) == jnp.argmax(candidates), ~jnp.any(able)
+    return jnp.arange(size) == first_index(candidates), ~jnp.any(able)

@@ -11,6 +11,7 @@ McKelvey & Palfrey, 1995, Games and Economic Behavior 10; Turocy, 2005, the same
 the path in log probabilities. The jump is ours.
 """
 
+from functools import partial
 from math import prod
 from typing import NamedTuple
 
@@ -20,16 +21,28 @@ import numpy as np
 
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.projections import action_payoffs
+from jaxmarl_core.solvers.normal_form.dominance import survivors
 from jaxmarl_core.solvers.normal_form.equilibria import default_tolerance
+from jaxmarl_core.solvers.normal_form.gradients import without_gradient
+from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful
+from jaxmarl_core.solvers.normal_form.zero_sum import (
+    as_given,
+    outer_and,
+    result_type,
+    sufficient,
+)
 
 
 class NashN(NamedTuple):
-    """The best that was found; an equilibrium where `solved`. Strategies are always strategies."""
+    """The best that was found; an equilibrium where `solved`.
+
+    Strategies are always strategies, but NaN if payoffs are.
+    """
 
     strategies: tuple[jax.Array, ...]  # N times [A_i] f32
     values: jax.Array  # [N] f32
     residual: jax.Array  # [] f32, NashConv: what players gain by their best replies, summed
-    solved: jax.Array  # [] bool, the residual is rounding
+    solved: jax.Array  # [] bool: nobody gains 1e-5 of the range of its undominated payoffs
     steps: jax.Array  # [] int32, along the path
 
 
@@ -54,46 +67,66 @@ def nash_n(
     Raises:
       ValueError: if a shape or the limit does not fit.
     """
-    payoffs = jnp.asarray(payoffs)
-    sizes = payoffs.shape[1:]
-    fits = payoffs.ndim >= 3 and len(payoffs) == len(sizes) and prod(sizes) > 0
-    require(fits, "payoffs", "shape [N, A_1, ..., A_N]", payoffs.shape)
+    given = jax.lax.stop_gradient(as_given(payoffs))
+    sizes = given.shape[1:]
+    fits = given.ndim >= 3 and len(given) == len(sizes) and prod(sizes) > 0
+    require(fits, "payoffs", "shape [N, A_1, ..., A_N]", given.shape)
     require(max_steps >= 1, "max_steps", "at least 1", max_steps)
-    payoffs = payoffs.astype(jnp.promote_types(payoffs.dtype, jnp.float32))
-    dtype = payoffs.dtype
+    dtype = result_type(given)
     if masks is None:
         masks = tuple(jnp.ones(size, bool) for size in sizes)
     if prior is None:
         prior = tuple(jnp.ones(size, dtype) for size in sizes)
-    for name, given in (("masks", masks), ("prior", prior)):
-        got = tuple(x.shape for x in given)
+    for name, vectors in (("masks", masks), ("prior", prior)):
+        got = tuple(jnp.shape(x) for x in vectors)
         require(got == tuple((size,) for size in sizes), name, f"vectors of sizes {sizes}", got)
+    masks = tuple(jnp.asarray(mask, bool) for mask in masks)
+    prior = tuple(jax.lax.stop_gradient(jnp.asarray(x, dtype)) for x in prior)
+    share = sufficient(dtype)
+    solve = partial(_path_end, max_steps=max_steps, tolerance=tolerance, share=share)
+    return without_gradient("nash_n", payoffs, doubled_where_doubtful(solve)(given, masks, prior))
+
+
+def _path_end(payoffs, masks, prior, max_steps, tolerance, share) -> tuple[NashN, jax.Array]:
+    """Returns the equilibrium of one game, and whether it is in doubt."""
     if tolerance is None:
-        tolerance = default_tolerance(dtype)
+        tolerance = default_tolerance(payoffs.dtype)
+    one = jax.tree.map(lambda x: x[..., None], (tuple(payoffs), masks))
+    given, masks = masks, tuple(kept[..., 0] for kept in survivors(*one))
+    surviving = outer_and(masks)
+    nan = jnp.any(jnp.isnan(jnp.where(outer_and(given), payoffs, 0)))
+    payoffs = jnp.where(surviving, payoffs, 0)
+    finite = jnp.all(jnp.isfinite(payoffs))
     legal = jnp.concatenate(masks)
-    start = jnp.log(jnp.where(legal, jnp.concatenate(prior).astype(dtype), 1))
-    losses, units = zip(*(_losses(x, masks, i) for i, x in enumerate(payoffs)))
-    solving = _Solving(losses, legal, start, sizes)
+    prior = jnp.log(jnp.where(legal, jnp.concatenate(prior), 1))
+    losses, raw = zip(*(_losses(x, surviving, i) for i, x in enumerate(payoffs)))
+    solving = _Solving(losses, legal, prior, payoffs.shape[1:])
     end = _follow(solving, max_steps, tolerance)
     strategies = solving.split(end.best)
     worth = [action_payoffs(x, strategies, i) for i, x in enumerate(payoffs)]
     values = jnp.stack([jnp.sum(pi * u) for pi, u in zip(strategies, worth)])
-    best = jnp.stack([jnp.max(jnp.where(ok, u, -jnp.inf)) for ok, u in zip(masks, worth)])
-    residual = jnp.sum(jnp.maximum(best - values, 0))
-    solved = (end.residual <= tolerance) & (residual <= 10 * tolerance * sum(units))
-    return NashN(strategies, values, residual, solved, end.steps)
+    gains = []
+    for player, (lost, mask, pi) in enumerate(zip(raw, masks, strategies)):
+        each = action_payoffs(lost, strategies, player)
+        gains.append(jnp.max(jnp.where(mask, each, -jnp.inf)) - jnp.sum(pi * each))
+    gains = jnp.maximum(jnp.stack(gains), 0)
+    axes = tuple(range(1, payoffs.ndim))
+    ranges = jnp.where(surviving, payoffs, -jnp.inf).max(axes)
+    ranges = ranges - jnp.where(surviving, payoffs, jnp.inf).min(axes)
+    solved = (end.residual <= tolerance) & jnp.all(gains <= share * ranges) & finite & ~nan
+    strategies = tuple(jnp.where(nan, jnp.nan, pi) for pi in strategies)
+    values = jnp.where(nan, jnp.nan, values)
+    found = NashN(strategies, values, jnp.sum(gains), solved, end.steps)
+    some = outer_and(given).any()
+    return found, ~solved & finite & ~nan & some
 
 
-def _losses(payoffs, masks, player):
-    """A player's payoffs less its best reply's, in units of the largest loss; and that unit."""
-    legal = jnp.bool_(True)
-    for mask in masks:
-        legal = legal[..., None] & mask
+def _losses(payoffs, legal, player):
+    """A player's payoffs less its best reply's, in units of the largest loss; and not so."""
     best = jnp.max(jnp.where(legal, payoffs, -jnp.inf), axis=player, keepdims=True)
     losses = jnp.where(legal, payoffs - best, 0)
     unit = jnp.max(-losses)
-    unit = jnp.where(unit > 0, unit, 1)
-    return losses / unit, unit
+    return losses / jnp.where(unit > 0, unit, 1), losses
 
 
 class _Solving(NamedTuple):

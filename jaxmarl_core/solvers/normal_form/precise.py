@@ -14,33 +14,41 @@ import jax.numpy as jnp
 from jaxmarl_core.solvers.normal_form.lanes import SMALLEST, all_at_once
 
 Solver = Callable[..., tuple[Any, jax.Array]]
+SHARE = 256  # of the games, one in so many is solved again at a time
 
 
 def doubled_where_doubtful(solve: Solver) -> Callable[..., Any]:
     """Returns a solver of one game that solves it in double precision if single is not enough.
 
     Under `vmap` doubtful games are solved again a few at a time: one in a hundred costs little.
-    Where arguments are of double precision, nothing is done twice. `jax_enable_x64` may be off.
+    Where arguments are of double precision, nothing is done twice, and integers of more than 16
+    bits, which single precision may not hold, are solved in double precision from the start.
+    `jax_enable_x64` may be off.
 
     Args:
-      solve: maps one game's arrays to (a pytree, [] bool whether it is in doubt), and follows the
-        type of its floating arguments.
+      solve: maps one game's arrays, the payoffs first, to (a pytree, [] bool whether it is in
+        doubt), and follows the type of its floating arguments.
     """
+    return doubled_lanes(lambda *args: jax.vmap(solve, in_axes=-1, out_axes=-1)(*args))
+
+
+def doubled_lanes(solve: Solver) -> Callable[..., Any]:
+    """Returns the same, from a solver of many games on the last axis."""
 
     def many(*args):
-        found, doubt = _each(solve, args)
         if any(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(args)):
-            return found
+            return solve(*args)[0]
+        if jnp.issubdtype(args[0].dtype, jnp.integer):
+            return _in_double(solve, args)
+        found, doubt = solve(*args)
         games = doubt.shape[-1]
-        few = min(games, max(SMALLEST, games // 32))
+        few = min(games, max(SMALLEST, games // SHARE))
 
         def again(carry):
             found, doubt = carry
             (here,) = jnp.nonzero(doubt, size=few, fill_value=games)
             some = jax.tree.map(lambda x: jnp.take(x, here, axis=-1, mode="clip"), args)
-            with jax.enable_x64(True):
-                better, _ = _each(solve, jax.tree.map(_doubled, some))
-                better = jax.tree.map(lambda new, old: new.astype(old.dtype), better, found)
+            better = _in_double(solve, some)
             put = lambda old, new: old.at[..., here].set(new, mode="drop")
             return jax.tree.map(put, found, better), put(doubt, False)
 
@@ -49,9 +57,28 @@ def doubled_where_doubtful(solve: Solver) -> Callable[..., Any]:
     return all_at_once(many)
 
 
-def _each(solve: Solver, args: tuple) -> tuple[Any, jax.Array]:
-    return jax.vmap(solve, in_axes=-1, out_axes=-1)(*args)
+def _in_double(solve: Solver, args: tuple) -> Any:
+    """Returns what is found in double precision, in single."""
+    with jax.enable_x64(True):
+        payoffs, *others = args
+        double = [payoffs.astype(jnp.float64), *jax.tree.map(_doubled, others)]
+        found, _ = solve(*double)
+        return jax.tree.map(_single, found)
+
+
+def first_index(flags: jax.Array) -> jax.Array:
+    """Returns the index of the first true one of [n], [] int32; 0 if there is none.
+
+    `jnp.argmax`, traced in double precision, would be lowered with 64-bit indices, outside where
+    there are none.
+    """
+    return jax.lax.argmax(flags.astype(jnp.int32), 0, jnp.int32)
 
 
 def _doubled(leaf: jax.Array) -> jax.Array:
     return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+def _single(leaf: jax.Array) -> jax.Array:
+    narrow = {jnp.dtype("float64"): jnp.float32, jnp.dtype("int64"): jnp.int32}
+    return leaf.astype(narrow.get(leaf.dtype, leaf.dtype))

@@ -9,6 +9,7 @@ Conitzer & Sandholm, 2006, ACM Conference on Electronic Commerce; von Stengel & 
 and Economic Behavior 69, for the weak value.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,19 +17,29 @@ import jax.numpy as jnp
 
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.solvers.normal_form import tableau as simplex
+from jaxmarl_core.solvers.normal_form.gradients import without_gradient
 from jaxmarl_core.solvers.normal_form.lanes import over_lanes
-from jaxmarl_core.solvers.normal_form.zero_sum import as_floating, full_mask, precision, zero_sum
+from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful, first_index
+from jaxmarl_core.solvers.normal_form.zero_sum import (
+    RARELY,
+    as_given,
+    full_mask,
+    precision,
+    result_type,
+    sufficient,
+)
+from jaxmarl_core.solvers.normal_form.zero_sum import solutions as zero_sum_solutions
 
 FOLLOWERS = ("strong", "weak")
 
 
 class Commitment(NamedTuple):
-    """A leader's announcement; where not `solved`, what there was."""
+    """A leader's announcement; where not `solved`, what there was, or NaN if payoffs are."""
 
     leader: jax.Array  # [A] f32, the leader's strategy, sums to 1
     follower: jax.Array  # [] int32, the reply, the lowest index among equals
     values: jax.Array  # [2] f32, to the leader and to the follower
-    solved: jax.Array  # [] bool
+    solved: jax.Array  # [] bool: within 1e-5 of the payoffs' range of the best, and of a best reply
 
 
 def stackelberg(
@@ -48,10 +59,17 @@ def stackelberg(
     it, to which b (or a copy of it) is the only best reply, is worth as nearly as much as you
     like. In a game without ties of the follower both are the same.
 
-    Solves as many linear programs as the follower has actions, for "weak" twice.
+    Solves as many linear programs as the follower has actions, for "weak" twice. A dominated reply
+    of the follower is left out, an action of the leader is not: to be able to announce it may help.
+    What an action costs the leader sets no scale: it is counted in units of what the leader may
+    hope to gain above its best single action, and if it costs more, in smaller units. Where it is
+    minus infinity the action is not announced, if that reply follows.
+
+    `solved` says that the duals of all programs leave nothing to be gained. Otherwise all is done
+    again in double precision, whatever `jax_enable_x64` says. There are no derivatives.
 
     Args:
-      payoffs: [2, A, B] f32 or f64, to the row and to the column player.
+      payoffs: [2, A, B] f32, f64 or integers, to the row and to the column player.
       leader: 0, the row player, or 1, static.
       row_mask, column_mask: [A] and [B] bool, true where legal; None: all are.
       follower: "strong" or "weak", static.
@@ -59,48 +77,158 @@ def stackelberg(
     Raises:
       ValueError: if a shape, the leader or the follower does not fit.
     """
-    payoffs, own, other = _as_leader(payoffs, leader, row_mask, column_mask, follower)
+    given, own, other = _as_leader(payoffs, leader, row_mask, column_mask, follower)
+    share = sufficient(result_type(given))
+    solve = partial(_commitment, weak=follower == "weak", share=share)
+    return without_gradient(
+        "stackelberg", payoffs, doubled_where_doubtful(solve)(given, own, other)
+    )
+
+
+def _commitment(payoffs, own, other, weak, share) -> tuple[Commitment, jax.Array]:
+    """Returns the commitment in one game, and whether it is in doubt."""
     worth, reply_worth = payoffs  # [A, B], the leader's action first
-    loss = (reply_worth[:, None, :] - reply_worth[:, :, None]) / _range(reply_worth, own, other)
-    loss = jnp.moveaxis(jnp.where(own[:, None, None] & other, loss, 0), 0, 2)  # [b, b', A]: b' - b
-    copies = jnp.all(jnp.abs(loss) <= precision(payoffs.dtype) / 10, axis=2) & other
-    actions = jnp.arange(worth.shape[1])
+    some = own.any() & other.any()
+    nan = jnp.any(jnp.isnan(payoffs))
+    barred = jnp.all(jnp.isneginf(worth) | ~other, axis=1)  # forbidden to the leader
+    legal, own = own, own & ~barred
+    better = jnp.where(own[:, None, None], reply_worth[:, None] > reply_worth[:, :, None], True)
+    beaten = jnp.any(jnp.all(better, axis=0) & other, axis=1)  # [B]: whatever is announced
+    other = other & ~(beaten & own.any())
+    cells = own[:, None] & other
+    worth, reply_worth = jnp.where(cells, worth, 0), jnp.where(cells, reply_worth, 0)
+    usable = jnp.all(jnp.isfinite(reply_worth)) & jnp.all(worth < jnp.inf) & ~nan & own.any()
 
-    def program(action, rivals, same):
-        least = jnp.sum(jnp.where(actions == action, worth, 0), axis=1)[None]  # [1, A]
-        enough = jnp.bool_(True)
-        if follower == "weak":
-            ahead = zero_sum(-rivals.T, own, other & ~same)
-            enough = ~jnp.any(other & ~same) | (ahead.value > precision(payoffs.dtype) / 10)
-            least = jnp.where(same[:, None], worth.T, least)  # of b and its copies
-        unit = 1 + (least - low) / _range(worth, own, other)
-        entries = own.size * (len(least) + len(rivals))
-        strategy, status = over_lanes(_program, entries)(jnp.where(own, unit, 0), rivals, own)
-        return strategy, status, enough
+    losses = reply_worth[:, None] - reply_worth[:, :, None]  # [A, b, b']: of b, b' being taken
+    losses = jnp.where(own[:, None, None] & other[:, None] & other, losses, 0)
+    size = jnp.max(jnp.abs(losses))
+    losses = jnp.moveaxis(losses / jnp.where(size > 0, size, 1), 0, 2)  # [b, b', A]
+    copies = (
+        jnp.all(jnp.abs(losses) <= precision(worth.dtype) / 10, axis=2) & other[:, None] & other
+    )
 
-    low = jnp.where(own[:, None] & other, worth, jnp.inf).min()
-    strategies, status, enough = jax.vmap(program)(actions, loss, copies)
-    possible = enough & other & (strategies.sum(1) > 0.5)
-    strategies = strategies / jnp.maximum(strategies.sum(1, keepdims=True), 0.5)
-    worths = jnp.where(copies, strategies @ worth, jnp.inf).min(1)  # b': exact copies of b
-    if follower == "strong":
-        worths = jnp.sum(strategies * worth.T, axis=1)
-    decided = jnp.all((status == simplex.OPTIMAL) | ~other)
-    return _best(payoffs, strategies, worths, possible, decided, own, other)
+    floor, unit = _hopes(worth, reply_worth, own, other, weak)
+    above = 1 + (worth - floor) / unit  # [A, B], of the best at least 1
+    actions = jnp.arange(worth.shape[1], dtype=jnp.int32)
+    found = jax.vmap(partial(_for_reply, above, own, other, weak))(actions, losses, copies)
+    possible = found.possible & other
+    each = _expected(found.strategy, above)  # [b, b'], should b' follow what is announced for b
+    worths = jnp.where(copies if weak else jnp.eye(len(actions), dtype=bool), each, jnp.inf).min(1)
+    reached = jnp.where(possible, worths, -jnp.inf)
+    chosen = possible & (reached >= reached.max() - share / 5)
+    chosen = chosen & (jnp.cumsum(chosen) == 1)  # the lowest index among equals
+
+    pick = lambda x: jnp.where(chosen, x, 0).sum()
+    announced = jnp.where(chosen[:, None], found.strategy, 0).sum(0)
+    values = jnp.stack(
+        [
+            floor + unit * (pick(worths) - 1),
+            pick(_expected(announced[None], reply_worth)[0]),
+        ]
+    )
+    missed = jnp.where(other, found.bound, -jnp.inf).max() - pick(worths)
+    good = (missed <= share) & (pick(found.bent) <= share)
+    good = good & jnp.any(chosen & found.obeyed(share))
+    solved = good & usable & chosen.any()
+    announced = jnp.where(chosen.any(), announced, legal / jnp.maximum(legal.sum(), 1))
+    announced = jnp.where(nan, jnp.nan, announced).astype(worth.dtype)
+    values = jnp.where(chosen.any() & usable, values, jnp.nan)
+    doubt = (~solved | jnp.any(found.close)) & some & ~nan
+    return Commitment(announced, first_index(chosen), values, solved), doubt
 
 
-def _program(least, rivals, own):
-    """Returns x [A, games] and the status: maximise min_k least_k x, rivals x <= 0, sum x <= 1.
+def _hopes(worth, reply_worth, own, other, weak):
+    """Returns what the best single action is worth to the leader, and how much more may be.
 
-    It starts at x = 0. As everything is worth something the sum is 1 in the end; 0 if nothing fits.
+    The second is counted from a worth that nobody can take from the leader, so that it is of the
+    size of payoffs even where there is little to hope for.
+    """
+    best = jnp.where(other, reply_worth, -jnp.inf).max(1, keepdims=True)
+    replies = other & (reply_worth >= best)
+    kind = jnp.where(replies, worth, jnp.inf).min(1) if weak else None
+    kind = jnp.where(replies, worth, -jnp.inf).max(1) if kind is None else kind
+    floor = jnp.where(own, kind, -jnp.inf).max()
+    secured = jnp.where(own, jnp.where(other, worth, jnp.inf).min(1), -jnp.inf).max()
+    top = jnp.where(own[:, None] & other, worth, -jnp.inf).max()
+    secured = jnp.where(jnp.isfinite(secured), secured, floor)
+    floor, unit = jnp.where(jnp.isfinite(floor), floor, 0), top - secured
+    return floor, jnp.where((unit > 0) & jnp.isfinite(unit), unit, 1)
+
+
+def _expected(strategies, worth):
+    """Returns what replies are worth [..., B]; payoffs [A, B] may be infinite where unplayed."""
+    strategies = strategies[..., None]  # [..., A, 1]
+    return jnp.where(strategies > 0, strategies * worth, 0).sum(-2)
+
+
+class _Announcement(NamedTuple):
+    """The best commitment to which a certain reply is a best one."""
+
+    strategy: jax.Array  # [A]
+    possible: jax.Array  # [] bool
+    bound: jax.Array  # [], no commitment with this reply is worth more
+    bent: jax.Array  # [], what of its worth is owed to rounded constraints
+    regret: jax.Array  # [], what another reply would gain, and
+    met: jax.Array  # [], the largest such difference met in play
+    close: jax.Array  # [] bool: whether the reply is possible at all is a matter of rounding
+
+    def obeyed(self, share):
+        return self.regret <= share * self.met
+
+
+def _for_reply(above, own, other, weak, action, rivals, same) -> _Announcement:
+    """Solves the program of one reply.
 
     Args:
-      least: [K, A, games] f32, at least 1 where legal, rivals: [B, A, games], own: [A, games] bool.
+      above: [A, B], worth to the leader, in units, the best of all at least 1.
+      action: [] int32, the reply; rivals: [B, A], what others are better; same: [B] bool, copies.
+    """
+    dtype = above.dtype
+    mine = jnp.arange(above.shape[1], dtype=jnp.int32) == action
+    least = jnp.where(mine, above, 0).sum(1)[None]  # [1, A]
+    enough, close = jnp.bool_(True), jnp.bool_(False)
+    if weak:
+        rest = other & ~same
+        solve = partial(zero_sum_solutions, max_pivots=4 * sum(rivals.shape) + 10, share=0.0)
+        ahead = over_lanes(solve, rivals.size)(-rivals.T, own, rest)[0].value
+        enough = ~jnp.any(rest) | (ahead > precision(dtype) / 10)
+        close = jnp.any(rest) & (ahead > -precision(dtype)) & (ahead < precision(dtype))
+        least = jnp.where(same[:, None], above.T, least)  # of b and its copies
+    usable = own & jnp.all(jnp.isfinite(least), axis=0)
+    size = jnp.where(usable, jnp.maximum(1, jnp.abs(least).max(0)), 1)  # of costly actions, less
+    scaled = jnp.where(usable, least / size, -1)
+    rows = jnp.where(usable, rivals / size, 0)
+    total = jnp.where(usable, 1 / size, 0)
+    entries = own.size * (len(least) + len(rivals))
+    x, y, weight = over_lanes(_program, entries)(scaled, rows, total)
+    x = x / size
+    possible = enough & (x.sum() > 0.5)
+    x = x / jnp.maximum(x.sum(), 0.5)
+    # no distribution is worth more than any y >= 0 and mean of the worths allow
+    weight = weight / jnp.maximum(weight.sum(), 1e-30)
+    allowed = jnp.where(usable, weight @ jnp.where(usable, least, 0) - y @ rivals, -jnp.inf).max()
+    bound = jnp.where(enough, allowed, -jnp.inf)
+    gains = rivals @ x
+    met = jnp.max(jnp.abs(rivals) * jnp.minimum(x / RARELY, 1))
+    bent = jnp.sum(y * jnp.maximum(gains, 0))
+    return _Announcement(x, possible, bound, bent, jnp.max(gains), met, close)
+
+
+def _program(least, rivals, total):
+    """Returns x [A, games] and prices: maximise min_k least_k x, rivals x <= 0, total x <= 1.
+
+    It starts at x = 0, and stays there if nothing positive fits.
+
+    Args:
+      least: [K, A, games] f32, rivals: [B, A, games], total: [A, games].
+
+    Returns:
+      x [A, games]; prices of rivals [B, games] and of leasts [K, games].
     """
     (several, rows, games), dtype = least.shape, least.dtype
     zeros = lambda size: jnp.zeros((size, games), dtype)
     cost = least[0]
-    body = jnp.concatenate([rivals, own[None].astype(dtype)])
+    body = jnp.concatenate([rivals, total[None]])
     rhs = jnp.concatenate([zeros(len(rivals)), jnp.ones((1, games), dtype)])
     if several > 1:  # a further variable below them all
         body = jnp.concatenate([body, -least])
@@ -108,9 +236,12 @@ def _program(least, rivals, own):
         body = jnp.concatenate([body, column[:, None]], axis=1)
         rhs = jnp.concatenate([rhs, zeros(several)])
         cost = jnp.concatenate([zeros(rows), jnp.ones((1, games), dtype)])
+    num_rows, num_columns = body.shape[:2]
     start = simplex.tableau(body, [rhs], [cost])
-    last, status = simplex.maximise(start, max_pivots=8 * sum(body.shape[:2]) + 20)
-    return jnp.maximum(simplex.solution(last, 0, rows), 0), status
+    last, _ = simplex.maximise(start, max_pivots=8 * (num_rows + num_columns) + 20)
+    prices = jnp.maximum(simplex.prices(last, num_columns, num_rows), 0)
+    weight = prices[len(rivals) + 1 :] if several > 1 else jnp.ones((1, games), dtype)
+    return jnp.maximum(simplex.solution(last, 0, rows), 0), prices[: len(rivals)], weight
 
 
 def pure_commitment(
@@ -124,13 +255,17 @@ def pure_commitment(
 
     max over a of max (strong) or min (weak) over the best replies b to a of u(a, b)
     """
-    payoffs, own, other = _as_leader(payoffs, leader, row_mask, column_mask, follower)
+    given, own, other = _as_leader(payoffs, leader, row_mask, column_mask, follower)
+    solve = doubled_where_doubtful(partial(_pure_commitment, weak=follower == "weak"))
+    return without_gradient("pure_commitment", payoffs, solve(given, own, other))
+
+
+def _pure_commitment(payoffs, own, other, weak):
     worth, reply_worth = payoffs
-    margin = precision(payoffs.dtype) / 10 * _range(reply_worth, own, other)
     best = jnp.where(other, reply_worth, -jnp.inf).max(1, keepdims=True)
-    replies = other & (reply_worth >= best - margin)  # [A, B]
-    kind = worth if follower == "strong" else -worth
-    kind = jnp.where(replies, kind, -jnp.inf)
+    rounding = 4 * jnp.finfo(worth.dtype).eps * jnp.abs(best)
+    replies = other & (reply_worth >= best - jnp.where(jnp.isfinite(best), rounding, 0))  # [A, B]
+    kind = jnp.where(replies, -worth if weak else worth, -jnp.inf)
     reply = (kind >= kind.max(1, keepdims=True)) & replies
     reply = reply & (jnp.cumsum(reply, 1) == 1)  # the first
     worths = jnp.where(reply, worth, 0).sum(1)
@@ -140,55 +275,23 @@ def pure_commitment(
     chosen = chosen & (jnp.cumsum(chosen) == 1)
     reply = (reply & chosen[:, None]).any(0)
     values = jnp.sum(jnp.where(chosen[:, None] & reply, payoffs, 0), axis=(1, 2))
-    solved = chosen.any() & jnp.isfinite(payoffs).all()
+    solved = chosen.any() & jnp.all(payoffs < jnp.inf) & jnp.all(jnp.isfinite(values))
     values = jnp.where(solved, values, jnp.nan)
-    return Commitment(
-        chosen.astype(payoffs.dtype), jnp.argmax(reply).astype(jnp.int32), values, solved
-    )
+    announced = jnp.where(jnp.any(jnp.isnan(payoffs)), jnp.nan, chosen).astype(payoffs.dtype)
+    return Commitment(announced, first_index(reply), values, solved), jnp.bool_(False)
 
 
 def _as_leader(payoffs, leader, row_mask, column_mask, follower):
     """Returns payoffs [2, A, B] to leader and follower, 0 where illegal, and both masks."""
-    payoffs = as_floating(payoffs)
+    payoffs = jax.lax.stop_gradient(as_given(payoffs))
     fits = payoffs.ndim == 3 and payoffs.shape[0] == 2 and 0 not in payoffs.shape
     require(fits, "payoffs", "shape [2, A, B]", payoffs.shape)
     require(leader in (0, 1), "leader", "0 or 1", leader)
     if follower not in FOLLOWERS:
         raise ValueError(unknown("follower", follower, FOLLOWERS))
-    masks = []
-    for name, mask, size in zip(
-        ("row_mask", "column_mask"), (row_mask, column_mask), payoffs.shape[1:]
-    ):
-        mask = full_mask(mask, size)
-        require(mask.shape == (size,), name, f"shape [{size}]", mask.shape)
-        masks.append(mask)
-    payoffs = jnp.where(masks[0][:, None] & masks[1], payoffs, 0)
+    rows = full_mask(row_mask, payoffs.shape[1], "row_mask")
+    columns = full_mask(column_mask, payoffs.shape[2], "column_mask")
+    payoffs = jnp.where(rows[:, None] & columns, payoffs, 0)
     if leader == 1:
-        return payoffs[::-1].swapaxes(1, 2), masks[1], masks[0]
-    return payoffs, *masks
-
-
-def _range(payoff, own, other):
-    legal = own[:, None] & other
-    high = jnp.where(legal, payoff, -jnp.inf).max()
-    spread = high - jnp.where(legal, payoff, jnp.inf).min()
-    return jnp.where(spread > 0, spread, 1)
-
-
-def _best(payoffs, strategies, worths, possible, decided, own, other) -> Commitment:
-    """The best of the follower's actions [B] that are possible, the lowest index among equals."""
-    worth, reply_worth = payoffs
-    margin = precision(payoffs.dtype) / 10 * _range(worth, own, other)
-    worths = jnp.where(possible, worths, -jnp.inf)
-    chosen = possible & (worths >= worths.max() - margin)
-    chosen = chosen & (jnp.cumsum(chosen) == 1)
-    announced = jnp.where(chosen[:, None], strategies, 0).sum(0)
-    value = jnp.where(chosen, worths, 0).sum()
-    replies = jnp.where(other, announced @ reply_worth, -jnp.inf)
-    reply_value = jnp.where(chosen, replies, 0).sum()
-    regret = (replies.max() - reply_value) / _range(reply_worth, own, other)
-    solved = decided & chosen.any() & (regret <= precision(payoffs.dtype))
-    solved = solved & jnp.isfinite(payoffs).all()
-    announced = jnp.where(chosen.any(), announced, own / jnp.maximum(own.sum(), 1))
-    values = jnp.where(chosen.any(), jnp.stack([value, reply_value]), jnp.nan)
-    return Commitment(announced, jnp.argmax(chosen).astype(jnp.int32), values, solved)
+        return payoffs[::-1].swapaxes(1, 2), columns, rows
+    return payoffs, rows, columns

@@ -8,6 +8,10 @@ starts feasible at y = 0 and is solved by the simplex method; the row player's s
 program's prices. The inverse of the final basis stands in the tableau, so that a step of iterative
 refinement against the payoffs as given wipes out the rounding of all pivots.
 
+Strictly dominated actions are left out beforehand, so that nothing forbidden sets the scale. What
+is found is checked in double precision against the payoffs as given; what fails is solved again in
+double precision, and is not flagged solved if it fails once more.
+
 Dantzig, 1951, in Koopmans, *Activity Analysis of Production and Allocation*, ch. 20.
 """
 
@@ -21,21 +25,27 @@ import jax.numpy as jnp
 
 from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.normal_form import tableau as simplex
-from jaxmarl_core.solvers.normal_form.lanes import over_lanes
+from jaxmarl_core.solvers.normal_form.dominance import survivors
+from jaxmarl_core.solvers.normal_form.gradients import envelope, without_gradient
+from jaxmarl_core.solvers.normal_form.lanes import lanes
+from jaxmarl_core.solvers.normal_form.precise import doubled_lanes
+
+RARELY = 1e-4  # what is played with a lower probability tells little about the payoffs' range
 
 
 class ZeroSumSolution(NamedTuple):
     """What a zero-sum game is worth, and how to play it.
 
     `gap` is what the two strategies leave to be gained against each other, the row player's gain
-    plus the column player's (NashConv): a certificate that does not depend on how they were found.
+    plus the column player's (NashConv): a certificate that does not depend on how they were found,
+    computed from the payoffs as given.
     """
 
     value: jax.Array  # [] f32, to the row player
     row: jax.Array  # [A] f32, sums to 1, exactly 0 where masked
     column: jax.Array  # [B] f32, likewise
     gap: jax.Array  # [] f32, in units of payoff
-    converged: jax.Array  # [] bool: an optimal basis was reached, and the gap is rounding
+    converged: jax.Array  # [] bool: the gap is below 1e-5 of the undominated payoffs' range
 
 
 def precision(dtype: jnp.dtype) -> float:
@@ -43,15 +53,40 @@ def precision(dtype: jnp.dtype) -> float:
     return 1e-4 if jnp.finfo(dtype).bits < 64 else 1e-9
 
 
-def full_mask(mask: jax.Array | None, size: int) -> jax.Array:
+def sufficient(dtype: jnp.dtype) -> float:
+    """Returns the share of the range that strategies flagged solved may gain: 5e-6, or 1e-9.
+
+    In single precision half of what is promised, since strategies are rounded once more.
+    """
+    return 5e-6 if jnp.finfo(dtype).bits < 64 else 1e-9
+
+
+def full_mask(mask: jax.Array | None, size: int, name: str = "mask") -> jax.Array:
     """Returns the mask [size], all true if there is none."""
-    return jnp.ones(size, bool) if mask is None else jnp.asarray(mask, bool)
+    if mask is None:
+        return jnp.ones(size, bool)
+    mask = jnp.asarray(mask, bool)
+    require(mask.shape == (size,), name, f"shape [{size}]", mask.shape)
+    return mask
 
 
 def as_floating(x: jax.Array) -> jax.Array:
     """Returns the array in a floating type of at least 32 bits, without a gradient."""
     x = jnp.asarray(x)
     return jax.lax.stop_gradient(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+
+
+def as_given(x: jax.Array) -> jax.Array:
+    """Returns the same, but leaves integers be which single precision may not hold."""
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.integer) and jnp.iinfo(x.dtype).bits > 16:
+        return x  # solved in double precision
+    return as_floating(x)
+
+
+def result_type(payoffs: jax.Array) -> jnp.dtype:
+    """Returns the floating type in which a solver answers: f64 for f64, else f32."""
+    return jnp.promote_types(payoffs.dtype, jnp.float32)
 
 
 def zero_sum(
@@ -67,56 +102,104 @@ def zero_sum(
 
     Of several equilibria it is the vertex at which Dantzig's rule stops, the smallest index going
     first among equals: deterministic, and where the equilibrium is unique, independent of the order
-    of the actions. Not differentiable; the value's derivative by the payoff is `row column'` where
-    the equilibrium is unique.
+    of the actions. The value's derivative by the payoffs is `row column'`, in reverse mode; the
+    strategies have none, and to ask for it is an error.
 
-    Where no optimal basis was reached `converged` is false, and the strategies are what there was,
-    valid distributions nonetheless. A game without finite payoffs has value NaN and uniform
-    strategies; one without a legal action for somebody has value NaN and strategies of zeros.
+    A forbidden action may be masked, or cost an infinity or a lowest number throughout: dominated
+    actions are not looked at. Where `converged` is false the strategies are what there was, valid
+    distributions nonetheless. A game with infinite payoffs that are not dominated has value NaN and
+    uniform strategies; one whose payoffs are NaN has strategies of NaN; one without a legal action
+    for somebody has value NaN and strategies of zeros.
 
     Args:
-      payoff: [A, B] f32 or f64, to the row player, who maximises.
+      payoff: [A, B] f32, f64 or integers, to the row player, who maximises.
       row_mask: [A] bool, true where legal; None: all are.
       column_mask: [B] bool, likewise.
       max_pivots: at most so many, static; by default 4 (A + B) + 10, more than we have ever seen.
     """
-    payoff = as_floating(payoff)
+    payoff = jnp.asarray(payoff)
     require(payoff.ndim == 2, "payoff", "a matrix [A, B]", f"shape {payoff.shape}")
     rows, columns = payoff.shape
+    row_mask = full_mask(row_mask, rows, "row_mask")
+    column_mask = full_mask(column_mask, columns, "column_mask")
     if max_pivots is None:
         max_pivots = 4 * (rows + columns) + 10
-    solve = over_lanes(partial(_zero_sum, max_pivots=max_pivots), entries=rows * columns)
-    return solve(payoff, full_mask(row_mask, rows), full_mask(column_mask, columns))
+    given = as_given(payoff)
+    share = sufficient(result_type(given))
+    solve = lanes(partial(solutions, max_pivots=max_pivots, share=share), entries=rows * columns)
+    found = doubled_lanes(solve)(jax.lax.stop_gradient(given), row_mask, column_mask)
+    if not jnp.issubdtype(payoff.dtype, jnp.floating):
+        return found
+    value = envelope(payoff, found.value, found.row, found.column)
+    others = without_gradient("zero_sum", payoff, found._replace(value=()))
+    return others._replace(value=value)
 
 
-def _zero_sum(payoff, row_mask, column_mask, max_pivots) -> ZeroSumSolution:
+def solutions(
+    payoff, row_mask, column_mask, max_pivots, share
+) -> tuple[ZeroSumSolution, jax.Array]:
+    """Returns the solutions of many games, and which of them are in doubt [games].
+
+    Only a second look, in double precision, looks for dominated actions: in ordinary games it would
+    cost more than it brings, and in others the certificate fails without.
+    """
     rows, columns, games = payoff.shape
-    legal = row_mask[:, None] & column_mask[None]
+    kept = row_mask, column_mask
+    if payoff.dtype == jnp.float64:
+        kept = survivors((payoff, -payoff), kept)
+    legal = kept[0][:, None] & kept[1][None]
     low = jnp.where(legal, payoff, jnp.inf).min((0, 1))
-    spread = jnp.where(legal, payoff, -jnp.inf).max((0, 1)) - low
-    scale = jnp.where(spread > 0, spread, 1)
-    scale = jnp.where(jnp.isfinite(spread), scale, jnp.nan)  # then nothing is
-    unit = jnp.where(legal, (payoff - low) / scale, 0)  # [0, 1]
-    shifted = jnp.where(legal, unit + 1, 0)
+    high = jnp.where(legal, payoff, -jnp.inf).max((0, 1))
+    finite = jnp.isfinite(low) & jnp.isfinite(high)
+    scale = jnp.where(high > low, high - low, 1)
+    shifted = jnp.where(legal, (payoff - low) / scale + 1, 0)  # [1, 2]
 
     ones = jnp.ones((rows, games), payoff.dtype)
-    start = simplex.tableau(shifted, [ones], [column_mask.astype(payoff.dtype)])
+    start = simplex.tableau(shifted, [ones], [kept[1].astype(payoff.dtype)])
     last, status = simplex.maximise(start, max_pivots)
     row = simplex.prices(last, columns, rows)
     column = simplex.solution(last, 0, columns)
-    row, column = _refined(last, shifted, row, column)
-    row, column = _distribution(row, row_mask), _distribution(column, column_mask)
-
-    against_column = (unit * column[None]).sum(1)  # [A, games]
-    against_row = (unit * row[:, None]).sum(0)  # [B, games]
-    value = (row * against_column).sum(0)
-    best = jnp.where(row_mask, against_column, -jnp.inf).max(0)
-    worst = jnp.where(column_mask, against_row, jnp.inf).min(0)
-    gap = jnp.maximum(best - worst, 0)
+    if payoff.dtype == jnp.float64:  # the first look does without: that is checked below
+        row, column = _refined(last, shifted, row, column)
+    row, column = (
+        _distribution(jnp.where(finite, weight, 0), jnp.where(finite, left, mask))
+        for weight, left, mask in ((row, kept[0], row_mask), (column, kept[1], column_mask))
+    )
+    value, gap, surviving = _certificate(payoff, row, column, legal)
     # A column without a row to leave, in a bounded program, is a cost that is only rounding.
     settled = (status == simplex.OPTIMAL) | (status == simplex.UNBOUNDED)
-    converged = settled & (gap <= precision(payoff.dtype)) & jnp.isfinite(spread)
-    return ZeroSumSolution(low + scale * value, row, column, scale * gap, converged)
+    if payoff.dtype == jnp.float64:
+        surviving = high - low
+    converged = settled & (gap <= share * surviving) & finite
+    nan = jnp.where(jnp.isnan(low), jnp.nan, 0)
+    value = jnp.where(finite, value, jnp.nan)
+    found = ZeroSumSolution(value, row + nan, column + nan, gap, converged)
+    # Infinite payoffs may be those of forbidden actions.
+    infinite = row_mask.any(0) & column_mask.any(0) & ~jnp.isnan(low)
+    return found, ~converged & (finite | infinite)
+
+
+def _certificate(payoff, row, column, legal):
+    """Returns value, gap, and a bound from below on the range of undominated payoffs, [games].
+
+    Payoffs are counted from about the value, a difference that is rounded by its own size alone: so
+    what is not played, be it worth -1e9, adds nothing to the rounding of what is.
+
+    The bound is the largest |payoff - value| of what is played; of a cell played less often than
+    `RARELY` a part. A dominated action of payoff -R that is played with probability p leaves pR to
+    be gained, far more than a small share of that part, pR / RARELY, and so does not pass by it.
+    """
+    chance = row[:, None] * column[None]
+    about = (row * (jnp.where(legal, payoff, 0) * column[None]).sum(1)).sum(0)
+    beyond = jnp.where(legal, payoff - about, 0)
+    against_column = (beyond * column[None]).sum(1)  # [A, games]
+    against_row = (beyond * row[:, None]).sum(0)  # [B, games]
+    value = (row * against_column).sum(0)
+    best = jnp.where(legal.any(1), against_column, -jnp.inf).max(0)
+    worst = jnp.where(legal.any(0), against_row, jnp.inf).min(0)
+    played = jnp.minimum(chance / RARELY, 1)
+    surviving = (jnp.abs(beyond - value) * played).max((0, 1))
+    return about + value, jnp.maximum(best - worst, 0), surviving
 
 
 def _refined(t: simplex.Tableau, matrix, row, column):
@@ -173,7 +256,7 @@ def friend_or_foe(
       masks: N times [A_i] bool or None; None: every action is legal.
       max_pivots: at most so many, static.
     """
-    payoff = as_floating(payoff)
+    payoff = jnp.asarray(payoff)
     players = range(payoff.ndim)
     friends = tuple(sorted(friends))
     known = bool(friends) and set(friends) <= set(players) and len(set(friends)) == len(friends)
