@@ -65,9 +65,9 @@ def full_mask(mask: jax.Array | None, size: int, name: str = "mask") -> jax.Arra
     """Returns the mask [size], all true if there is none."""
     if mask is None:
         return jnp.ones(size, bool)
-    mask = jnp.asarray(mask, bool)
-    require(mask.shape == (size,), name, f"shape [{size}]", mask.shape)
-    return mask
+    legal = jnp.asarray(mask, bool)
+    require(legal.shape == (size,), name, f"shape [{size}]", legal.shape)
+    return legal
 
 
 def as_floating(x: jax.Array) -> jax.Array:
