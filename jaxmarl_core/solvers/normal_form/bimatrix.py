@@ -94,9 +94,9 @@ def _all_extreme(payoffs, rows, columns, capacity, tolerance, share):
     rows, columns = solving.legal
     sizes = payoffs.shape[1:]
     num_words = -(-sum(sizes) // WORD)
-    labels = np.arange(sizes[0]), sizes[0] + np.arange(sizes[1])
-    row = _vertices(solving.replies[0], rows, columns, *labels, num_words, tolerance)
-    column = _vertices(solving.replies[1], columns, rows, *labels[::-1], num_words, tolerance)
+    lower, upper = np.arange(sizes[0]), sizes[0] + np.arange(sizes[1])  # labels of actions
+    row = _vertices(solving.replies[0], rows, columns, lower, upper, num_words, tolerance)
+    column = _vertices(solving.replies[1], columns, rows, upper, lower, num_words, tolerance)
     found = row.valid[:, None] & column.valid  # [V, W]
     for mine, theirs, every in zip(row.labels, column.labels, _words(range(sum(sizes)), num_words)):
         found &= (mine[:, None] | theirs) == every
@@ -139,9 +139,10 @@ def nash(
     pick = lambda x: jnp.tensordot(chosen.astype(x.dtype), x, 1, precision="highest")
     solved = jnp.any(chosen & equilibria.valid)
     # NaN payoffs may be those of illegal actions
-    nan = jnp.where(~solved & _has_nan(payoffs, row_mask, column_mask), jnp.nan, 0)
+    no_number = ~solved & _has_nan(payoffs, row_mask, column_mask)
+    nan = jnp.where(no_number, jnp.nan, 0).astype(equilibria.row.dtype)
     return Equilibrium(
-        tuple(pick(x) + nan.astype(x.dtype) for x in (equilibria.row, equilibria.column)),
+        (pick(equilibria.row) + nan, pick(equilibria.column) + nan),
         jnp.where(solved, pick(equilibria.values), jnp.nan),
         jnp.where(solved, pick(equilibria.regret), jnp.nan),
         solved,
@@ -281,7 +282,7 @@ def _words(labels, num_words: int) -> list[np.ndarray]:
     labels = np.asarray(labels, np.int32)
     bits = np.int32(1) << labels % WORD
     return [
-        np.sum(np.where(labels // WORD == word, bits, 0), axis=-1, dtype=np.int32)
+        np.asarray(np.sum(np.where(labels // WORD == word, bits, 0), axis=-1, dtype=np.int32))
         for word in range(num_words)
     ]
 

@@ -170,8 +170,8 @@ def _missed(objectives, found, gains, legal, surviving):
 
 def _survivors(payoffs, masks, rounds=None):
     """Returns what elimination of dominated actions leaves of one game, N times [A_i] bool."""
-    several = jax.tree.map(lambda x: x[..., None], (tuple(payoffs), tuple(masks)))
-    return tuple(kept[..., 0] for kept in survivors(*several, rounds))
+    one = [mask[..., None] for mask in masks]
+    return tuple(kept[..., 0] for kept in survivors(payoffs[..., None], one, rounds))
 
 
 def deviation_gains(

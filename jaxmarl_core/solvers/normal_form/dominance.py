@@ -15,7 +15,9 @@ import jax.numpy as jnp
 
 
 def survivors(
-    payoffs: Sequence[jax.Array], masks: Sequence[jax.Array], rounds: int | None = None
+    payoffs: Sequence[jax.Array] | jax.Array,
+    masks: Sequence[jax.Array],
+    rounds: int | None = None,
 ) -> tuple[jax.Array, ...]:
     """Returns the actions that iterated elimination of dominated ones leaves, for many games.
 

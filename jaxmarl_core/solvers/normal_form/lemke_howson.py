@@ -136,10 +136,14 @@ def lemke_howson_equilibria(
     again = jnp.any(jnp.tril(same, -1) & walks.solved, axis=1)
     found = walks.solved & ~again
     chosen = first_true(found, len(tried))  # [K, M], one row each
-    record = [taken(chosen, found, x) for x in (row, column, walks.values, walks.regret[:, None])]
-    *strategies, values, regret = record
-    valid = jnp.any(chosen, axis=1)
-    return Equilibria(*strategies, values, regret[:, 0], valid, jnp.sum(found).astype(jnp.int32))
+    return Equilibria(
+        row=taken(chosen, found, row),
+        column=taken(chosen, found, column),
+        values=taken(chosen, found, walks.values),
+        regret=taken(chosen, found, walks.regret[:, None])[:, 0],
+        valid=jnp.any(chosen, axis=1),
+        count=jnp.sum(found).astype(jnp.int32),
+    )
 
 
 class _Path(NamedTuple):

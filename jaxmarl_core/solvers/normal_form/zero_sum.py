@@ -131,8 +131,8 @@ def zero_sum(
     if not jnp.issubdtype(payoff.dtype, jnp.floating):
         return found
     value = envelope(payoff, found.value, found.row, found.column)
-    others = without_gradient("zero_sum", payoff, found._replace(value=()))
-    return others._replace(value=value)
+    _, *others = without_gradient("zero_sum", payoff, ((), *found[1:]))
+    return ZeroSumSolution(value, *others)
 
 
 def solutions(
