@@ -146,6 +146,7 @@ def certified(solving: Game, row, column, valid, count, share: float):
     too much is no longer valid, and those that are come first.
     """
     values, regret, enough = jax.vmap(certificate, (None, 0, 0, None))(solving, row, column, share)
+    valid, count = valid & solving.finite, jnp.where(solving.finite, count, 0)
     lost = valid & ~enough
     doubt = jnp.any(lost) | ~jnp.any(valid)
     if row.dtype == jnp.float64:
