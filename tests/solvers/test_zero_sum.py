@@ -263,11 +263,18 @@ def test_payoffs_that_are_no_numbers(bad):
     wanted = solve(payoffs, *all_legal(payoffs))
     payoffs[1, 2, 3] = bad
     found = solve(payoffs, *all_legal(payoffs))
-    np.testing.assert_array_equal(found.converged, [True, False, True, True])
-    assert np.isnan(found.value[1])
-    chance = np.nan if np.isnan(bad) else 0.2
-    np.testing.assert_allclose(found.row[1], chance, atol=1e-6)
-    np.testing.assert_allclose(found.column[1], chance, atol=1e-6)
+    left = np.delete(payoffs[1], 2, 0)
+    forbidden = (left > payoffs[1, 2]).all(1).any()  # another row beats the one that costs infinity
+    assert forbidden == np.isneginf(bad)
+    np.testing.assert_array_equal(found.converged, [True, forbidden, True, True])
+    if forbidden:
+        np.testing.assert_allclose(found.value[1], minimax(left)[0], atol=1e-5)
+        assert found.row[1, 2] == 0
+    else:
+        chance = np.nan if np.isnan(bad) else 0.2
+        assert np.isnan(found.value[1])
+        np.testing.assert_allclose(found.row[1], chance, atol=1e-6)
+        np.testing.assert_allclose(found.column[1], chance, atol=1e-6)
     others = np.array([0, 2, 3])
     np.testing.assert_allclose(found.value[others], wanted.value[others], atol=1e-5)
 
