@@ -182,15 +182,16 @@ def solutions(
 def _certificate(payoff, row, column, legal):
     """Returns value, gap, and a bound from below on the range of undominated payoffs, [games].
 
-    Payoffs are counted from about the value, a difference that is rounded by its own size alone: so
-    what is not played, be it worth -1e9, adds nothing to the rounding of what is.
+    Payoffs are counted from that of the cell played most, a difference that is rounded by its own
+    size alone: so what is not played, be it worth -1e9, adds nothing to the rounding of what is.
 
     The bound is the largest |payoff - value| of what is played; of a cell played less often than
     `RARELY` a part. A dominated action of payoff -R that is played with probability p leaves pR to
     be gained, far more than a small share of that part, pR / RARELY, and so does not pass by it.
     """
     chance = row[:, None] * column[None]
-    about = (row * (jnp.where(legal, payoff, 0) * column[None]).sum(1)).sum(0)
+    most = jnp.where(legal, chance, -1)
+    about = jnp.where(most >= most.max((0, 1)), payoff, -jnp.inf).max((0, 1))
     beyond = jnp.where(legal, payoff - about, 0)
     against_column = (beyond * column[None]).sum(1)  # [A, games]
     against_row = (beyond * row[:, None]).sum(0)  # [B, games]
