@@ -262,7 +262,7 @@ def test_bimatrix_games_of_every_kind(rows, columns):
     unit = np.maximum(unit, 1e-30)
     for i, game in enumerate(games):
         played = [(x, y) for x, y, real in zip(found.row[i], found.column[i], valid[i]) if real]
-        played += [tuple(x[i] for x in walks.strategies)] * solved[i]
+        played += [tuple(x[i] for x in walks.strategies)] * int(solved[i])
         for pair in played:
             assert (gains(game, pair) <= 1e-5 * unit[i]).all()
 
