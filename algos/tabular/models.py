@@ -29,7 +29,7 @@ BeliefUpdate = Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
 @struct.dataclass
 class Entry:
     values: Values  # q [A_1, ..., A_N], the player's own
-    beliefs: tuple[jax.Array, ...]  # N times [A_j] f32 >= 0, in shares; its own is not looked at
+    beliefs: tuple[jax.Array, ...]  # N times [A_j] f32 >= 0, in shares; its own is not used
     visits: jax.Array  # [] f32
 
 

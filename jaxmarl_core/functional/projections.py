@@ -27,7 +27,7 @@ def action_payoffs(payoffs: jax.Array, strategies: Sequence[jax.Array], player: 
 
     Args:
       payoffs: [A_1, ..., A_N] f32, to this player.
-      strategies: N times [A_j]; the player's own is not looked at.
+      strategies: N times [A_j]; the player's own is not used.
       player: its number, static.
 
     Returns:

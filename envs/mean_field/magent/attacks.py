@@ -1,6 +1,6 @@
 """Who hits and who kills, when attacks are played one after another in a random order.
 
-All attackers are judged at once, exactly. If it is known who lives to strike, the death of a
+All attackers are resolved at once, exactly. If it is known who lives to strike, the death of a
 victim is the rank of the blow that brings it below zero; if all deaths are known, those who live
 to strike are those whose rank comes before their own death. Guess that all strike, correct, and
 repeat until nothing changes. A strike depends only on strikes of lower rank, so the fixed point

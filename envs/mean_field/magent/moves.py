@@ -1,6 +1,6 @@
 """Who moves, when moves are played one after another and a cell holds one agent.
 
-All movers are judged at once, exactly. Let o be the agent that stands on a mover's target when
+All movers are resolved at once, exactly. Let o be the agent that stands on a mover's target when
 moves begin. A mover whose turn comes before o's finds the cell taken. Of those whose turn comes
 after, only the first can enter, whatever happens: it enters if o has left, and nobody does if o
 stays. So a mover succeeds if it is that first one and o, if there is one, succeeded: a chain of
@@ -27,7 +27,7 @@ def resolve_moves(
 ) -> jax.Array:
     """Returns the agents' cells [N] int32 after their moves, played one by one by `rank`.
 
-    A move is a jump: nothing between the cell and its target is looked at. Who cannot enter its
+    A move is a jump: nothing between the cell and its target matters. Who cannot enter its
     target stays. The dead keep their cell and are in nobody's way.
 
     Args:

@@ -1,7 +1,7 @@
 """Random places on a map, one after another, each uniform over where there is room.
 
 Drawing places until one fits, for body after body, is the same as going through one long list of
-drawn places and keeping each that fits beside those kept. The list is judged at once: guess that
+drawn places and keeping each that fits beside those kept. The list is resolved at once: guess that
 all that fit the map are kept, drop those that overlap an earlier one that is kept, and repeat until
 nothing changes. Another list is drawn in the rare case that one was too short.
 """

@@ -31,7 +31,7 @@ def best_response(game: CardGame, strategies: Pair, player: int) -> tuple[jax.Ar
 
     Args:
       game: from `poker` or its relatives.
-      strategies: of both players, each [N, A, C]; the player's own is not looked at.
+      strategies: of both players, each [N, A, C]; the player's own is not used.
       player: 0 or 1, static.
 
     Returns:

@@ -53,7 +53,7 @@ def best_mixture(
       counts: [K] bool, which objectives there are, the first always; None: all.
       then: further criteria, each [n] f32, maximised in turn among what is equally good.
       size: [n] f32, at least 1, of the entries in a column; one much larger than others is counted
-        in so much smaller units, and not looked at for the scale of objectives. None: 1.
+        in so much smaller units, and not used for the scale of objectives. None: 1.
       max_pivots: at most so many, static; by default 8 (n + m + K) + 20.
       slack: what an optimum may miss, of its objective's range or a constraint's largest entry,
         static; None: five times what passes for rounding.

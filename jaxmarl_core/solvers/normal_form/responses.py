@@ -51,7 +51,7 @@ def best_response(
 
     Args:
       payoffs: [N, A_1, ..., A_N] f32.
-      strategies: N times [A_j] f32; the player's own is not looked at.
+      strategies: N times [A_j] f32; the player's own is not used.
       player: its number, static.
       masks: N times [A_j] bool or None; None: every action is legal.
     """

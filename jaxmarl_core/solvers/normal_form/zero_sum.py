@@ -106,7 +106,7 @@ def zero_sum(
     strategies have none, and to ask for it is an error.
 
     A forbidden action may be masked, or cost an infinity or a lowest number throughout: dominated
-    actions are not looked at. Where `converged` is false the strategies are what there was, valid
+    actions are not used. Where `converged` is false the strategies are what there was, valid
     distributions nonetheless. A game with infinite payoffs that are not dominated has value NaN and
     uniform strategies; one whose payoffs are NaN has strategies of NaN; one without a legal action
     for somebody has value NaN and strategies of zeros.
