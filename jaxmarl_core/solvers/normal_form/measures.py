@@ -1,7 +1,7 @@
 """How far play is from equilibrium: what players could gain, and what they have.
 
 Independent strategies are measured by what a best reply gains: nothing in a Nash equilibrium. Joint
-play, a distribution over joint actions or the frequencies of a history, is measured by regret, what a
+play, a distribution over joint actions or the frequencies of a history, by regret, what a
 player would have gained by playing one action throughout (external), or another one wherever it
 played a certain action (internal), or by any rule of exchanging actions (swap). No external regret
 for anybody is a coarse correlated equilibrium, no internal or swap regret a correlated one.
