@@ -111,8 +111,9 @@ def over_time(
     def run(key, row):
         key_init, key_run = jax.random.split(key)
 
-        def update(state, index):
-            state, _ = algorithm.update(jax.random.fold_in(key_run, index), state, row, index)
+        def update(state, update_index):
+            key_update = jax.random.fold_in(key_run, update_index)
+            state, _ = algorithm.update(key_update, state, row, update_index)
             return state, keep(state)
 
         updates = jnp.arange(-(-num_steps // algorithm.env_steps))

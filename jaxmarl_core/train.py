@@ -79,22 +79,22 @@ def make_train(
     _check(env, schedule)
     evaluation = make_evaluation(algorithm, env, schedule)
 
-    def evaluated(key: Key, params: Params, index: jax.Array) -> Metrics:
+    def evaluated(key: Key, params: Params, update_index: jax.Array) -> Metrics:
         if not schedule.evaluate_every:
             return {}
         shape = jax.eval_shape(evaluation, key, params)
         nothing = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shape)
-        # `index` is one number for all runs of a sweep, so that this stays a branch under vmap
-        due = (index + 1) % schedule.evaluate_every == 0
+        # one number for all runs of a sweep, so that this stays a branch under vmap
+        due = (update_index + 1) % schedule.evaluate_every == 0
         return jax.lax.cond(due, evaluation, lambda *_: nothing, key, params)
 
     def resume(key: Key, state: State, hparams: Hparams, first=0) -> tuple[State, Metrics]:
-        def update(state, index):
-            key_update, key_evaluate = jax.random.split(jax.random.fold_in(key, index))
-            state, metrics = algorithm.update(key_update, state, hparams, index)
+        def update(state, update_index):
+            key_update, key_evaluate = jax.random.split(jax.random.fold_in(key, update_index))
+            state, metrics = algorithm.update(key_update, state, hparams, update_index)
             losses = {name: x for name, x in metrics.items() if not name.startswith("episode_")}
             finite = {"finite": all_finite((state.params, losses)).astype(jnp.float32)}
-            return state, metrics | finite | evaluated(key_evaluate, state.params, index)
+            return state, metrics | finite | evaluated(key_evaluate, state.params, update_index)
 
         return jax.lax.scan(update, state, first + jnp.arange(schedule.num_updates))
 

@@ -5,7 +5,7 @@ and are stacked on one axis; a dict maps a group's name to what belongs to it. A
 order: time T, environments B, agents n, features.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -85,7 +85,7 @@ class Renderable(Protocol):
     def render(self, state: EnvState) -> jax.Array: ...  # [H, W, 3] uint8
 
 
-class StateEnvironment:
+class StateEnvironment(ABC):
     """Base of environments whose time step is a function of their state.
 
     They write `initial(key) -> state`, `advance(key, state, actions) -> state` and
@@ -133,8 +133,8 @@ class Policy(NamedTuple):
 class Algorithm(NamedTuple):
     """A learner as pure functions.
 
-    `update(key, state, hparams, index)` is one iteration: act and learn. `index` [] int32 is its
-    number, the same in all runs of a sweep: under `vmap` it stays one number, so that a ring
+    `update(key, state, hparams, update_index)` is one iteration: act and learn. The index, []
+    int32, is the same in all runs of a sweep: under `vmap` it stays one number, so that a ring
     buffer's slot or an order drawn from it costs no gather. Everything else that varies between
     updates is in the state.
     """

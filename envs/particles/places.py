@@ -1,5 +1,7 @@
 """What worlds share in which a team takes places that the landmarks give: formation and line."""
 
+from abc import abstractmethod
+
 import jax
 from flax import struct
 
@@ -25,9 +27,9 @@ class PlacesWorld(ParticleWorld):
     num_team: int = struct.field(pytree_node=False)
     terminate_on_success: bool = struct.field(pytree_node=False)
 
+    @abstractmethod
     def places(self, state: ParticleState) -> jax.Array:
         """Returns the places to take, [N, 2]."""
-        raise TypeError(f"{type(self).__name__}: expected the method places")
 
     def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
         landmarks = relative(state.position, state.landmark)

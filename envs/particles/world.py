@@ -11,6 +11,7 @@ of it are in use, and published numbers depend on which:
 """
 
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -82,17 +83,17 @@ class ParticleWorld(StateEnvironment):
     # What a scenario writes: its roles, and these.
 
     @property
+    @abstractmethod
     def roles(self) -> tuple[Role, ...]:
         """Who plays."""
-        raise NotImplementedError
 
+    @abstractmethod
     def observations(self, state: ParticleState) -> tuple[jax.Array, ...]:
         """Returns [n, F] for every role."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rewards(self, state: ParticleState) -> jax.Array:
         """Returns [N]."""
-        raise NotImplementedError
 
     # What it may change.
 

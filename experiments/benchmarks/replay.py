@@ -25,7 +25,7 @@ CYCLES, REPEATS = 4, 7
 
 
 class Candidate(NamedTuple):
-    """A replay of one run: `write(state, block, index)` and `draw(key, state, index)`."""
+    """A replay of one run: how it begins, takes a block, and hands out transitions."""
 
     empty: Callable[[], Any]
     write: Callable[[Any, Any, jax.Array], Any]
@@ -48,9 +48,9 @@ def entry() -> dict[str, jax.Array]:
 def ours() -> Candidate:
     """Returns our ring buffer: a transition is an entry with its successor."""
 
-    def draw(key, stored, index):
+    def draw(key, stored, update_index):
         key_time, key_agent = jax.random.split(key)
-        times = replay.sample_with_successor(key_time, stored, BLOCK, index, BATCH)
+        times = replay.sample_with_successor(key_time, stored, BLOCK, update_index, BATCH)
         agents = jax.random.randint(key_agent, (BATCH,), 0, AGENTS)
         return replay.gather(stored, times, agents), replay.gather(stored, times + 1, agents)
 
@@ -70,10 +70,10 @@ def trajectories() -> Candidate:
         max_length_time_axis=CAPACITY,
     )
 
-    def write(state, block, index):
+    def write(state, block, update_index):
         return buffer.add(state, jax.tree.map(lambda x: x.swapaxes(0, 1), block))
 
-    def draw(key, state, index):
+    def draw(key, state, update_index):
         pairs = buffer.sample(state, key).experience  # [BATCH, 2, ...]
         return tuple(jax.tree.map(lambda x, i=i: x[:, i], pairs) for i in (0, 1))
 
@@ -93,11 +93,11 @@ def items() -> Candidate:
     def flat(x):
         return x.reshape(-1, *x.shape[2:])
 
-    def write(state, block, index):
+    def write(state, block, update_index):
         following = jax.tree.map(lambda x: jnp.roll(x, -1, axis=0), block)
         return buffer.add(state, jax.tree.map(flat, (block, following)))
 
-    def draw(key, state, index):
+    def draw(key, state, update_index):
         return buffer.sample(state, key).experience
 
     def empty():
@@ -110,11 +110,11 @@ def items() -> Candidate:
 def cycles(candidate: Candidate, state: Any, keys: jax.Array, block: Any, first: jax.Array) -> Any:
     """Returns the state and a checksum after CYCLES writes and draws in all runs."""
 
-    def one(carry, index):
+    def one(carry, update_index):
         state, total = carry
-        state = jax.vmap(candidate.write, (0, 0, None))(state, block, index)
-        now = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-        drawn = jax.vmap(candidate.draw, (0, 0, None))(now, state, index)
+        state = jax.vmap(candidate.write, (0, 0, None))(state, block, update_index)
+        now = jax.vmap(jax.random.fold_in, (0, None))(keys, update_index)
+        drawn = jax.vmap(candidate.draw, (0, 0, None))(now, state, update_index)
         return (state, total + sum(x.sum() for x in jax.tree.leaves(drawn))), None
 
     return jax.lax.scan(one, (state, jnp.float32(0)), first + jnp.arange(CYCLES))[0]

@@ -89,8 +89,9 @@ def lengths(world: str, num_seeds: int) -> tuple[jax.Array, jax.Array]:
     keys = jax.vmap(jax.random.key)(jnp.arange(-(-num_seeds // mesh.size) * mesh.size))
 
     def run(key):
-        def block(state, index):
-            state, metrics = algorithm.update(jax.random.fold_in(key, index), state, hp, index)
+        def block(state, update_index):
+            key_update = jax.random.fold_in(key, update_index)
+            state, metrics = algorithm.update(key_update, state, hp, update_index)
             return state, (metrics["episode_count"], metrics["episode_length"])
 
         return jax.lax.scan(block, algorithm.init(key, hp), jnp.arange(NUM_BLOCKS))[1]

@@ -70,11 +70,12 @@ def losses(name: str, key: jax.Array, hp) -> jax.Array:
     algorithm = tabular(env, Config(BLOCK), by_player(rule, opponent), LEARNERS[name][1])
     mine = rule(GameInfo(0, 1, (SIZE, SIZE), (0, 1), None))
 
-    def block(state, index):
-        state, _ = algorithm.update(jax.random.fold_in(key_run, index), state, hp, index)
+    def block(state, update_index):
+        key_update = jax.random.fold_in(key_run, update_index)
+        state, _ = algorithm.update(key_update, state, hp, update_index)
         row = jax.tree.map(lambda x: x[0, 0], next(iter(state.params.tables.values())))
         x = mine.greedy(row, jnp.ones(SIZE, bool))
-        time = jnp.where(index == NUM_BLOCKS - 1, jnp.inf, (index + 1.0) * BLOCK)
+        time = jnp.where(update_index == NUM_BLOCKS - 1, jnp.inf, (update_index + 1.0) * BLOCK)
         worth = payoffs[0] @ at(time)
         return state, worth.max() - worth @ x
 

@@ -93,8 +93,14 @@ class AdversarialPursuit(World):
         start = beginning(jnp.concatenate([predators, prey]), self.full_hp)
         return PursuitState(**start, walls=walls, tags=jnp.int32(0))
 
-    def advance(self, key: Key, state: PursuitState, actions: Actions) -> PursuitState:
-        """Returns the state that the joint action {group: [n] int32} leads to; draws nothing."""
+    def turn(
+        self,
+        state: PursuitState,
+        actions: Actions,
+        attack_order: jax.Array,
+        move_order: jax.Array,
+    ) -> PursuitState:
+        """Returns the state after one step; moves go by number, and no order is used."""
         grid, n = self.grid, self.num_predators
         hunt, flee = (actions[name].astype(jnp.int32) for name in self.KINDS)
         hunter, prey = state.position[:n], grid.cell_of(state.position[n:])

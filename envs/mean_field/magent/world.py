@@ -7,6 +7,7 @@ walls there are; its `turn` puts together the parts of a step in the order of th
 """
 
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -89,15 +90,16 @@ class World(StateEnvironment):
     FIGURES: ClassVar[tuple[Figure, ...]]
 
     @property
+    @abstractmethod
     def sizes(self) -> dict[str, int]:
         """How many members each group has; things that do nothing come last."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def full_hp(self) -> jax.Array:
         """Everybody's hp at the start and at most, [M] f32."""
-        raise NotImplementedError
 
+    @abstractmethod
     def turn(
         self,
         state: WorldState,
@@ -106,11 +108,10 @@ class World(StateEnvironment):
         move_order: jax.Array,
     ) -> WorldState:
         """Returns the state after one step in which nothing is left to chance."""
-        raise NotImplementedError
 
+    @abstractmethod
     def extras(self, state: WorldState, last: jax.Array) -> dict[str, jax.Array]:
         """Returns what a time step tells beside the common."""
-        raise NotImplementedError
 
     @property
     def num_agents(self) -> int:
