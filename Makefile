@@ -8,6 +8,8 @@ TEST_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_pa
 	--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 \
 	--xla_force_host_platform_device_count=8
 
+# A worker that crashes ends the run by name: replaced, it may leave the others waiting for ever.
+WORKERS := -n 2 --max-worker-restart=0
 QUICK := tests/functional tests/learners tests/play tests/store \
 	$(filter-out tests/test_contract%,$(wildcard tests/test_*.py))
 
@@ -17,10 +19,10 @@ demo: .venv/run  ## Sweep mean-field Q-learning on the battle; writes runs/battl
 	$(BIN)/jaxmarl-core sweep experiments/specs/battle_mfq.toml $(ARGS)
 
 test: .venv/dev  ## Everything but what is marked slow; minutes
-	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
 quick: .venv/dev  ## For the one who edits: the parts, and the contract's words
-	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest -n 2 -m "not slow" $(QUICK) $(ARGS)
+	XLA_FLAGS="$(TEST_FLAGS)" $(BIN)/python -m pytest $(WORKERS) -m "not slow" $(QUICK) $(ARGS)
 
 test-slow: .venv/dev  ## What proves learning, with seeds
 	XLA_FLAGS="--xla_force_host_platform_device_count=8" $(BIN)/python -m pytest -m slow $(ARGS)
