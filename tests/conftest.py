@@ -14,22 +14,36 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-FULL = 1.2 * 2**30  # bytes of a worker above which it forgets what it compiled
+FULL = 1.2 * 2**30  # bytes of a worker above which it forgets what it compiled, between scopes
+BRIM = 2.0 * 2**30  # and above which it does so after any test
 
 
-@pytest.fixture(scope="module", autouse=True)
-def forget_compiled_programs():
-    """After a module, clears JAX's caches where a worker has grown large.
+def scope(nodeid: str) -> str:
+    """Returns what is tested by one worker in a row: a file, or a case of a contract.
+
+    A contract's tests share what was compiled for a case; its file as a whole would keep one
+    worker busy long after the others are done.
+    """
+    file, _, test = nodeid.partition("::")
+    case = test.partition("[")[2] if "test_contract" in file else ""
+    return f"{file} {case}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Clears JAX's caches where a worker has grown large.
 
     Every compiled program is kept for as long as its function lives; over all modules that came to
     5 GB a worker. A small worker keeps its caches, as even `jnp.zeros` would be compiled again.
     """
-    yield
-    if _resident() > FULL:
+    result = yield
+    between = nextitem is None or scope(nextitem.nodeid) != scope(item.nodeid)
+    if _resident() > (FULL if between else BRIM):
         jax.clear_caches()
         gc.collect()
         if sys.platform == "linux":
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return result
 
 
 def _resident() -> float:
@@ -59,17 +73,11 @@ def variant(request):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Says what is tested by one worker in a row: a file, or a case of a contract.
-
-    A contract's tests share what was compiled for a case; its file as a whole would keep one
-    worker busy long after the others are done.
-    """
+    """Hands each worker one scope after another."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByCase(LoadScopeScheduling):
+    class ByScope(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            file, _, test = nodeid.partition("::")
-            case = test.partition("[")[2] if "test_contract" in file else ""
-            return f"{file} {case}"
+            return scope(nodeid)
 
-    return ByCase(config, log)
+    return ByScope(config, log)

@@ -179,8 +179,7 @@ class Programs(NamedTuple):
     keys: jax.Array  # [2]
     rows: Any  # leaves [4]: every hparam takes four values
     start: Any  # key, hparams -> state
-    whole: Any  # key, state, hparams, first -> state, metrics of 6 updates
-    half: Any  # the same of 3 updates
+    half: Any  # key, state, hparams, first -> state, metrics of 3 updates
 
 
 def four_values(defaults):
@@ -202,7 +201,6 @@ def programs(request):
     algorithm = make_algorithm(name, env, **config)
     assert len(jax.devices()) >= NUM_DEVICES, "the tests want eight devices, see the Makefile"
     mesh = run_mesh(jax.devices()[:NUM_DEVICES])
-    _, whole = make_train(algorithm, env, Schedule(NUM_UPDATES))
     _, half = make_train(algorithm, env, Schedule(NUM_UPDATES // 2))
     return Programs(
         name,
@@ -211,7 +209,6 @@ def programs(request):
         jax.random.split(jax.random.key(0), 2),
         four_values(algorithm.hparams),
         sharded(algorithm.init, mesh, (0, 0)),
-        sharded(whole, mesh, (0, 0, 0, None)),
         sharded(half, mesh, (0, 0, 0, None)),
     )
 
@@ -225,9 +222,17 @@ def runs(programs):
 
 
 @pytest.fixture(scope="module")
-def unbroken(programs, runs):
-    """(states, metrics) of 6 updates, as NumPy arrays; typed keys as their data."""
-    return host(programs.whole(*runs, jnp.int32(0)))
+def trained(programs, runs):
+    return updated(programs, *runs)
+
+
+def updated(programs, keys, state, rows):
+    """(states, metrics) of 6 updates in two halves, as NumPy arrays; typed keys as their data."""
+    metrics = []
+    for first in (0, NUM_UPDATES // 2):
+        state, some = programs.half(keys, state, rows, jnp.int32(first))
+        metrics.append(host(some))
+    return host(state), jax.tree.map(lambda *x: np.concatenate(x, axis=1), *metrics)
 
 
 def host(tree):
@@ -245,18 +250,18 @@ def test_every_algorithm_has_an_environment_it_is_tested_in(name):
     assert FITTING.get(name), f"{name} is registered: add an environment for it to FITTING"
 
 
-def test_compiles_once_however_hparams_vary(programs, runs, unbroken):
+def test_compiles_once_however_hparams_vary(programs, runs, trained):
     keys, state, rows = runs
     for name in hp.names(rows):
         other = rows.replace(**{name: getattr(rows, name)[::-1]})
-        programs.whole(keys, state, other, jnp.int32(0))
-    assert programs.whole._cache_size() == 1
+        programs.half(keys, state, other, jnp.int32(0))
+    assert programs.half._cache_size() == 1
 
 
-def test_hparams_matter(programs, runs, unbroken):
+def test_hparams_matter(programs, runs, trained):
     """Runs 0 and 6 have the same key and different rows, and learn different things."""
     assert_equal(runs[0][0], runs[0][6])
-    assert any((leaf[0] != leaf[6]).any() for leaf in jax.tree.leaves(unbroken[0].params))
+    assert any((leaf[0] != leaf[6]).any() for leaf in jax.tree.leaves(trained[0].params))
 
 
 def test_state_keeps_its_structure(programs):
@@ -269,29 +274,25 @@ def test_state_keeps_its_structure(programs):
     assert {(x.shape, x.dtype) for x in metrics.values()} == {((), jnp.dtype("float32"))}
 
 
-def test_metrics_are_finite(programs, unbroken):
-    _, metrics = unbroken
+def test_metrics_are_finite(programs, trained):
+    _, metrics = trained
     for name, figures in metrics.items():
         assert figures.shape == (8, NUM_UPDATES), name
         assert np.isfinite(figures).all(), name
     np.testing.assert_array_equal(metrics["finite"], 1)
 
 
-def test_resumes_exactly(programs, runs, unbroken):
+def test_updates_differ_by_their_index(programs, runs, trained):
+    """Were the second half told that it is the first, it would draw what the first drew."""
     keys, state, rows = runs
-    state, first = programs.half(keys, state, rows, jnp.int32(0))
-    resumed, second = programs.half(keys, state, rows, jnp.int32(NUM_UPDATES // 2))
-    assert_equal(resumed, unbroken[0])
-    joined = {name: np.concatenate([first[name], second[name]], axis=1) for name in first}
-    assert_equal(joined, unbroken[1])
-    # the number of the update is what tells the halves apart; else this would prove little
+    state, _ = programs.half(keys, state, rows, jnp.int32(0))
     repeated, _ = programs.half(keys, state, rows, jnp.int32(0))
-    leaves = zip(jax.tree.leaves(host(repeated)), jax.tree.leaves(unbroken[0]))
+    leaves = zip(jax.tree.leaves(host(repeated)), jax.tree.leaves(trained[0]))
     if programs.name not in NEVER_DRAWS:
         assert any((a != b).any() for a, b in leaves)
 
 
-@pytest.mark.parametrize(  # it compiles one more program
+compiles_another_program = pytest.mark.parametrize(
     "programs",
     [
         pytest.param(case, marks=() if case[0] in ONE_OF_AN_ENGINE else pytest.mark.slow)
@@ -300,14 +301,27 @@ def test_resumes_exactly(programs, runs, unbroken):
     indirect=True,
     ids="-".join,
 )
-def test_sharding_changes_rounding_only(programs, unbroken):
+
+
+@compiles_another_program
+def test_resumes_exactly(programs, runs, trained):
+    """Six updates in one program are the same to the last bit as three and three."""
+    mesh = run_mesh(jax.devices()[:NUM_DEVICES])
+    _, whole = make_train(programs.algorithm, programs.env, Schedule(NUM_UPDATES))
+    unbroken = host(sharded(whole, mesh, (0, 0, 0, None))(*runs, jnp.int32(0)))
+    assert_equal(unbroken[0], trained[0])
+    assert_equal(unbroken[1], trained[1])
+
+
+@compiles_another_program
+def test_sharding_changes_rounding_only(programs, trained):
     """Another program rounds differently, and one flipped action sends a run its own way."""
     train, _ = make_train(programs.algorithm, programs.env, Schedule(NUM_UPDATES))
     _, metrics = sweep(train, programs.keys, programs.rows, run_mesh(jax.devices()[:1]))
     together = []
     for name, one in host(metrics).items():
         assert one.shape == (4, 2, NUM_UPDATES), name
-        eight = unbroken[1][name].reshape(one.shape)
+        eight = trained[1][name].reshape(one.shape)
         if name.startswith("episode_"):  # played before anything was learned
             np.testing.assert_allclose(one[..., 0], eight[..., 0], rtol=1e-6, err_msg=name)
             together.append(np.isclose(one, eight, rtol=1e-5).all(-1))
@@ -315,19 +329,19 @@ def test_sharding_changes_rounding_only(programs, unbroken):
 
 
 def test_runs_are_spread_over_the_devices(programs, runs):
-    for leaf in jax.tree.leaves(programs.whole(*runs, jnp.int32(0))):
+    for leaf in jax.tree.leaves(programs.half(*runs, jnp.int32(0))):
         assert len(leaf.sharding.device_set) == NUM_DEVICES
 
 
-def test_a_run_that_diverges_leaves_the_others_alone(programs, runs, unbroken):
+def test_a_run_that_diverges_leaves_the_others_alone(programs, runs, trained):
     keys, state, rows = runs
     numbers = hp.names(rows)
     number = "learning_rate" if "learning_rate" in numbers else numbers[0]
     rows = rows.replace(**{number: getattr(rows, number).at[FLAWED].set(jnp.inf)})
-    _, metrics = host(programs.whole(keys, state, rows, jnp.int32(0)))
+    _, metrics = updated(programs, keys, state, rows)
     others = np.arange(8) != FLAWED
     for name, figures in metrics.items():
-        np.testing.assert_array_equal(figures[others], unbroken[1][name][others], err_msg=name)
+        np.testing.assert_array_equal(figures[others], trained[1][name][others], err_msg=name)
     if programs.name in READ_AT_START:
         return
     assert metrics["finite"][FLAWED, -1] == 0
