@@ -39,11 +39,20 @@ def pytest_runtest_teardown(item, nextitem):
     result = yield
     between = nextitem is None or scope(nextitem.nodeid) != scope(item.nodeid)
     if _resident() > (FULL if between else BRIM):
-        jax.clear_caches()
-        gc.collect()
-        if sys.platform == "linux":
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        _forget()
     return result
+
+
+def _forget():
+    gc.collect()
+    gc.disable()  # nothing is to be collected, and call back, while a cache is half cleared
+    try:
+        jax.clear_caches()
+    finally:
+        gc.enable()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _resident() -> float:
