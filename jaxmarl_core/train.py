@@ -12,7 +12,17 @@ import jax.numpy as jnp
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.play.evaluate import evaluate, summary
 from jaxmarl_core.play.policies import Player, joint
-from jaxmarl_core.types import Algorithm, Environment, Hparams, Key, Metrics, Params, State
+from jaxmarl_core.types import (
+    MAY_OVERFLOW,
+    MEASURED_AT_TIMES,
+    Algorithm,
+    Environment,
+    Hparams,
+    Key,
+    Metrics,
+    Params,
+    State,
+)
 
 
 class Schedule(NamedTuple):
@@ -65,8 +75,11 @@ def make_train(
     bit for bit. `train(key, hp)` is `resume(run_key, algorithm.init(init_key, hp), hp, 0)` with
     `init_key, run_key` from `split(key)`, up to rounding: it is another program.
 
-    Beside the algorithm's own metrics there are `finite`, 1 until a parameter or a loss is no
-    number, and the evaluation's as `eval_...`, NaN in updates without one.
+    Beside the algorithm's own metrics there are the evaluation's as `eval_...`, NaN in updates
+    without one, and `finite`: 1 until a parameter, a loss or another metric is no finite number,
+    and 0 from then on, as what follows is not to be trusted; see `is_sound` for what may be none.
+    A call of `resume` knows nothing of the calls before: who joins their metrics has 0 stay 0
+    (store.sweep_folder.read does).
 
     Args:
       algorithm: what learns.
@@ -89,14 +102,18 @@ def make_train(
         return jax.lax.cond(due, evaluation, lambda *_: nothing, key, params)
 
     def resume(key: Key, state: State, hparams: Hparams, first=0) -> tuple[State, Metrics]:
-        def update(state, update_index):
+        def update(carry, update_index):
+            state, finite = carry
             key_update, key_evaluate = jax.random.split(jax.random.fold_in(key, update_index))
             state, metrics = algorithm.update(key_update, state, hparams, update_index)
-            losses = {name: x for name, x in metrics.items() if not name.startswith("episode_")}
-            finite = {"finite": all_finite((state.params, losses)).astype(jnp.float32)}
-            return state, metrics | finite | evaluated(key_evaluate, state.params, update_index)
+            metrics = metrics | evaluated(key_evaluate, state.params, update_index)
+            finite &= all_finite(state.params) & is_sound(metrics)
+            return (state, finite), metrics | {"finite": finite.astype(jnp.float32)}
 
-        return jax.lax.scan(update, state, first + jnp.arange(schedule.num_updates))
+        start = state, jnp.bool_(True)
+        indices = first + jnp.arange(schedule.num_updates)
+        (state, _), metrics = jax.lax.scan(update, start, indices)
+        return state, metrics
 
     def train(key: Key, hparams: Hparams) -> tuple[State, Metrics]:
         key_init, key_run = jax.random.split(key)
@@ -106,6 +123,21 @@ def make_train(
 
 
 def all_finite(tree) -> jax.Array:
-    """Returns [] bool: whether every float of the pytree is a number."""
+    """Returns [] bool: whether every float of the pytree is a finite number."""
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves] or [jnp.bool_(True)]).all()
+
+
+def is_sound(metrics: Metrics) -> jax.Array:
+    """Returns [] bool: whether no metric says that the run diverged.
+
+    All must be finite numbers, but for figures that are NaN where there was nothing to measure
+    (`types.MEASURED_AT_TIMES`), and statistics that may overflow while learning goes on
+    (`types.MAY_OVERFLOW`).
+    """
+    wrong = [
+        jnp.isinf(x) if name.startswith(MEASURED_AT_TIMES) else ~jnp.isfinite(x)
+        for name, x in metrics.items()
+        if not name.startswith(MAY_OVERFLOW)
+    ]
+    return ~jnp.stack([*wrong, jnp.bool_(False)]).any()

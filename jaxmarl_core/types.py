@@ -24,6 +24,10 @@ Hparams = Any  # a struct of traced numbers, see hparams.py
 Actions = dict[str, jax.Array]  # group -> [n, ...]
 Metrics = dict[str, jax.Array]  # name -> [] f32
 
+# A metric that is no finite number says that its run diverged, unless its name begins so:
+MEASURED_AT_TIMES = ("episode_", "eval_")  # may be NaN, where nothing was measured; not infinite
+MAY_OVERFLOW = ("kl",)  # statistics of ratios of probabilities, on which no learning depends
+
 
 class Group(NamedTuple):
     """Agents with the same spaces, stacked on one axis."""
@@ -143,4 +147,7 @@ class Algorithm(NamedTuple):
     update: Callable[[Key, State, Hparams, jax.Array], tuple[State, Metrics]]
     policy: Policy
     hparams: Hparams  # the defaults
-    env_steps: int  # environment steps an update plays, over all its environments
+    env_steps: int
+    # environment steps of an update, over all its environments: what it costs, and what schedules
+    # count by. A step after an end is one of them and plays nothing; the metric `env_steps` counts
+    # those that were played

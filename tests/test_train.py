@@ -93,17 +93,29 @@ def test_evaluations_fall_in_the_same_updates_when_cut(evaluated):
     np.testing.assert_array_equal(np.concatenate(figures), metrics["eval_return_player_0"])
 
 
-@pytest.mark.parametrize("where", ["params", "loss", "episode_return"])
-def test_finite_watches_parameters_and_losses(where):
-    """A figure of an episode may be NaN, where none ended; a loss or a weight may not."""
+@pytest.mark.parametrize(
+    ("where", "bad", "marks"),
+    [
+        ("params", np.nan, True),
+        ("loss", np.nan, True),
+        ("loss", np.inf, True),
+        ("reward", np.nan, True),
+        ("episode_return", np.nan, False),  # no episode ended
+        ("episode_return", np.inf, True),
+        ("kl", np.inf, False),  # a ratio of probabilities that overflowed
+        ("kl", np.nan, False),
+    ],
+)
+def test_finite_watches_parameters_losses_and_metrics(where, bad, marks):
+    """What is wrong in update 2 alone marks the run for good, but for statistics that may be so."""
 
     def update(key, state, hparams, index):
-        bad = jnp.where(index >= 2, jnp.nan, 0.0)
-        figures = {"loss": jnp.float32(0), "episode_return": jnp.float32(0)}
+        wrong = jnp.where(index == 2, bad, 0.0)
+        figures = dict.fromkeys(("loss", "reward", "kl", "episode_return"), jnp.float32(0))
         if where in figures:
-            figures[where] = bad
+            figures[where] = wrong
         else:
-            state = {"params": state["params"] + bad}
+            state = {"params": jnp.float32(1) + wrong}
         return Bag(**state) if isinstance(state, dict) else state, figures
 
     class Bag(dict):
@@ -115,13 +127,13 @@ def test_finite_watches_parameters_and_losses(where):
     learner = Algorithm(lambda key, hp: Bag(params=jnp.float32(1)), update, None, (), 1)
     train, _ = make_train(learner, ENV, Schedule(4))
     _, metrics = jax.jit(train)(KEY, ())
-    expected = [1, 1, 1, 1] if where == "episode_return" else [1, 1, 0, 0]
-    np.testing.assert_array_equal(metrics["finite"], expected)
+    np.testing.assert_array_equal(metrics["finite"], [1, 1, 0, 0] if marks else [1, 1, 1, 1])
 
 
 def test_all_finite_ignores_what_is_no_float():
     tree = {"count": jnp.int32(3), "key": jax.random.key(0), "x": jnp.ones(2)}
     assert all_finite(tree)
+    assert all_finite({"count": jnp.int32(3)})
     assert not all_finite(tree | {"x": jnp.array([1.0, jnp.inf])})
 
 

@@ -79,7 +79,8 @@ def write_runs(part_folder: str | os.PathLike, runs: Sequence[Mapping[str, Any]]
     Args:
       part_folder: a folder inside that of the sweep.
       runs: {"run": its index in the sweep, "seed": int, "hparams": {name: float},
-        "static": {name: value}} each, and "env_steps_per_update": int where it is known.
+        "static": {name: value}} each, and "env_steps_per_update": int where it is known; the metric
+        "env_steps" counts those that were played.
 
     Raises:
       ValueError: the part already has other rows, or an option is static and an hparam.
@@ -133,8 +134,8 @@ def read(folder: str | os.PathLike) -> Results:
     """Returns all that the folder of a sweep holds, be it finished or not.
 
     Runs come in the order of their index. Where segments overlap, the one that starts later
-    counts. Raises ValueError for a folder without a spec, a run found in two parts, or a segment
-    missing between two others.
+    counts. `finite` stays 0 once it was, in the segments after it, too. Raises ValueError for a
+    folder without a spec, a run found in two parts, or a segment missing between two others.
     """
     folder = Path(folder)
     spec = read_spec(folder)
@@ -170,6 +171,13 @@ def read(folder: str | os.PathLike) -> Results:
     )
 
 
+def diverged(part_folder: str | os.PathLike, num_updates: int) -> np.ndarray:
+    """Returns [R] bool: which runs of a part had diverged after its first `num_updates` updates."""
+    runs, metrics, _ = _read_part(Path(part_folder))
+    metrics = {name: values[:, :num_updates] for name, values in metrics.items()}
+    return first_divergence(metrics) >= 0 if metrics else np.zeros(len(runs), bool)
+
+
 def _read_runs(part_folder: Path) -> list[dict[str, Any]]:
     path = part_folder / "runs.json"
     require(path.is_file(), "part", "a folder with a runs.json", part_folder)
@@ -186,6 +194,8 @@ def _read_part(part_folder: Path) -> tuple[list[dict], dict[str, np.ndarray], fl
             segment = {k[len(_METRIC) :]: archive[k] for k in archive if k.startswith(_METRIC)}
             seconds += float(archive["seconds"])
         metrics = _append(metrics, _first(path), segment, part_folder.name)
+    if "finite" in metrics:
+        metrics["finite"] = np.minimum.accumulate(metrics["finite"], axis=1)
     return runs, metrics, seconds
 
 

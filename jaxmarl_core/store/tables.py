@@ -20,8 +20,7 @@ from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.functional import statistics
 from jaxmarl_core.store import atomic
 from jaxmarl_core.store.number_formats import number, option
-
-MAY_BE_EMPTY = ("episode_", "eval_")  # NaN under these names means: no episode ended here
+from jaxmarl_core.types import MAY_OVERFLOW, MEASURED_AT_TIMES
 
 
 class Objective(NamedTuple):
@@ -38,7 +37,7 @@ class Results:
 
     runs: Sequence[Mapping[str, Any]]
     # [R]: {"run": int, "seed": int, "hparams": {name: float}, "static": {name: value}}, and
-    # "env_steps_per_update": int where it is known
+    # "env_steps_per_update": int where it is known, those after an end included
     metrics: Mapping[str, np.ndarray]  # name -> [R, U] f32, NaN after the last update done
     num_updates_done: np.ndarray  # [R] int
     diverged_at: np.ndarray  # [R] int, the first update that is not finite; -1 for none
@@ -58,8 +57,8 @@ class Configuration(NamedTuple):
 def first_divergence(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
     """Returns [R] int: the first update at which a run was not finite, -1 where there is none.
 
-    That is where the metric "finite" is 0, or any metric is NaN or infinite; NaN is allowed under
-    names that start with `episode_` or `eval_`, where it says that nothing was measured.
+    That is where the metric "finite" is 0, or any metric is NaN or infinite, but for those that may
+    be: see `train.is_sound`.
 
     Args:
       metrics: name -> [R, k] f32, as one program reports them.
@@ -67,7 +66,9 @@ def first_divergence(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
     require(len(metrics) > 0, "metrics", "at least one", "none")
     wrongs = []
     for name, values in metrics.items():
-        wrong = np.isinf(values) if name.startswith(MAY_BE_EMPTY) else ~np.isfinite(values)
+        if name.startswith(MAY_OVERFLOW):
+            continue
+        wrong = np.isinf(values) if name.startswith(MEASURED_AT_TIMES) else ~np.isfinite(values)
         if name == "finite":
             wrong = wrong | (values == 0)
         wrongs.append(wrong)

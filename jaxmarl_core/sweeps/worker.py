@@ -21,7 +21,7 @@ from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import Checkpoints
-from jaxmarl_core.store.tables import Objective, Results
+from jaxmarl_core.store.tables import Objective, Results, first_divergence
 from jaxmarl_core.sweeps import plan
 from jaxmarl_core.sweeps.batch import run_mesh, sharded
 from jaxmarl_core.sweeps.plan import Part
@@ -122,14 +122,15 @@ def _run_part(
             del state
             _, state = checkpoints.restore()
         progress.phase(f"training {where}")
-        saved = time.monotonic()
+        saved, diverged = time.monotonic(), sweep_folder.diverged(part.folder, done)
         for first in range(done, spec.updates, length):
             began = time.monotonic()
             state, metrics = program(keys, state, rows, jnp.int32(first))
             metrics = {name: np.asarray(x)[:num_runs] for name, x in metrics.items()}
             seconds = time.monotonic() - began
             sweep_folder.write_segment(part.folder, first, metrics, seconds)
-            progress.advance(num_runs * length, _note(spec, metrics))
+            diverged |= first_divergence(metrics) >= 0
+            progress.advance(num_runs * length, _note(spec, metrics, diverged))
             reached = first + length
             due = time.monotonic() - saved >= spec.checkpoint_seconds
             if due or stop() or reached >= spec.updates:
@@ -141,16 +142,15 @@ def _run_part(
         raise Stopped(f"stopped after {where}")
 
 
-def _note(spec: Spec, metrics: dict[str, np.ndarray]) -> str:
-    """Returns the latest objective of the best run, and how many runs diverged, in words."""
+def _note(spec: Spec, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> str:
+    """Returns the latest objective of the best run, and how many of all runs diverged so far."""
     names = [spec.objective] if spec.objective else [n for n in metrics if "return" in n]
     words = []
     for name in names[:1]:
         values = metrics.get(name, np.zeros((0, 0)))
         if np.isfinite(values).any():
             words.append(f"best {name} {np.nanmax(values):.3g}")
-    diverged = int((metrics["finite"] == 0).any(axis=1).sum())
-    return ", ".join(words + ([f"{diverged} diverged"] if diverged else []))
+    return ", ".join(words + ([f"{diverged.sum()} diverged"] if diverged.any() else []))
 
 
 # ---- folders and signals

@@ -90,6 +90,20 @@ def test_parts_are_put_together_by_run(out):
     assert np.isnan(results.metrics["eval_return"][0]).all()
 
 
+def test_what_was_once_not_finite_stays_so_in_later_segments(out):
+    """Run 0 is not finite in update 1 of segment 0; a program's later calls know nothing of it."""
+    metrics = random_metrics(2, 6)
+    metrics["finite"][0, 1] = 0
+    sweep_folder.write_runs(out / "part-000", make_runs([0, 1]))
+    for first in (0, 3):
+        sweep_folder.write_segment(out / "part-000", first, chunk(metrics, first, first + 3))
+    read = sweep_folder.read(out)
+    np.testing.assert_array_equal(read.metrics["finite"], [[1, 0, 0, 0, 0, 0], [1] * 6])
+    np.testing.assert_array_equal(sweep_folder.diverged(out / "part-000", 6), [True, False])
+    np.testing.assert_array_equal(sweep_folder.diverged(out / "part-000", 1), [False, False])
+    np.testing.assert_array_equal(sweep_folder.diverged(out / "part-000", 0), [False, False])
+
+
 def test_nothing_done_yet(out):
     sweep_folder.write_runs(out / "part-000", make_runs([0]))
     results = sweep_folder.read(out)

@@ -30,7 +30,8 @@ def test_first_divergence():
     finite[3, 0] = 0
     episode[4, 1] = NAN  # no episode ended: no divergence
     episode[5, 1] = np.inf
-    metrics = {"loss": loss, "episode_return": episode, "finite": finite}
+    kl = np.full_like(one, np.inf)  # may overflow
+    metrics = {"loss": loss, "episode_return": episode, "finite": finite, "kl": kl}
     np.testing.assert_array_equal(lib.first_divergence(metrics), [-1, 2, 3, 0, -1, 1])
     nothing = {"loss": np.zeros((2, 0))}
     np.testing.assert_array_equal(lib.first_divergence(nothing), [-1, -1])
