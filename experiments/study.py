@@ -136,6 +136,8 @@ def learning_curve(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a learning curve of greedy play: (environment steps [L], figures [num_seeds, L]).
 
+    The steps are those that were played, a mean over seeds: the step after an end is none of them.
+
     Says on the terminal (stderr) where the curve ended, as a study of many takes an hour.
 
     Args:
@@ -153,9 +155,10 @@ def learning_curve(
     train, _ = make_train(algorithm, env, Schedule(every * num_points, every, *episodes))
     keys = jax.random.split(jax.random.key(0), num_seeds)
     row = hp.table(algorithm.hparams.replace(**hparams))
-    found = sweep(lambda key, row: train(key, row)[1][figure], keys, row)[0]
-    steps = every * algorithm.env_steps * np.arange(1, num_points + 1)
-    curve = np.asarray(found)[:, every - 1 :: every]
+    keep = lambda metrics: (metrics[figure], metrics["env_steps"])
+    found, played = sweep(lambda key, row: keep(train(key, row)[1]), keys, row)
+    curve = np.asarray(found[0])[:, every - 1 :: every]
+    steps = np.asarray(played[0], np.float64).mean(0).cumsum()[every - 1 :: every]
     ended = f"a curve of {num_seeds} seeds ended: {spread(curve[:, -1])}"
     print(ended, file=sys.stderr, flush=True)
     return steps, curve

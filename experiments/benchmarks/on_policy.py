@@ -70,13 +70,14 @@ def trained(peer: Peer, num_updates: int) -> tuple[float, float]:
     began = time.perf_counter()
     compiled = jax.jit(train).lower(key, algorithm.hparams).compile()
     compilation = time.perf_counter() - began
-    jax.block_until_ready(compiled(key, algorithm.hparams))
+    _, metrics = compiled(key, algorithm.hparams)
+    num_steps = float(metrics["env_steps"].sum())
     seconds = []
     for _ in range(REPEATS):
         began = time.perf_counter()
         jax.block_until_ready(compiled(key, algorithm.hparams))
         seconds.append(time.perf_counter() - began)
-    return num_updates * algorithm.env_steps / statistics.median(seconds), compilation
+    return num_steps / statistics.median(seconds), compilation
 
 
 def random_play(copies: int = 1024, num_steps: int = 100) -> float:

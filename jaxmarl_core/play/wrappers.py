@@ -177,13 +177,23 @@ def episodic(env: Environment) -> AutoReset:
     return AutoReset(EpisodeStatistics(env))
 
 
-def episode_metrics(env: Environment, timestep: TimeStep) -> dict[str, jax.Array]:
+def episode_metrics(
+    env: Environment, timestep: TimeStep, played: jax.Array | None = None
+) -> dict[str, jax.Array]:
     """Returns means over the episodes that ended in a batch of time steps [...]; NaN if none did.
 
     `episode_length`; per team its return, see `return_figures`, and `episode_win_<team>` (without
     the name where there is one team, and then only where the world names winners);
-    `episode_count`.
+    `episode_count`. And `env_steps`, how many steps were played: summed over updates, they are the
+    time that learning curves are drawn over.
+
+    Args:
+      env: the environment.
+      timestep: leaves [...].
+      played: [...] bool, whether an action was taken; None: in these time steps, if they are no
+        episode's last.
     """
+    played = ~timestep.last if played is None else played
     episode, ended = timestep.extras["episode"], timestep.last
     count = ended.sum().astype(jnp.float32)
 
@@ -191,6 +201,7 @@ def episode_metrics(env: Environment, timestep: TimeStep) -> dict[str, jax.Array
         return jnp.where(ended, x, 0).sum().astype(jnp.float32) / count
 
     metrics = {"episode_length": mean(episode.length), "episode_count": count}
+    metrics |= {"env_steps": played.sum().astype(jnp.float32)}
     found = return_figures(env, episode.returns)
     metrics |= {f"episode_{name}": mean(figure) for name, figure in found.items()}
     for team, name in enumerate(team_names(env)):

@@ -44,16 +44,28 @@ def curve(results: Results, name: str, runs: np.ndarray, num_points: int = 160) 
     done = results.num_updates_done[runs]
     values = np.where(updates <= done[:, None], statistics.bridge_gaps(values), np.nan)
     low, high = statistics.bootstrap_interval(values, num_resamples=300)
-    return Curve(updates * _steps(results, runs), statistics.iqm(values), low, high)
+    return Curve(time_axis(results, runs)[updates], statistics.iqm(values), low, high)
 
 
 def knows_steps(results: Results) -> bool:
-    """Returns whether every run says how many environment steps an update makes."""
-    return all(run.get("env_steps_per_update") for run in results.runs)
+    """Returns whether it is known how many environment steps the updates of every run played."""
+    told = all(run.get("env_steps_per_update") for run in results.runs)
+    return told or "env_steps" in results.metrics
 
 
-def _steps(results: Results, runs: np.ndarray) -> int:
-    return results.runs[runs[0]]["env_steps_per_update"] if knows_steps(results) else 1
+def time_axis(results: Results, runs: np.ndarray) -> np.ndarray:
+    """Returns [U + 1] f64, the environment steps after 0 ... U updates, a mean over runs.
+
+    Steps that were played, where the metric `env_steps` tells of them; else all that updates are
+    made of, among them those after an end; updates where not even that is known.
+    """
+    if "env_steps" in results.metrics:
+        each = statistics.mean(results.metrics["env_steps"][runs])
+    else:
+        num_updates = next(iter(results.metrics.values())).shape[1]
+        one = results.runs[runs[0]]["env_steps_per_update"] if knows_steps(results) else 1
+        each = np.full(num_updates, one)
+    return np.append(0.0, np.nancumsum(each))
 
 
 def sound_runs(results: Results, row: Mapping[str, Any]) -> np.ndarray:
@@ -81,7 +93,8 @@ def learning_curves(results: Results, objective: Objective, rows: Rows) -> str:
 
 def other_metrics(results: Results, objective: Objective, rows: Rows) -> str:
     """Returns small multiples of every other metric as SVG; "" where there is none."""
-    names = [name for name in results.metrics if name not in (objective.metric, "finite")]
+    others = ("finite", "env_steps")  # a mark, and the axis
+    names = [name for name in results.metrics if name not in (objective.metric, *others)]
     names = [name for name in names if np.isfinite(results.metrics[name]).any()]
     if not names:
         return ""
@@ -131,7 +144,7 @@ def _mark_divergence(axes: Axes, results: Results, name: str, rows: Rows) -> Non
             values = results.metrics[name][run, :last].astype(np.float64)[None]
             if np.isfinite(values).any():
                 values = statistics.bridge_gaps(values)[0]
-                x = np.arange(1, last + 1) * _steps(results, np.array([run]))
+                x = time_axis(results, np.array([run]))[1 : last + 1]
                 axes.plot(x, values, color=colour, linewidth=0.9, linestyle=(0, (3, 2)))
                 axes.plot(x[-1:], values[-1:], color=colour, marker="x", markersize=8, zorder=4)
 

@@ -110,9 +110,9 @@ def _cost(results: Results) -> str:
     """Returns ", 2.1 million environment steps in all, computed in 3 min 12 s", as known."""
     words = ""
     if figures.knows_steps(results):
-        per_update = np.array([run["env_steps_per_update"] for run in results.runs], float)
-        steps = float(per_update @ results.num_updates_done)
-        words += f", {count(steps)} environment steps in all"
+        each = [figures.time_axis(results, np.array([run])) for run in range(len(results.runs))]
+        steps = sum(axis[done] for axis, done in zip(each, results.num_updates_done))
+        words += f", {count(float(steps))} environment steps in all"
     if results.seconds:
         words += f", computed in {duration(results.seconds)}"
     return words

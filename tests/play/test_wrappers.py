@@ -150,6 +150,7 @@ def test_episode_metrics_are_means_over_the_episodes_that_ended():
     )
     figures = episode_metrics(env, timestep)
     expected = {  # over rows 1 and 2
+        "env_steps": 2,  # an action was taken in rows 0 and 3
         "episode_count": 2,
         "episode_length": 4,
         "episode_return_mean_choosers": 5.5,
@@ -162,6 +163,9 @@ def test_episode_metrics_are_means_over_the_episodes_that_ended():
     for name, value in expected.items():
         np.testing.assert_allclose(figures[name], value)
 
+    told = episode_metrics(env, timestep, jnp.array([True, True, True, False]))
+    assert told == figures | {"env_steps": 3}
+
     none = episode_metrics(env, timestep.replace(last=jnp.zeros(4, bool)))
     assert none["episode_count"] == 0
     assert np.isnan(none["episode_return_aimer"])
@@ -169,7 +173,8 @@ def test_episode_metrics_are_means_over_the_episodes_that_ended():
 
 def test_a_lone_team_has_a_return_and_no_wins():
     figures = episode_metrics(ConstantReward(3, 2), played(episodic(ConstantReward(3, 2)), 6))
-    assert figures.keys() == {"episode_count", "episode_length", "episode_return"}
+    names = {"env_steps", "episode_count", "episode_length", "episode_return"}
+    assert figures.keys() == names
     assert float(figures["episode_return"]) == 2  # 2 steps, reward 1 told to all three
 
 

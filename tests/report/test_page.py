@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from jaxmarl_core.report.figures import time_axis
 from jaxmarl_core.report.films import Replay
 from jaxmarl_core.report.page import page, write_report
 from jaxmarl_core.store import number_formats
@@ -83,6 +84,24 @@ def full():
     replay = Replay(frames, "Red <against> blue.", [f"</script> {i}" for i in range(5)])
     text = page(results, OBJECTIVE, {"rate": "log"}, replay, "A <sweep> & more")
     return results, text, Page(text)
+
+
+def test_time_is_what_was_played():
+    """Runs of 1000 steps an update, of which one in four came after an end; no steps: updates."""
+    results = make_results(GRID[:1], num_updates=4)
+    np.testing.assert_array_equal(time_axis(results, np.array([0, 1])), range(5))
+    for run in results.runs:
+        run["env_steps_per_update"] = 1000
+    np.testing.assert_array_equal(time_axis(results, np.array([0, 1])), 1000 * np.arange(5))
+    steps = np.array([[700, 800, 750, np.nan], [800, 700, 750, 750]], np.float32)
+    results.metrics["env_steps"] = steps
+    np.testing.assert_array_equal(time_axis(results, np.array([0, 1])), [0, 750, 1500, 2250, 3000])
+    np.testing.assert_array_equal(time_axis(results, np.array([1]))[-1], 3000)
+    results.num_updates_done[0] = 3
+    assert "5,250 environment steps in all" in page(results, OBJECTIVE)
+    late = np.full((2, 4), 2.0**30, np.float32)  # 4.3e9 steps
+    results.metrics["env_steps"] = late
+    assert time_axis(results, np.array([0]))[-1] == 2**32
 
 
 def test_the_page_needs_no_network(full):
