@@ -1,4 +1,4 @@
-"""The engine of mean-field value learning: collect, remember, learn.
+"""The engine of mean-field value learning: collect, store, learn.
 
 Each agent of a large population acts on its own observation and, if the recipe says so, on the mean
 action of its neighbours. One network serves all groups; with lagged self-play the first learns and
@@ -136,7 +136,7 @@ def behaviour(config: Config) -> Choose:
     return boltzmann if config.exploration == "boltzmann" else exploit
 
 
-# ---- collecting and remembering
+# ---- collecting and storing
 
 
 def stored_step(
@@ -156,7 +156,7 @@ def stored_step(
     )
 
 
-def remember(
+def store(
     learner: Learner, buffer: StoredStep, position: jax.Array, timestep: TimeStep, actions: Actions
 ) -> StoredStep:
     """Returns the buffer with one time step of all environments written at `position`.
@@ -201,7 +201,7 @@ def collect(
         # the observations go from here straight into the buffer: stacked in between they would
         # take fresh memory every update, which costs more than computing them
         following, actions = jax.vmap(one)(jax.random.split(key, config.num_envs), play)
-        buffer = remember(learner, buffer, start + t, play.timestep, actions)
+        buffer = store(learner, buffer, start + t, play.timestep, actions)
         timestep = play.timestep.replace(observation={}, mean_action={}, state=())
         return (following, buffer), timestep
 
@@ -213,14 +213,13 @@ def collect(
 
 
 def sample(learner: Learner, key: Key, buffer: StoredStep, update_index: jax.Array) -> Transition:
-    """Returns a batch of single agents' transitions, leaves [batch_size, ...]."""
-    config = learner.config
-    key_time, key_env, key_agent = jax.random.split(key, 3)
-    size = config.batch_size
-    position = replay.sample_with_successor(
-        key_time, buffer, config.rollout_length, update_index, size
+    """Returns a batch of single agents' transitions that were played, leaves [batch_size, ...]."""
+    key_step, key_agent = jax.random.split(key)
+    size = learner.config.batch_size
+    last = buffer.last[:, :, 0]  # the same for all agents
+    position, env_index = replay.sample_transitions(
+        key_step, last, learner.config.rollout_length, update_index, size
     )
-    env_index = jax.random.randint(key_env, (size,), 0, config.num_envs)
     agent = jax.random.randint(key_agent, (size,), 0, learner.num_learning)
     step = replay.gather(buffer, position, env_index, agent)
     return step, replay.gather(buffer, position + 1, env_index, agent)
@@ -247,22 +246,32 @@ def gradient_step(
 def learn(
     learner: Learner, key: Key, state: State, hp: Hparams, update_index: jax.Array
 ) -> tuple[State, Metrics]:
-    """Returns the state after all gradient steps of an update, and their mean loss and Q."""
+    """Returns the state after all gradient steps of an update, and their mean loss and Q.
+
+    Until `hp.learning_starts` steps have been played the learner stays as it was, and its metrics
+    are 0; `gradient_steps` counts those that were taken.
+    """
 
     def step(weights, key):
         transition = sample(learner, key, state.buffer, update_index)
         return gradient_step(learner, weights, transition, state.params.temperature, hp)
 
-    keys = jax.random.split(key, learner.config.num_gradient_steps)
+    config = learner.config
+    keys = jax.random.split(key, config.num_gradient_steps)
     start = state.params.online, state.target, state.optimiser
-    (online, target, opt_state), (loss, q) = jax.lax.scan(step, start, keys)
+    learned, (loss, q) = jax.lax.scan(step, start, keys)
+    # chosen between, not branched on: the number is one of the run's, and differs within a sweep
+    started = replay.learning_has_started(update_index, env_steps(config), hp.learning_starts)
+    online, target, opt_state = select(started, learned, start)
     state = dataclasses.replace(
         state,
         params=dataclasses.replace(state.params, online=online),
         target=target,
         optimiser=opt_state,
     )
-    return state, {"loss": loss.mean(), "q": q.mean()}
+    steps = jnp.float32(config.num_gradient_steps)
+    metrics = {"loss": loss.mean(), "q": q.mean(), "gradient_steps": steps}
+    return state, jax.tree.map(lambda x: jnp.where(started, x, 0.0), metrics)
 
 
 def follow(opponent: Any, online: Any, returns: jax.Array, last: jax.Array) -> Any:
@@ -278,6 +287,11 @@ def follow(opponent: Any, online: Any, returns: jax.Array, last: jax.Array) -> A
 
 
 # ---- the learner
+
+
+def env_steps(config: Config) -> int:
+    """Returns the steps of an update over all environments, those after an end included."""
+    return config.rollout_length * config.num_envs
 
 
 def init(learner: Learner, key: Key, hp: Hparams) -> State:
@@ -306,10 +320,10 @@ def init(learner: Learner, key: Key, hp: Hparams) -> State:
 def update(
     learner: Learner, key: Key, state: State, hp: Hparams, update_index: jax.Array
 ) -> tuple[State, Metrics]:
-    """Returns the state after an update, and its metrics: collect, remember, learn."""
+    """Returns the state after an update, and its metrics: collect, store, learn."""
     key_play, key_learn = jax.random.split(key)
-    share = update_index / hp.anneal_updates
-    temperature = exponential(hp.temperature, hp.final_temperature, share)
+    fraction = update_index / hp.anneal_updates
+    temperature = exponential(hp.temperature, hp.final_temperature, fraction)
     params = dataclasses.replace(state.params, temperature=jnp.asarray(temperature, jnp.float32))
     (play, buffer), timesteps = collect(
         learner, key_play, params, state.play, state.buffer, update_index
@@ -372,5 +386,5 @@ def mean_field_q(name: str, env: Environment, config: Config) -> Algorithm:
         partial(update, learner),
         policy,
         Hparams(),
-        env_steps=config.rollout_length * config.num_envs,
+        env_steps=env_steps(config),
     )

@@ -72,11 +72,15 @@ class Config:
 
 @struct.dataclass
 class Hparams:
-    """Traced numbers; the temperature falls geometrically over the first `anneal_updates`."""
+    """Traced numbers; the temperature falls geometrically over the first `anneal_updates`.
+
+    Numbers of env steps are of `Algorithm.env_steps` an update, those after an end included.
+    """
 
     learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
     gamma: float = hparam(0.95, 0.0, 1.0)
     tau: float = hparam(0.01, 0.0, 1.0, "log")  # share of the online network in the next target
+    learning_starts: float = hparam(0.0, 0.0, 1e12)  # env steps before the first gradient step
     temperature: float = hparam(0.1, 1e-6, 1e6, "log")
     final_temperature: float = hparam(0.05, 1e-6, 1e6, "log")
     anneal_updates: float = hparam(100.0, 1.0, 1e9, "log")

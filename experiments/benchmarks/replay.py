@@ -47,10 +47,11 @@ def entry() -> dict[str, jax.Array]:
 
 def ours() -> Candidate:
     """Returns our ring buffer: a transition is an entry with its successor."""
+    no_end = jnp.zeros((CAPACITY, 1), bool)
 
     def draw(key, stored, update_index):
         key_time, key_agent = jax.random.split(key)
-        times = replay.sample_with_successor(key_time, stored, BLOCK, update_index, BATCH)
+        times, _ = replay.sample_transitions(key_time, no_end, BLOCK, update_index, BATCH)
         agents = jax.random.randint(key_agent, (BATCH,), 0, AGENTS)
         return replay.gather(stored, times, agents), replay.gather(stored, times + 1, agents)
 

@@ -84,7 +84,7 @@ def write_block(buffer: Any, block: Any, block_index: jax.Array) -> Any:
     """
 
     def one(stored, new):
-        start = (block_index * len(new)) % len(stored)
+        start = block_start(stored, block_index, len(new))
         return jax.lax.dynamic_update_slice_in_dim(stored, new.astype(stored.dtype), start, axis=0)
 
     return jax.tree.map(one, buffer, block)
@@ -92,7 +92,15 @@ def write_block(buffer: Any, block: Any, block_index: jax.Array) -> Any:
 
 def block_start(buffer: Any, block_index: jax.Array, block_length: int) -> jax.Array:
     """Returns [] int32, the position of the first entry of block number `block_index`."""
-    return (block_index * block_length) % len(jax.tree.leaves(buffer)[0])
+    # a remainder before the product, which would pass 2^31 after so many entries
+    num_blocks = len(jax.tree.leaves(buffer)[0]) // block_length
+    return block_index % num_blocks * block_length
+
+
+def num_stored(buffer: Any, block_index: jax.Array, block_length: int) -> jax.Array:
+    """Returns [] int32, how many entries the buffer holds after block number `block_index`."""
+    num_blocks = len(jax.tree.leaves(buffer)[0]) // block_length
+    return jnp.minimum(block_index + 1, num_blocks) * block_length
 
 
 def write_entry(buffer: Any, entry: Any, position: jax.Array, first_agent: int = 0) -> Any:
@@ -141,23 +149,31 @@ def _write_slice(
     return write(stored, new, position)
 
 
-def sample_with_successor(
-    key: jax.Array, buffer: Any, block_length: int, block_index: jax.Array, size: int
-) -> jax.Array:
-    """Returns [size] int32, positions of entries whose successor is stored too, uniformly.
+def sample_transitions(
+    key: jax.Array, last: jax.Array, block_length: int, block_index: jax.Array, size: int
+) -> tuple[jax.Array, jax.Array]:
+    """Returns (positions, environments), [size] int32 each, of transitions that were played.
+
+    Uniformly, with replacement, among the entries whose successor is stored too; not those that
+    ended an episode, as the step after an end plays nothing. Where there is no such entry, all are
+    the one that is overwritten next: it ended an episode, or was never written.
 
     Args:
       key: randomness.
-      buffer: the buffer after block number `block_index` was written.
-      block_length: entries a block; at least two entries must have been written.
+      last: [capacity, B] bool, of the buffer after block number `block_index` was written.
+      block_length: entries a block.
       block_index: [] int32, the newest block.
-      size: how many to draw, with replacement.
+      size: how many to draw.
     """
-    capacity = len(jax.tree.leaves(buffer)[0])
-    written = (block_index + 1) * block_length
-    # ages 1 ... filled - 1: the newest entry has no successor yet
-    age = jax.random.randint(key, (size,), 1, jnp.minimum(written, capacity))
-    return (written - 1 - age) % capacity
+    capacity, num_envs = last.shape
+    newest = block_start(last, block_index, block_length) + block_length - 1
+    age = (newest - jnp.arange(capacity)) % capacity
+    followed = (age > 0) & (age < num_stored(last, block_index, block_length))
+    count = jnp.cumsum((followed[:, None] & ~last).reshape(-1))
+    drawn = jax.random.randint(key, (size,), 0, jnp.maximum(count[-1], 1))
+    found = jnp.searchsorted(count, drawn, side="right")
+    entry = jnp.where(count[-1] > 0, found, (newest + 1) % capacity * num_envs).astype(jnp.int32)
+    return entry // num_envs, entry % num_envs
 
 
 def sample_uniform(
@@ -172,8 +188,8 @@ def sample_uniform(
       block_index: [] int32, the newest block.
       size: how many to draw.
     """
-    filled = jnp.minimum((block_index + 1) * block_length, len(jax.tree.leaves(buffer)[0]))
-    return jax.random.randint(key, (size,), 0, filled)
+    stored = num_stored(buffer, block_index, block_length)
+    return jax.random.randint(key, (size,), 0, stored)
 
 
 def empty_priorities(capacity: int) -> jax.Array:
@@ -235,3 +251,17 @@ def gather(buffer: Any, *positions: jax.Array) -> Any:
         return stored[tuple(at % size for at, size in zip(positions, stored.shape))]
 
     return jax.tree.map(one, buffer)
+
+
+def learning_has_started(
+    update_index: jax.Array, env_steps: int, learning_starts: float | jax.Array
+) -> jax.Array:
+    """Returns [] bool, whether an update learns: by then, so many steps have been played.
+
+    Args:
+      update_index: [] int32, of the update, whose own steps count.
+      env_steps: steps an update plays, as `Algorithm.env_steps`.
+      learning_starts: [] f32 >= 0, environment steps.
+    """
+    # a quotient of floats: the product of both would pass 2^31
+    return update_index + 1 >= learning_starts / env_steps

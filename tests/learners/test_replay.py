@@ -13,7 +13,9 @@ from jaxmarl_core.learners import replay
 BLOCK, CAPACITY = 3, 12
 ENTRY = {"t": jax.ShapeDtypeStruct((), jnp.int32), "x": jnp.zeros((2, 5))}
 write = jax.jit(replay.write_block)
-sample_with_successor = jax.jit(replay.sample_with_successor, static_argnums=(2, 4))
+sample_transitions = jax.jit(replay.sample_transitions, static_argnums=(2, 4))
+NO_END = np.zeros((CAPACITY, 2), bool)
+LATE = 1_000_000_000  # blocks: 3e9 entries, more than an int32 counts
 
 
 def block(index):
@@ -49,14 +51,57 @@ def test_holds_the_newest_entries(num_blocks):
 @pytest.mark.parametrize("num_blocks", [1, 2, 4, 5, 7])
 def test_draws_entries_whose_successor_is_stored_uniformly(num_blocks):
     buffer, expected = after(num_blocks)
-    times = sample_with_successor(jax.random.key(0), buffer, BLOCK, jnp.int32(num_blocks - 1), 6000)
+    times, envs = sample_transitions(jax.random.key(0), NO_END, BLOCK, num_blocks - 1, 6000)
     drawn = np.asarray(replay.gather(buffer, times)["t"])
     following = np.asarray(replay.gather(buffer, times + 1)["t"])
     np.testing.assert_array_equal(following, drawn + 1)
     allowed = list(expected)[:-1]  # the newest has no successor yet
     assert set(drawn.tolist()) == set(allowed)
-    counts = [np.sum(drawn == t) for t in allowed]
+    counts = [np.sum((drawn == t) & (envs == b)) for t in allowed for b in range(2)]
     assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_the_step_after_an_end_is_never_drawn():
+    """Of two environments: the ends of one in entries 4, 8 and 11, of the other in entry 5."""
+    last = NO_END.copy()
+    last[[4, 8, 11], 0], last[5, 1] = True, True
+    times, envs = sample_transitions(jax.random.key(0), last, BLOCK, 4, 6000)  # 0 to 2: 12 to 14
+    allowed = [(t, b) for t in range(CAPACITY) for b in range(2) if t != 2 and not last[t, b]]
+    drawn = list(zip(np.asarray(times).tolist(), np.asarray(envs).tolist()))
+    assert set(drawn) == set(allowed)
+    assert stats.chisquare([drawn.count(which) for which in allowed]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_where_no_transition_was_played_one_is_drawn_that_no_loss_counts(filled):
+    """One entry so far; or ends in every entry with a successor. Entry 1 is unwritten or an end."""
+    last = np.array([[False], [filled]])
+    times, _ = sample_transitions(jax.random.key(0), last, 1, 2 if filled else 0, 5)
+    np.testing.assert_array_equal(times, 1)
+
+
+def test_after_three_billion_entries_the_ring_goes_on():
+    """Blocks 1e9 and 1e9 + 1 are written first and second, and the newest entry is not drawn."""
+    buffer, _ = after(4)
+    for index in (LATE, LATE + 1):
+        new = block(index - LATE + 100)  # from 300 on
+        buffer = write(buffer, new, jnp.int32(index))
+    np.testing.assert_array_equal(buffer["t"], [*range(300, 306), *range(6, 12)])
+    np.testing.assert_array_equal(replay.block_start(buffer, jnp.int32(LATE + 1), BLOCK), 3)
+    times, _ = sample_transitions(jax.random.key(0), NO_END, BLOCK, LATE + 1, 2000)
+    assert set(np.asarray(times).tolist()) == set(range(CAPACITY)) - {5}
+    drawn = replay.sample_uniform(jax.random.key(0), buffer, BLOCK, jnp.int32(LATE), 2000)
+    assert set(np.asarray(drawn).tolist()) == set(range(CAPACITY))
+
+
+@pytest.mark.parametrize(
+    ("update_index", "learning_starts", "started"),
+    [(0, 0.0, True), (3, 40.0, True), (3, 41.0, False), (4, 41.0, True), (LATE, 2e10, False)],
+)
+def test_learning_starts_when_so_many_steps_were_played(update_index, learning_starts, started):
+    """Ten steps an update, those of the update itself among them."""
+    found = replay.learning_has_started(jnp.int32(update_index), 10, learning_starts)
+    assert bool(found) == started
 
 
 def test_the_seam_is_crossed():

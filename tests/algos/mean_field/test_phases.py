@@ -1,4 +1,4 @@
-"""Each phase of an update by itself: act, remember, collect, sample, gradient step, update."""
+"""Each phase of an update by itself: act, store, collect, sample, gradient step, update."""
 
 from functools import partial
 
@@ -64,14 +64,14 @@ def test_groups_that_learn_lie_side_by_side_in_the_buffer():
         reward={"pair": jnp.array([[1.0, 2], [3, 4]]), "loner": jnp.array([[5.0], [6]])}
     )
     actions = {"pair": jnp.array([[0, 1], [1, 0]]), "loner": jnp.array([[1], [0]])}
-    buffer = engine.remember(learner, state.buffer, jnp.int32(4), timestep, actions)
+    buffer = engine.store(learner, state.buffer, jnp.int32(4), timestep, actions)
     expected = np.zeros((6, 2, 3))
     expected[4] = [[1, 2, 5], [3, 4, 6]]
     np.testing.assert_array_equal(buffer.reward, expected)
     np.testing.assert_array_equal(buffer.action[4], [[0, 1, 1], [1, 0, 0]])
 
 
-def test_only_the_first_group_is_remembered_in_lagged_self_play():
+def test_only_the_first_group_is_stored_in_lagged_self_play():
     learner, state = made(self_play="lagged")
     assert learner.learning_groups == ("pair",)
     assert state.buffer.reward.shape == (6, 2, 2)
@@ -86,7 +86,7 @@ def test_the_mean_action_is_stored_as_the_world_tells_it():
         state.play.timestep.mean_action)  # fmt: skip
     timestep = state.play.timestep.replace(mean_action=told)
     actions = {name: jnp.zeros((2, learner.num_learning), int)}
-    buffer = engine.remember(learner, state.buffer, jnp.int32(0), timestep, actions)
+    buffer = engine.store(learner, state.buffer, jnp.int32(0), timestep, actions)
     np.testing.assert_array_equal(buffer.mean_action[0], told[name])
 
 
@@ -120,6 +120,59 @@ def test_a_sampled_transition_is_one_agent_s_step_and_the_next():
     drawn = np.asarray(step.reward).astype(int)
     assert set(drawn // 100) == {3, 4, 5, 6, 7}  # step 8 has no successor yet
     assert {(x // 10 % 10, x % 10) for x in drawn} == {(b, n) for b in range(2) for n in range(3)}
+
+
+def test_no_transition_is_sampled_that_leads_from_one_episode_to_the_next():
+    """Environment 0 ended in step 1 and 3, environment 1 in step 4."""
+    learner, state = made()
+    number = jnp.arange(6.0)[:, None, None] + jnp.zeros((6, 2, 3))
+    last = np.zeros((6, 2, 3), bool)
+    last[[1, 3], 0], last[4, 1] = True, True
+    alive = jnp.arange(2)[:, None] + jnp.zeros((6, 2, 3))  # tells the environments apart
+    buffer = state.buffer.replace(reward=number, last=jnp.asarray(last), discount=alive)
+    step, following = engine.sample(learner, jax.random.key(0), buffer, jnp.int32(1))
+    assert not np.asarray(step.last).any()
+    np.testing.assert_array_equal(following.reward, step.reward + 1)
+    drawn = set(zip(np.asarray(step.discount).tolist(), np.asarray(step.reward).tolist()))
+    assert drawn == {(0, t) for t in (0, 2, 4)} | {(1, t) for t in (0, 1, 2, 3)}
+
+
+def test_nothing_is_learnt_before_learning_starts():
+    """6 steps an update: with 13 of them wanted, the third update is the first to learn."""
+    learner, state = made()
+    hp = Hparams(learning_starts=jnp.float32(13.0), tau=jnp.float32(0.5))
+    update = jax.jit(partial(engine.update, learner))
+    learnt = lambda s: (s.params.online, s.target, s.optimiser)
+    same = lambda a, b: all(
+        (x == y).all() for x, y in zip(jax.tree.leaves(learnt(a)), jax.tree.leaves(learnt(b)))
+    )
+    for index in range(3):
+        before = state
+        state, metrics = update(jax.random.key(index), state, hp, jnp.int32(index))
+        assert same(state, before) == (index < 2)
+        assert metrics["gradient_steps"] == (2 if index == 2 else 0)
+        assert (metrics["loss"] > 0) == (index == 2)
+        np.testing.assert_array_equal(metrics["env_steps"], (~state_last(state, index)).sum())
+
+
+def state_last(state, index):
+    """Whether the steps of an update were an episode's last, [T, B]."""
+    first = 3 * (index % 2)
+    return np.asarray(state.buffer.last[first : first + 3, :, 0])
+
+
+def test_after_three_billion_steps_the_buffer_goes_on():
+    """6 steps an update, past 2^31: written in turn, each half of the buffer anew."""
+    learner, state = made()
+    late = 3_000_000_000 // 6
+    hp = Hparams(learning_starts=jnp.float32(2.9e9), anneal_updates=jnp.float32(1e9))
+    update = jax.jit(partial(engine.update, learner))
+    for index, half in ((late, slice(0, 3)), (late + 1, slice(3, 6))):
+        state, metrics = update(jax.random.key(index), state, hp, jnp.int32(index))
+        assert np.asarray(state.buffer.discount[half]).any()
+        assert metrics["gradient_steps"] == 2
+        expected = 0.1 * 0.5**0.5  # half way from 0.1 to 0.05, geometrically
+        np.testing.assert_allclose(metrics["temperature"], expected, rtol=1e-5)
 
 
 def transition(reward):
