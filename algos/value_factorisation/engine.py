@@ -1,4 +1,4 @@
-"""The engine of value factorisation: collect sequences, remember them, learn joint values of them.
+"""The engine of value factorisation: collect sequences, store them, learn joint values of them.
 
 One update plays `rollout_length` steps of `num_envs` environments, in which every agent takes its
 own best action or, with probability epsilon, any. What was played goes to a replay of sequences,
@@ -10,7 +10,7 @@ What varies between algorithms is handed in:
 
 A stored sequence begins with the memories its agents had when it was played, and networks are
 unrolled from there; where it begins an episode they are empty, and so exact. Kapturowski et al.,
-2019 (R2D2), ICLR, call this the stored state.
+2019 (R2D2), ICLR, call this the stored state; their burn-in is an option.
 """
 
 import dataclasses
@@ -34,7 +34,12 @@ from jaxmarl_core.algos.value_factorisation.networks import (
     init_network,
     optimiser,
 )
-from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, target_share
+from jaxmarl_core.algos.value_factorisation.options import (
+    Config,
+    Hparams,
+    epsilon_at,
+    target_step_size,
+)
 from jaxmarl_core.algos.value_factorisation.rewards import Rewards
 from jaxmarl_core.algos.value_factorisation.sequence_replay import REPLAYS, Batch, Replay
 from jaxmarl_core.algos.value_factorisation.sequences import (
@@ -48,18 +53,20 @@ from jaxmarl_core.algos.value_factorisation.sequences import (
     per_agent,
     time_first,
     time_slice,
+    warmed_up,
 )
-from jaxmarl_core.functional.exploration import epsilon_greedy_probs, greedy, linear, pick
+from jaxmarl_core.functional.exploration import epsilon_greedy_probs, greedy, pick
 from jaxmarl_core.functional.losses import masked_mean
 from jaxmarl_core.functional.returns import lambda_returns, n_step
+from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners.parameter_sharing import (
     AgentStack,
     agent_stacks,
     legal_actions,
     split_groups,
 )
-from jaxmarl_core.learners.replay import require_memory
-from jaxmarl_core.play.rollout import Play, begin, rollout
+from jaxmarl_core.learners.replay import learning_has_started, require_memory
+from jaxmarl_core.play.rollout import Play, begin, begin_anew, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.recipes import require_own
 from jaxmarl_core.spaces import discrete
@@ -148,21 +155,28 @@ def stored_timestep(learner: Learner, timestep: TimeStep) -> TimeStep:
 def collect(
     learner: Learner, key: Key, params: Params, play: Play
 ) -> tuple[Play, Sequences, TimeStep]:
-    """Plays one environment on; returns where it stands, a sequence, and its time steps [T]."""
+    """Plays one environment on from a step that can be played.
+
+    Returns:
+      Where it stands afterwards; a sequence, leaves [T + 1, ...]; the time steps that its T steps
+      led to, leaves [T, ...].
+    """
 
     def explore_in_play(key, timestep, memory):
         return *act(learner, explore, params, key, timestep, memory), ()
 
     config = learner.config
+    key_begin, key_play = jax.random.split(key)
     empty = initial_memories(learner.stacks, config)
+    play = begin_anew(key_begin, learner.env, play, empty)
     following, steps = rollout(
-        key, learner.env, explore_in_play, play, config.rollout_length, empty
+        key_play, learner.env, explore_in_play, play, config.rollout_length, empty
     )
     join = lambda earlier, final: jnp.concatenate([earlier, final[None]])
-    timestep = jax.tree.map(
-        join, stored_timestep(learner, steps.timestep), stored_timestep(learner, following.timestep)
-    )
-    return following, Sequences(timestep, steps.actions, play.memory), steps.timestep
+    timestep = jax.tree.map(join, steps.timestep, following.timestep)
+    is_first = play.timestep.extras["episode"].length == 0
+    sequence = Sequences(stored_timestep(learner, timestep), steps.actions, play.memory, is_first)
+    return following, sequence, jax.tree.map(lambda leaf: leaf[1:], timestep)
 
 
 # ---- learning
@@ -208,22 +222,23 @@ def loss(
     target_values = agent_values(stacks, learner.networks, target_agents, sequences)
     values = agent_values(stacks, learner.networks, agents, sequences)
 
-    chooser = values if config.double_q else target_values
-    best = greedy_actions(chooser.q, central.mask)
+    selecting = values if config.double_q else target_values
+    best = greedy_actions(selecting.q, central.mask)
     next_value = factorisation.value(target_joint, target_values, best, central)
-    goal = td_targets(rewards, next_value, hp, config)
-    early = slice(None, -1)
+    targets = td_targets(rewards, next_value, hp, config)
+    steps = slice(None, -1)
     td, metrics = factorisation.loss(
-        joint, time_slice(values, early), actions, time_slice(central, early), goal, hp
+        joint, time_slice(values, steps), actions, time_slice(central, steps), targets, hp
     )
 
-    entries = td.loss
+    in_loss = rewards.in_loss & warmed_up(sequences, config.burn_in)[..., None]
+    losses = td.loss
     if batch.importance_weight is not None:
-        entries = entries * batch.importance_weight[:, None]
-    mean_of = lambda x: masked_mean(x, rewards.in_loss)
-    mean = mean_of(entries)
+        losses = losses * batch.importance_weight[:, None]
+    mean_of = lambda x: masked_mean(x, in_loss)
+    mean = mean_of(losses)
     metrics = jax.tree.map(mean_of, metrics) | {"loss": mean, "q": mean_of(td.q)}
-    return mean, (metrics, jax.vmap(masked_mean, 1)(td.error, rewards.in_loss))
+    return mean, (metrics, jax.vmap(masked_mean, 1)(td.error, in_loss))
 
 
 def gradient_step(
@@ -276,7 +291,36 @@ def learn(
     ), metrics
 
 
+def learn_once_started(
+    learner: Learner, key: Key, state: State, new: Sequences, hp: Hparams, update_index: jax.Array
+) -> tuple[State, Metrics]:
+    """Returns the state after the gradient steps and a move of the target, and mean metrics.
+
+    Until `hp.learning_starts` steps have been played the learner stays as it was, and its metrics
+    are 0; `gradient_steps` counts those that were taken. Arguments as in `learn`.
+    """
+    config = learner.config
+    learned, metrics = learn(learner, key, state, new, hp, update_index)
+    online = learned.params.agents, learned.params.joint
+    target = optax.incremental_update(online, state.target, target_step_size(hp, update_index))
+    # chosen between, not branched on: the number is one of the run's, and differs within a sweep
+    started = learning_has_started(update_index, env_steps(config), hp.learning_starts)
+    what_learns = lambda s: (s.params, s.target, s.optimiser, s.priorities)
+    params, target, opt_state, priorities = select(
+        started, what_learns(dataclasses.replace(learned, target=target)), what_learns(state)
+    )
+    state = State(params, target, opt_state, state.buffer, priorities, state.play)
+    steps = jnp.float32(config.num_gradient_steps)
+    metrics = jax.tree.map(jnp.mean, metrics) | {"gradient_steps": steps}
+    return state, jax.tree.map(lambda x: jnp.where(started, x, 0.0), metrics)
+
+
 # ---- the learner
+
+
+def env_steps(config: Config) -> int:
+    """Returns the steps of an update over all environments, those after an end included."""
+    return config.rollout_length * config.num_envs
 
 
 def init(learner: Learner, key: Key, hp: Hparams) -> State:
@@ -304,26 +348,22 @@ def init(learner: Learner, key: Key, hp: Hparams) -> State:
 def update(
     learner: Learner, key: Key, state: State, hp: Hparams, update_index: jax.Array
 ) -> tuple[State, Metrics]:
-    """Returns the state after an update, and its metrics: collect, remember, learn."""
+    """Returns the state after an update, and its metrics: collect, store, learn."""
     config = learner.config
     key_play, key_learn = jax.random.split(key)
-    share = update_index * (config.rollout_length * config.num_envs) / hp.explore_steps
-    epsilon = linear(hp.epsilon, hp.final_epsilon, share).astype(jnp.float32)
+    epsilon = epsilon_at(hp, update_index, env_steps(config))
     params = dataclasses.replace(state.params, epsilon=epsilon)
     keys = jax.random.split(key_play, config.num_envs)
     collect_all = jax.vmap(partial(collect, learner), (0, None, 0))
-    play, new, timesteps = collect_all(keys, params, state.play)
+    play, new, arrivals = collect_all(keys, params, state.play)
     buffer, priorities = learner.replay.add(state.buffer, state.priorities, new, update_index)
     state = dataclasses.replace(
         state, params=params, buffer=buffer, priorities=priorities, play=play
     )
-    state, metrics = learn(learner, key_learn, state, new, hp, update_index)
-    online = state.params.agents, state.params.joint
-    target = optax.incremental_update(online, state.target, target_share(hp, update_index))
-    metrics = jax.tree.map(jnp.mean, metrics) | {"epsilon": epsilon}
-    return dataclasses.replace(state, target=target), metrics | episode_metrics(
-        learner.env, timesteps
-    )
+    state, metrics = learn_once_started(learner, key_learn, state, new, hp, update_index)
+    played = ~new.timestep.last[:, :-1]
+    metrics |= {"epsilon": epsilon} | episode_metrics(learner.env, arrivals, played)
+    return state, metrics
 
 
 def require_discrete(name: str, env: Environment) -> None:
@@ -370,7 +410,7 @@ def value_factorisation(
         partial(update, learner),
         policy,
         hparams,
-        env_steps=config.rollout_length * config.num_envs,
+        env_steps=env_steps(config),
     )
     require_memory("capacity", config.capacity, buffer_shapes(algorithm))
     return algorithm

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.value_factorisation.options import Config
+from jaxmarl_core.algos.value_factorisation.options import Config, importance_exponent
 from jaxmarl_core.learners import replay
 from jaxmarl_core.types import Key
 
 
 class Batch(NamedTuple):
-    """Sequences to learn from, which of the stored they are, and how much each counts."""
+    """Sequences to learn from, which of the stored they are, and what each one's loss weighs."""
 
     sequences: Any  # leaves [batch_size, ...]
     positions: jax.Array  # [batch_size] int32
@@ -60,8 +60,8 @@ def uniform_replay(config: Config) -> Replay:
 def prioritised_replay(config: Config) -> Replay:
     """Returns a buffer that draws sequences of large error more often, and weights them less.
 
-    The priority of a sequence is the mean size of its TD errors when it was last learnt from.
-    Schaul et al., 2016, arXiv:1511.05952.
+    The priority of a sequence is the mean size of its TD errors when it was last learnt from; the
+    exponent of the importance weights rises to 1. Schaul et al., 2016, arXiv:1511.05952.
     """
     uniform = uniform_replay(config)
 
@@ -74,8 +74,9 @@ def prioritised_replay(config: Config) -> Replay:
 
     def sample(key, buffer, priorities, new, update_index, step, hp):
         key = jax.random.fold_in(key, step)
+        exponent = importance_exponent(hp, update_index)
         positions, weight = replay.sample_prioritised(
-            key, priorities, config.batch_size, hp.priority, hp.importance
+            key, priorities, config.batch_size, hp.priority, exponent
         )
         return Batch(replay.gather(buffer, positions), positions, weight)
 

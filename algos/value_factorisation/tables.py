@@ -50,7 +50,8 @@ def joint_tables(
         name: jnp.zeros((0, prod(sizes), group.size), jnp.int32)
         for name, group in env.groups.items()
     }
-    sequences = Sequences(one_step, nothing, copies(initial_memories(stacks, config)))
+    is_first = jnp.ones(prod(sizes), bool)
+    sequences = Sequences(one_step, nothing, copies(initial_memories(stacks, config)), is_first)
     values = agent_values(stacks, networks, params.agents, sequences)
     own = lambda stack: every[None, :, stack.first : stack.first + stack.size]
     joint_action = tuple(jax.nn.one_hot(own(stack), num_values(stack.action)) for stack in stacks)

@@ -36,6 +36,15 @@ def begin(key: Key, env: Environment, memory: Memory) -> Play:
     return Play(env_state, timestep, memory)
 
 
+def begin_anew(key: Key, env: Environment, play: Play, memory: Memory) -> Play:
+    """Returns where one environment plays on: where its episode is over, at the start of another.
+
+    A sequence that is collected from there begins with a step that is played, not with the one
+    after an end.
+    """
+    return select(play.timestep.last, begin(key, env, memory), play)
+
+
 def rollout(
     key: Key, env: Environment, act: Act, play: Play, length: int, memory: Memory = ()
 ) -> tuple[Play, Step]:

@@ -7,7 +7,7 @@ import pytest
 from probes import OneBitMemory
 
 from jaxmarl_core.play.policies import random_policy
-from jaxmarl_core.play.rollout import acting, begin, rollout
+from jaxmarl_core.play.rollout import acting, begin, begin_anew, rollout
 from jaxmarl_core.play.wrappers import episodic
 
 ENV = episodic(OneBitMemory(2, delay=2))  # 3 steps, 4 rows an episode
@@ -47,6 +47,19 @@ def test_reward_stands_one_row_after_its_action(counted):
     reward = np.asarray(steps.timestep.reward["agents"])
     np.testing.assert_array_equal(reward[[3, 7]], bit == 0)  # the action was 0
     np.testing.assert_array_equal(np.delete(reward, [3, 7], axis=0), 0)
+
+
+def test_play_begins_anew_only_where_its_episode_is_over(counted):
+    play, _ = counted
+    anew = jax.jit(lambda key, play: begin_anew(key, ENV, play, jnp.int32(10)))
+    jax.tree.map(np.testing.assert_array_equal, anew(jax.random.key(3), play), play)
+    over, _ = rollout(jax.random.key(2), ENV, count, play, 2, jnp.int32(10))
+    assert over.timestep.last
+    fresh = anew(jax.random.key(3), over)
+    assert not fresh.timestep.last and (fresh.timestep.observation["agents"] < 2).all()
+    assert fresh.memory == 10 and fresh.timestep.extras["episode"].length == 0
+    _, more = rollout(jax.random.key(4), ENV, count, fresh, 4, jnp.int32(10))
+    np.testing.assert_array_equal(more.timestep.last, [False, False, False, True])
 
 
 def test_the_final_play_is_the_next_row(counted):

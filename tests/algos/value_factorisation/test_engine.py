@@ -10,7 +10,7 @@ from jaxmarl_core import hparams
 from jaxmarl_core.algos import cw_qmix, iql, ow_qmix, qmix, qplex, qtran, qtran_alt, vdn
 from jaxmarl_core.algos.value_factorisation import engine
 from jaxmarl_core.algos.value_factorisation.networks import agent_network
-from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, target_share
+from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, target_step_size
 from jaxmarl_core.algos.value_factorisation.rewards import (
     Rewards,
     own_rewards,
@@ -220,12 +220,20 @@ def test_the_ring_keeps_what_was_played_last(played):
 
 def test_a_sequence_ends_where_the_next_begins(played):
     *_, states = played
-    stored = states[4].buffer
-    ends = jax.tree.map(lambda x: x[4:6, -1], stored.timestep)  # block 2
-    begins = jax.tree.map(lambda x: x[0:2, 0], stored.timestep)  # block 3
+    stored = states[3].buffer
+    ends = jax.tree.map(lambda x: x[2:4, -1], stored.timestep)  # block 1
+    begins = jax.tree.map(lambda x: x[4:6, 0], stored.timestep)  # block 2
     jax.tree.map(np.testing.assert_array_equal, ends, begins)
-    # block 3 begins inside of an episode, in row 15, with the memory that block 2 ended with
-    assert (np.asarray(stored.memory["agents"].hidden[0:2]) != 0).any()
+    # block 2 begins inside of an episode, in row 10, with the memory that block 1 ended with
+    assert (np.asarray(stored.memory["agents"].hidden[4:6]) != 0).any()
+    # where a block ends with an episode, as block 2 does, the next one begins with another
+    assert stored.timestep.last[4:6, -1].all()
+    anew = jax.tree.map(lambda x: x[0:2], states[4].buffer)  # block 3
+    assert not anew.timestep.last[:, 0].any()
+    empty = anew.memory["agents"]
+    assert (empty.hidden == 0).all() and (empty.last_action == -1).all()
+    np.testing.assert_array_equal(stored.is_first, [True, True, False, False, False, False])
+    assert anew.is_first.all()
 
 
 def test_networks_say_along_sequences_what_they_said_in_play(played):
@@ -250,10 +258,10 @@ def test_last_actions_begin_anew_with_an_episode():
 
 def test_the_target_moves_when_a_period_has_passed():
     hp = Hparams(tau=0.25, target_period=3.0)
-    shares = [float(target_share(hp, jnp.int32(i))) for i in range(7)]
+    shares = [float(target_step_size(hp, jnp.int32(i))) for i in range(7)]
     assert shares == [0, 0, 0.25, 0, 0, 0.25, 0]
     half = Hparams(tau=1.0, target_period=2.5)  # whole updates nearest above 2.5, 5, 7.5, 10
-    assert [i for i in range(10) if target_share(half, jnp.int32(i))] == [2, 4, 7, 9]
+    assert [i for i in range(10) if target_step_size(half, jnp.int32(i))] == [2, 4, 7, 9]
 
 
 def test_utilities_start_as_large_as_head_gain_says():
@@ -306,7 +314,7 @@ def test_the_replays_memory_is_told_before_it_is_taken():
     """Per sequence of 5 steps: by 6 rows of 2 agents, and by what its agents remembered."""
     algorithm = vdn(OneBitMemory(2, 2), Config(**SMALL, memory_size=6))
     rows = 6 * (2 * 4 + 2 * 1 + 2 * 4 + 2 * 4 + 1)  # observation, alive, reward, discount, last
-    others = 5 * 2 * 4 + 2 * 6 * 4 + 2 * 4  # actions; hidden and action before row 0
+    others = 5 * 2 * 4 + 2 * 6 * 4 + 2 * 4 + 1  # actions; hidden, action before, and if first
     assert replay.num_bytes(engine.buffer_shapes(algorithm)) == 6 * (rows + others)
     none = vdn(OneBitMemory(2, 2), Config(**SMALL | {"replay": "none", "batch_size": 2}))
     assert replay.num_bytes(engine.buffer_shapes(none)) == 0
