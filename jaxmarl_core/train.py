@@ -111,8 +111,8 @@ def make_train(
             return (state, finite), metrics | {"finite": finite.astype(jnp.float32)}
 
         start = state, jnp.bool_(True)
-        indices = first + jnp.arange(schedule.num_updates)
-        (state, _), metrics = jax.lax.scan(update, start, indices)
+        update_indices = first + jnp.arange(schedule.num_updates)
+        (state, _), metrics = jax.lax.scan(update, start, update_indices)
         return state, metrics
 
     def train(key: Key, hparams: Hparams) -> tuple[State, Metrics]:
