@@ -145,7 +145,7 @@ FITTING |= {
             TINY_SEQUENCES | {"replay": "none", "batch_size": 1, "num_gradient_steps": 4},
         ),
     },
-    "vdn": {"recurrent": (MEMORY_GAME, TINY_SEQUENCES | {"memory_size": 3})},
+    "vdn": {"recurrent": (MEMORY_GAME, TINY_SEQUENCES | {"memory_size": 3, "burn_in": 1})},
     "qmix": {"deaths": (DyingAgents, TINY_SEQUENCES | {"optimiser": "rmsprop", "embed": 3})},
     "qtran": {"deaths": (DyingAgents, TINY_SEQUENCES | {"embed": 3})},
     "qtran_alt": {"game": (MEMORY_GAME, TINY_SEQUENCES | {"embed": 3})},

@@ -79,7 +79,7 @@ class Hparams:
 
     learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
     gamma: float = hparam(0.95, 0.0, 1.0)
-    tau: float = hparam(0.01, 0.0, 1.0, "log")  # share of the online network in the next target
+    tau: float = hparam(0.01, 0.0, 1.0, "log")  # weight of the online network in the next target
     learning_starts: float = hparam(0.0, 0.0, 1e12)  # env steps before the first gradient step
     temperature: float = hparam(0.1, 1e-6, 1e6, "log")
     final_temperature: float = hparam(0.05, 1e-6, 1e6, "log")

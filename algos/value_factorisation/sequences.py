@@ -133,9 +133,9 @@ def unroll_after_burn_in(
       hidden: [B, n, h] f32, the memory before time step 0.
       inputs: leaves [T + 1, B, ...].
       is_exact: [T + 1, B] bool, see `memory_is_exact`.
-      burn_in: steps, at most T.
+      burn_in: steps; more than T of them warm up nothing.
     """
-    if burn_in == 0:
+    if not 0 < burn_in < len(is_exact):
         return unroll(hidden, *inputs)[1]
     part = lambda steps: jax.tree.map(lambda leaf: leaf[steps], inputs)
     hidden, early = unroll(hidden, *part(slice(None, burn_in)))

@@ -68,8 +68,8 @@ class AutoReset:
 
     The final observation is therefore a row of its own, as bootstrapping through a time limit
     needs it, and no observation is computed or stored twice. The price is one row an episode whose
-    action is ignored; losses leave it out (`valid = ~last`). Gymnasium 1.0 calls this next-step
-    autoreset.
+    action is ignored; losses leave it out (`valid = ~last`), and the metric `env_steps` does not
+    count it. Gymnasium 1.0 calls this next-step autoreset.
     """
 
     env: Environment
