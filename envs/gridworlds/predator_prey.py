@@ -1,5 +1,6 @@
-"""Predator and prey: hunters with a limited view chase randomly moving prey on a torus."""
+"""Predator and prey: hunters with a limited view chase randomly moving prey on a board."""
 
+import itertools
 from collections.abc import Mapping
 
 import jax
@@ -32,12 +33,19 @@ class PredatorPreyState:
 class PredatorPrey(StateEnvironment):
     """Tan's hunters: alone they catch by stepping on prey, jointly two of them surround it.
 
-    Tan, 1993, ICML (independent against cooperative agents): a 10 x 10 torus; a trial begins with
-    everybody in random places and ends with the capture. In a step all hunters move, then all free
-    prey, each to one of the four neighbours with equal chance. Prey is caught after either move: in
-    the cell of a hunter, or in the joint task where at least two hunters are in its cell or next
-    to it. That they take turns is our reading: moving at once, hunter and prey at an odd distance
-    would never meet on an even torus. Hunters may share cells.
+    Tan, 1993, ICML (independent against cooperative agents): a board of 10 x 10 cells; a trial
+    begins with everybody in random places and ends with the capture. In a step all hunters move,
+    then all free prey, each in one of the four directions with equal chance; who runs into a wall
+    stays. Without walls the board is a torus. Prey is caught after either move: in the cell of a
+    hunter, or in the joint task where at least two hunters are in its cell or next to it. Hunters
+    may share cells.
+
+    That they take turns is our reading. Random hunters then need, on the average over all starts:
+
+    | hunters | Tan | with walls | torus |
+    |---|---|---|---|
+    | 1 | 123.08 | 123.7 | 84.1 |
+    | 2, either of whom may catch | 56.47 | 58.7 | 41.2 |
 
     - groups: "hunters", team 0.
     - observation: "index": Discrete((2 d + 1)^2 + 1), where the nearest free prey (the first of
@@ -58,6 +66,7 @@ class PredatorPrey(StateEnvironment):
     num_prey: int = struct.field(pytree_node=False)
     depth: int = struct.field(pytree_node=False)
     joint: bool = struct.field(pytree_node=False)
+    walls: bool = struct.field(pytree_node=False)
     max_steps: int = struct.field(pytree_node=False)
     observation: str = struct.field(pytree_node=False)
 
@@ -83,11 +92,11 @@ class PredatorPrey(StateEnvironment):
 
     def advance(self, key: Key, state: PredatorPreyState, actions: Actions) -> PredatorPreyState:
         """Returns the state after the hunters' moves and then the prey's."""
-        hunters = (state.hunters + steps(actions["hunters"])) % self.size
+        hunters = self.moved(state.hunters, actions["hunters"])
         first = self._catchers(hunters, state.prey) & state.free
         free = state.free & ~first.any(axis=0)
-        flight = steps(jax.random.randint(key, (self.num_prey,), 0, 4))
-        prey = jnp.where(free[:, None], (state.prey + flight) % self.size, state.prey)
+        flight = jax.random.randint(key, (self.num_prey,), 0, 4)
+        prey = jnp.where(free[:, None], self.moved(state.prey, flight), state.prey)
         second = self._catchers(hunters, prey) & free
         caught = (first | second).any(axis=1)
         reward = jnp.where(caught, self.capture_reward, self.step_reward)
@@ -113,8 +122,15 @@ class PredatorPrey(StateEnvironment):
             extras={"caught": self.num_prey - state.free.sum()},
         )
 
+    def moved(self, place: jax.Array, direction: jax.Array) -> jax.Array:
+        """Returns the places [..., 2] one step further in directions [...], or at the wall."""
+        after = place + steps(direction)
+        return jnp.clip(after, 0, self.size - 1) if self.walls else after % self.size
+
     def offsets(self, origin: jax.Array, target: jax.Array) -> jax.Array:
-        """Returns the way from origin [..., 2] to target around the torus, in -size/2..size/2."""
+        """Returns the way from origin [..., 2] to target; the shorter one around a torus."""
+        if self.walls:
+            return target - origin
         half = self.size // 2
         return (target - origin + half) % self.size - half
 
@@ -150,16 +166,18 @@ class PredatorPrey(StateEnvironment):
         return parts.reshape(self.num_hunters, -1).astype(jnp.float32)
 
     def render(self, state: PredatorPreyState) -> jax.Array:
-        """Returns the torus with hunters (H), what they see, and prey (P; pale if caught)."""
+        """Returns the board with hunters (H), what they see, and prey (P; pale if caught)."""
         image = board.picture(self.size, self.size)
         centre = lambda place: board.centre(place[0] * self.size + place[1], self.size)
         side = (2 * self.depth + 1) * board.SIDE
         ground = image[board.HEADER :]
         for hunter in state.hunters:
             corner = centre(hunter) - side / 2 - jnp.array([0, board.HEADER])
-            for shift in np.ndindex(3, 3):  # the view goes on at the other side
-                moved = corner + (np.array(shift) - 1) * self.size * board.SIDE
-                ground = drawing.rectangle(ground, moved, (side, side), drawing.BLUE, 0.12)
+            # on a torus the view goes on at the other side
+            shifts = [(0, 0)] if self.walls else list(itertools.product((-1, 0, 1), repeat=2))
+            for shift in shifts:
+                seen = corner + np.array(shift) * self.size * board.SIDE
+                ground = drawing.rectangle(ground, seen, (side, side), drawing.BLUE, 0.12)
         image = jnp.concatenate([image[: board.HEADER], ground])
         for prey, free in zip(state.prey, state.free):
             colour = jnp.where(free, jnp.array(drawing.RED), jnp.array(drawing.PALE))
@@ -201,6 +219,7 @@ def predator_prey(
     num_prey: int = 1,
     depth: int = 2,
     joint: bool = False,
+    walls: bool = True,
     capture_reward: float = 1.0,
     step_reward: float = -0.1,
     max_steps: int = 1000,
@@ -209,11 +228,13 @@ def predator_prey(
     """Returns the hunt.
 
     Args:
-      size: cells along a side of the torus, at least 3.
+      size: cells along a side of the board, at least 3.
       num_hunters: at least 1.
       num_prey: at least 1; Tan has 1.
-      depth: how far hunters see in rows and columns, from 1 to less than half of the torus.
+      depth: how far hunters see in rows and columns, from 1 to less than the board, or than half
+        of the torus.
       joint: whether a capture needs two hunters in the prey's cell or next to it.
+      walls: whether the board ends at its sides, as Tan's; else it is a torus.
       capture_reward: to each hunter that takes part.
       step_reward: to the others, every step.
       max_steps: the time limit.
@@ -227,7 +248,8 @@ def predator_prey(
     require(num_prey >= 1, "num_prey", "at least 1", num_prey)
     agents = num_hunters + num_prey
     require(agents <= size**2, "num_hunters", f"with the prey at most {size**2} cells", agents)
-    require(1 <= depth <= (size - 1) // 2, "depth", f"in 1..{(size - 1) // 2}", depth)
+    furthest = size - 1 if walls else (size - 1) // 2
+    require(1 <= depth <= furthest, "depth", f"in 1..{furthest}", depth)
     require(max_steps >= 1, "max_steps", "at least 1", max_steps)
     lookup(dict.fromkeys(("index", "features")), observation, "observation")
     return PredatorPrey(
@@ -238,6 +260,7 @@ def predator_prey(
         num_prey=num_prey,
         depth=depth,
         joint=joint,
+        walls=walls,
         max_steps=max_steps,
         observation=observation,
     )
