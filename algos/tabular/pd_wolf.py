@@ -56,8 +56,9 @@ def rule(
         wins = entry.change * entry.change2 < 0
         step = RATES[policy_rate](hp.win_step, hp.step_period, t.step, visits)
         step = step * jnp.where(wins, 1.0, hp.lose_ratio)
-        pi = hill_climb(entry.pi, values.q, t.mask, step)
-        change = pi - entry.pi
+        legal = epsilon_soft(entry.pi, t.mask, 0.0)
+        pi = hill_climb(legal, values.q, t.mask, step)
+        change = pi - legal
         return Entry(values, pi, change, change - entry.change, visits), {}
 
     def strategy(entry, mask, epsilon):

@@ -4,6 +4,10 @@ Q-learning keeps the values, the policy moves a step towards the greedy action. 
 climbing (PHC) circles around mixed equilibria; "win or learn fast" (WoLF) damps the circle: an
 agent wins where its policy is worth more than its average policy, and then steps less far.
 
+Which actions are legal in a state is learnt on visiting it: there the policy is what it was at
+first, kept to them, so that a uniform start is uniform over legal actions and what illegal ones
+had is nobody's gain.
+
 Bowling & Veloso, 2002, Artificial Intelligence 136.
 """
 
@@ -68,17 +72,18 @@ class Entry:
 def hill_climb(pi: jax.Array, q: jax.Array, mask: jax.Array, step: jax.Array) -> jax.Array:
     """Returns the policy a step nearer to the greedy one.
 
-    Every other legal action gives min(pi(a), step / (A - 1)) to the greedy one.
+    Every other legal action gives min(pi(a), step / (A - 1)) to the greedy one, A being how many
+    are legal; what the others hold stays where it is.
 
     Args:
-      pi: [A] f32, sums to 1.
+      pi: [A] f32, sums to 1 over legal actions.
       q: [A] f32.
       mask: [A] bool.
       step: [] or [A] f32 in [0, 1].
     """
     best = jax.nn.one_hot(greedy(q, mask), len(q))
     share = step / jnp.maximum(mask.sum() - 1, 1)
-    given = jnp.where(best > 0, 0.0, jnp.where(mask, jnp.minimum(pi, share), pi))
+    given = jnp.where((best > 0) | ~mask, 0.0, jnp.minimum(pi, share))
     return pi - given + best * given.sum()
 
 
@@ -108,12 +113,12 @@ def rule(
         target = q_target(t.reward, hp.gamma * t.discount, next_entry.values.q, t.next_mask)
         values = q_update(entry.values, t.action, target, hp, t.step, rate)
         visits = entry.visits + 1
-        average = entry.average + (entry.pi - entry.average) / visits
-        wins = jnp.dot(entry.pi, values.q) > jnp.dot(average, values.q)
+        pi, average = (epsilon_soft(x, t.mask, 0.0) for x in (entry.pi, entry.average))
+        average = average + (pi - average) / visits
+        wins = jnp.dot(pi, values.q) > jnp.dot(average, values.q)
         step = RATES[policy_rate](hp.win_step, hp.step_period, t.step, visits)
         step = step * jnp.where(wins & wolf, 1.0, hp.lose_ratio)
-        pi = hill_climb(entry.pi, values.q, t.mask, step)
-        return Entry(values, pi, average, visits), {}
+        return Entry(values, hill_climb(pi, values.q, t.mask, step), average, visits), {}
 
     def strategy(entry, mask, epsilon):
         return epsilon_soft(entry.pi, mask, epsilon)

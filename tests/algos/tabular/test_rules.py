@@ -17,6 +17,7 @@ from jaxmarl_core.algos import (
 from jaxmarl_core.algos.tabular import distributed_q as distributed
 from jaxmarl_core.algos.tabular import hysteretic_q as hysteretic
 from jaxmarl_core.algos.tabular import lenient_q as lenient
+from jaxmarl_core.algos.tabular import pd_wolf as pd
 from jaxmarl_core.algos.tabular import sarsa as on_policy
 from jaxmarl_core.algos.tabular import wolf_phc as wolf
 from jaxmarl_core.algos.tabular.engine import Config
@@ -126,13 +127,93 @@ def test_distributed_q_keeps_the_best_and_its_action():
 
 
 def test_policies_climb_by_hand():
-    """Others give min(pi, step / (A - 1)) to the greedy one; an illegal action all it has."""
+    """Others give min(pi, step / (A - 1)) to the greedy one; an illegal action gives nothing."""
     pi, q = jnp.array([0.5, 0.1, 0.4]), jnp.array([1.0, 2.0, 3.0])
     every, two = jnp.ones(3, bool), jnp.array([True, True, False])
     np.testing.assert_allclose(wolf.hill_climb(pi, q, every, 0.4), [0.3, 0.0, 0.7], rtol=1e-6)
-    np.testing.assert_allclose(wolf.hill_climb(pi, q, two, 0.2), [0.3, 0.7, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(wolf.hill_climb(pi, q, two, 0.2), [0.3, 0.3, 0.4], rtol=1e-6)
     expected = [0.15 + 0.7 * 5 / 6, 0.15 + 0.7 / 6, 0.0]
     np.testing.assert_allclose(wolf.epsilon_soft(pi, two, 0.3), expected, rtol=1e-6)
+
+
+MASKS = np.array([[1, 1, 0, 1], [0, 1, 1, 0], [0, 0, 1, 0]], bool)  # of three states
+
+
+def climbed(kind, start, told, hp):
+    """Policies [3, A] by loops over actions, each state's kept to the legal ones from the start."""
+    num_actions, legal = MASKS.shape[1], [np.flatnonzero(mask) for mask in MASKS]
+    pi = np.zeros(MASKS.shape)
+    for s, mask in enumerate(legal):
+        pi[s, mask] = start[s, mask] / start[s, mask].sum()
+    q, average = np.zeros_like(pi), pi.copy()
+    change, change2, visits = np.zeros_like(pi), np.zeros_like(pi), np.zeros(len(pi))
+    for t, (s, a, reward, s_after) in enumerate(told):
+        best_after = max(q[s_after, b] for b in legal[s_after])
+        alpha = hp.learning_rate / (1 + t / hp.rate_period)
+        q[s, a] += alpha * (reward + hp.gamma * best_after - q[s, a])
+        visits[s] += 1
+        for b in legal[s]:
+            average[s, b] += (pi[s, b] - average[s, b]) / visits[s]
+        wins = sum(pi[s, b] * q[s, b] for b in legal[s]) > sum(
+            average[s, b] * q[s, b] for b in legal[s]
+        )
+        best = max(legal[s], key=lambda b: q[s, b])
+        before = pi[s].copy()
+        for b in range(num_actions):
+            if b == best or b not in legal[s]:
+                continue
+            slow = {"wolf": wins, "phc": False, "pd": change[s, b] * change2[s, b] < 0}[kind]
+            step = hp.win_step / (1 + t / hp.step_period) * (1 if slow else hp.lose_ratio)
+            given = min(before[b], step / (len(legal[s]) - 1))
+            pi[s, b] -= given
+            pi[s, best] += given
+        change2[s] = pi[s] - before - change[s]
+        change[s] = pi[s] - before
+    return pi, average
+
+
+@pytest.mark.parametrize("start", ["uniform", "random"])
+@pytest.mark.parametrize("kind", ["wolf", "phc", "pd"])
+def test_what_is_illegal_is_nobody_s_gain(kind, start):
+    """Three states with other actions each, visited 200 times at random, against loops."""
+    info = GameInfo(0, 3, (4, 4), (0, 1), None)
+    rule = (
+        pd.rule(info, start=start)
+        if kind == "pd"
+        else wolf.rule(info, start=start, wolf=kind == "wolf")
+    )
+    hp = wolf.HPARAMS.replace(learning_rate=0.3, rate_period=100.0, win_step=0.02, step_period=50.0)
+    keys = jax.random.split(jax.random.key(3), 3)
+    table = jax.vmap(rule.init, (0, None))(keys, hp)
+    first = np.asarray(table.pi)
+    uniform = jax.vmap(rule.strategy, (0, 0, None))(table, jnp.asarray(MASKS), 0.0)
+    if start == "uniform":
+        np.testing.assert_allclose(uniform, MASKS / MASKS.sum(1, keepdims=True), rtol=1e-6)
+    draw = np.random.default_rng(0)
+    told, state = [], 0
+    for _ in range(200):
+        after = int(draw.integers(3))
+        told.append((state, int(draw.choice(np.flatnonzero(MASKS[state]))), draw.normal(), after))
+        state = after
+
+    def visit(table, inputs):
+        t, (s, a, reward, s_after) = inputs
+        at = lambda s: jax.tree.map(lambda x: x[s], table)
+        mask = jnp.asarray(MASKS)
+        one = Transition(
+            s, a, reward, jnp.float32(1), s_after, None, mask[s], mask[s_after], t, keys[0]
+        )
+        new, _ = rule.learn(at(s), at(s_after), one, hp)
+        return jax.tree.map(lambda x, y: x.at[s].set(y), table, new), None
+
+    columns = [jnp.asarray(column) for column in zip(*told)]
+    inputs = jnp.arange(200.0), columns
+    found, _ = jax.jit(lambda table: jax.lax.scan(visit, table, inputs))(table)
+    pi, average = climbed(kind, first, told, hp)
+    np.testing.assert_allclose(found.pi, pi, atol=1e-5)
+    assert (np.asarray(found.pi)[~MASKS] == 0).all()
+    if kind != "pd":
+        np.testing.assert_allclose(found.average, average, atol=1e-5)
 
 
 @pytest.mark.parametrize(("q", "ratio"), [((1.0, 0.0), 1.0), ((0.0, 1.0), 4.0)])
