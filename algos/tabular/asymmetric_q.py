@@ -84,4 +84,10 @@ def asymmetric_q(env: Environment, config: Config = Config()) -> Algorithm:
       ValueError: there are not two players.
     """
     require_own("asymmetric_q", config, Config)
-    return tabular(env, config, partial(rule, leader=config.leader, rate=config.rate), HPARAMS)
+    return tabular(
+        env,
+        config,
+        partial(rule, leader=config.leader, rate=config.rate),
+        HPARAMS,
+        name="asymmetric_q",
+    )

@@ -79,12 +79,13 @@ def build(
     config: ShapesProgram,
     rules: RuleBuilder | Mapping[str, RuleBuilder],
     exploration: Exploration = annealed_epsilon,
+    name: str = "tabular",
 ) -> Built:
     """Returns what the phases of an update work on; arguments as in `tabular`."""
     groups = dict(env.groups)
-    for name, group in groups.items():
+    for owner, group in groups.items():
         for kind, space in (("observations", group.observation), ("actions", group.action)):
-            discrete(space, "tabular", name, kind)
+            discrete(space, name, owner, kind)
     if not isinstance(rules, Mapping):
         rules = dict.fromkeys(groups, rules)
     require(set(rules) == set(groups), "rules", f"one for each of {list(groups)}", list(rules))

@@ -79,4 +79,4 @@ def ce_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns CE-Q for every player of a general-sum game."""
     require_own("ce_q", config, Config)
     options = {"objective": config.objective, "play": config.play, "rate": config.rate}
-    return tabular(env, config, partial(rule, **options), HPARAMS)
+    return tabular(env, config, partial(rule, **options), HPARAMS, name="ce_q")

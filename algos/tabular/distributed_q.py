@@ -54,4 +54,4 @@ def distributed_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns Distributed-Q, exploring with a falling epsilon."""
     require_own("distributed_q", config, Config)
     refuse("distributed_q", config, rate="as values rise to their targets at once")
-    return tabular(env, config, rule, HPARAMS)
+    return tabular(env, config, rule, HPARAMS, name="distributed_q")

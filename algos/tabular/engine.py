@@ -288,6 +288,7 @@ def tabular(
     rules: RuleBuilder | Mapping[str, RuleBuilder],
     hparams: Any = None,
     exploration: Exploration = annealed_epsilon,
+    name: str = "tabular",
 ) -> Algorithm:
     """Returns the learner.
 
@@ -298,11 +299,12 @@ def tabular(
       hparams: the defaults, with the fields that `rules` and `exploration` read; None: `Hparams()`.
       exploration: maps (hparams, steps played [] f32) to the number [] that strategies explore by:
         an epsilon, or a temperature.
+      name: what the algorithm is called in messages.
 
     Raises:
       ValueError: a group's observations or actions are not Discrete, or a group has no rule.
     """
-    built = build(env, config, rules, exploration)
+    built = build(env, config, rules, exploration, name)
 
     def policy_act(learning, params, key, timestep, memory):
         return act(built, params, key, timestep, learning).actions, memory

@@ -118,4 +118,4 @@ def exorl(env: Environment, config: Config = Config()) -> Algorithm:
     """
     require_own("exorl", config, Config)
     config = with_defaults(config, rate="visits")
-    return tabular(env, config, partial(rule, rate=decided(config.rate)), HPARAMS)
+    return tabular(env, config, partial(rule, rate=decided(config.rate)), HPARAMS, name="exorl")

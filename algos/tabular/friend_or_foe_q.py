@@ -75,4 +75,4 @@ def friend_or_foe_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns Friend-or-Foe Q-learning for every player."""
     require_own("friend_or_foe_q", config, Config)
     rules = partial(rule, friends=config.friends, rate=config.rate)
-    return tabular(env, config, rules, HPARAMS)
+    return tabular(env, config, rules, HPARAMS, name="friend_or_foe_q")

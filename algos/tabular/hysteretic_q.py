@@ -38,4 +38,6 @@ def hysteretic_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns hysteretic Q-learning, epsilon-greedy with a falling epsilon."""
     require_own("hysteretic_q", config, Config)
     config = with_defaults(config, rate="constant")
-    return tabular(env, config, partial(rule, rate=decided(config.rate)), HPARAMS)
+    return tabular(
+        env, config, partial(rule, rate=decided(config.rate)), HPARAMS, name="hysteretic_q"
+    )

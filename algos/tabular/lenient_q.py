@@ -62,4 +62,4 @@ def lenient_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns lenient Q-learning, epsilon-greedy with a falling epsilon."""
     require_own("lenient_q", config, Config)
     config = with_defaults(config, rate="constant")
-    return tabular(env, config, partial(rule, rate=decided(config.rate)), HPARAMS)
+    return tabular(env, config, partial(rule, rate=decided(config.rate)), HPARAMS, name="lenient_q")

@@ -53,4 +53,6 @@ def minimax_q(env: Environment, config: Config = Config()) -> Algorithm:
     """
     require_own("minimax_q", config, Config)
     config = with_defaults(config, rate="exponential")
-    return tabular(env, config, lambda info: rule(info, decided(config.rate)), HPARAMS)
+    return tabular(
+        env, config, lambda info: rule(info, decided(config.rate)), HPARAMS, name="minimax_q"
+    )

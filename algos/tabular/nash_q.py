@@ -88,4 +88,4 @@ def nash_q(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns Nash-Q for every player of a general-sum game; all select alike."""
     require_own("nash_q", config, Config)
     rules = partial(rule, select=config.select, find=config.find, rate=config.rate)
-    return tabular(env, config, rules, HPARAMS)
+    return tabular(env, config, rules, HPARAMS, name="nash_q")

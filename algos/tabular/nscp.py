@@ -32,4 +32,4 @@ def nscp(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns NSCP learners, one for every agent."""
     require_own("nscp", config, Config)
     config = with_defaults(config, rate="visits")
-    return tabular(env, config, lambda info: rule(info, decided(config.rate)), HPARAMS)
+    return tabular(env, config, lambda info: rule(info, decided(config.rate)), HPARAMS, name="nscp")

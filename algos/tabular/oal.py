@@ -167,4 +167,4 @@ def oal(env: Environment, config: Config = Config()) -> Algorithm:
     teams = {group.team for group in env.groups.values()}
     if len(teams) > 1:
         raise ValueError(f"oal: needs one team, the environment has {len(teams)}")
-    return tabular(env, config, partial(rule, config=config), HPARAMS)
+    return tabular(env, config, partial(rule, config=config), HPARAMS, name="oal")

@@ -31,4 +31,10 @@ def opponent_modelling_q(env: Environment, config: Config = Config()) -> Algorit
     """Returns opponent-modelling Q-learning for every agent."""
     require_own("opponent_modelling_q", config, Config)
     config = with_defaults(config, rate="visits")
-    return tabular(env, config, lambda info: rule(info, decided(config.rate)), HPARAMS)
+    return tabular(
+        env,
+        config,
+        lambda info: rule(info, decided(config.rate)),
+        HPARAMS,
+        name="opponent_modelling_q",
+    )

@@ -71,4 +71,4 @@ def pd_wolf(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns PD-WoLF policy hill climbing for every agent."""
     require_own("pd_wolf", config, Config)
     rules = partial(rule, rate=config.rate, policy_rate=config.policy_rate, start=config.start)
-    return tabular(env, config, rules, HPARAMS)
+    return tabular(env, config, rules, HPARAMS, name="pd_wolf")

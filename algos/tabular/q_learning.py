@@ -47,4 +47,4 @@ def q_learning(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Q-learning, epsilon-greedy with a falling epsilon."""
     require_own("q_learning", config, Config)
     config = with_defaults(config, rate="constant")
-    return tabular(env, config, partial(rule, rate=decided(config.rate)))
+    return tabular(env, config, partial(rule, rate=decided(config.rate)), name="q_learning")

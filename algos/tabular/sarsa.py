@@ -31,4 +31,4 @@ def sarsa(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Sarsa, epsilon-greedy with a falling epsilon."""
     require_own("sarsa", config, Config)
     config = with_defaults(config, rate="constant")
-    return tabular(env, config, partial(rule, rate=decided(config.rate)))
+    return tabular(env, config, partial(rule, rate=decided(config.rate)), name="sarsa")

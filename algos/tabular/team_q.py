@@ -40,4 +40,4 @@ def team_q(env: Environment, config: Config = Config()) -> Algorithm:
     rule = lambda info: stage_rule(
         info, lambda q, masks: solve(info, q, masks), decided(config.rate)
     )
-    return tabular(env, config, rule, HPARAMS)
+    return tabular(env, config, rule, HPARAMS, name="team_q")

@@ -130,7 +130,7 @@ def wolf_phc(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns WoLF-PHC for every agent."""
     require_own("wolf_phc", config, Config)
     rules = partial(rule, rate=config.rate, policy_rate=config.policy_rate, start=config.start)
-    return tabular(env, config, rules, HPARAMS)
+    return tabular(env, config, rules, HPARAMS, name="wolf_phc")
 
 
 def phc(env: Environment, config: Config = Config()) -> Algorithm:
@@ -139,4 +139,4 @@ def phc(env: Environment, config: Config = Config()) -> Algorithm:
     rules = partial(
         rule, rate=config.rate, policy_rate=config.policy_rate, start=config.start, wolf=False
     )
-    return tabular(env, config, rules, HPARAMS)
+    return tabular(env, config, rules, HPARAMS, name="phc")
