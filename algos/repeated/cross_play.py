@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 
 from jaxmarl_core.algos.tabular.rules import Entry, GameInfo, Rule, RuleBuilder
 from jaxmarl_core.errors import require
@@ -51,15 +52,23 @@ def with_hparams(rule: RuleBuilder, hparams: Any) -> RuleBuilder:
     return build
 
 
+@struct.dataclass
+class Restarting:
+    """An entry, and the rounds since it began anew."""
+
+    entry: Entry
+    rounds: jax.Array  # [] int32
+
+
 def restarting(
     rule: RuleBuilder,
     period: int,
     restart: Callable[[Entry, Entry], Entry] = lambda entry, fresh: fresh,
 ) -> RuleBuilder:
-    """Returns the rule that begins anew every so many rounds.
+    """Returns the rule that begins anew every so many rounds; its entries are `Restarting`.
 
     Args:
-      rule: which.
+      rule: which; one that neither recommends nor plans.
       period: rounds between beginnings.
       restart: maps (entry, an entry as at the start) to the entry to begin with; by default nothing
         stays.
@@ -72,13 +81,22 @@ def restarting(
     def build(info: GameInfo) -> Rule:
         built = rule(info)
 
-        def learn(entry, next_entry, t, hp):
-            entry, metrics = built.learn(entry, next_entry, t, hp)
-            fresh = restart(entry, built.init(jax.random.fold_in(t.key, 1), hp))
-            due = (t.step + 1) % period == 0
-            return jax.tree.map(lambda new, old: jnp.where(due, new, old), fresh, entry), metrics
+        def init(key, hp):
+            return Restarting(built.init(key, hp), jnp.int32(0))
 
-        return built._replace(learn=learn)
+        def learn(row, next_row, t, hp):
+            entry, metrics = built.learn(row.entry, next_row.entry, t, hp)
+            fresh = restart(entry, built.init(jax.random.fold_in(t.key, 1), hp))
+            due = row.rounds + 1 >= period
+            entry = jax.tree.map(lambda new, old: jnp.where(due, new, old), fresh, entry)
+            return Restarting(entry, jnp.where(due, 0, row.rounds + 1)), metrics
+
+        return built._replace(
+            init=init,
+            strategy=lambda row, *rest: built.strategy(row.entry, *rest),
+            greedy=lambda row, mask: built.greedy(row.entry, mask),
+            learn=learn,
+        )
 
     return build
 

@@ -138,6 +138,7 @@ class Entry:
     x: jax.Array  # [] int32, the strategy it plays, by its number
     y: jax.Array  # [] int32, or [Y] f32: the other's, estimated
     memory: jax.Array  # what the estimate is made of
+    rounds: jax.Array  # [] int32, since it last drew a strategy at random
 
 
 def strategy_values(q: jax.Array, y: jax.Array) -> jax.Array:
@@ -167,7 +168,7 @@ def rule(info: GameInfo, grid: int = 25, estimator: str = "bayes", memory: int =
         remembered = estimate.init(info.num_actions[other], memory)
         q = jnp.full((sizes[other], sizes[me]), hp.first_value, jnp.float32)
         x = jax.random.randint(key, (), 0, sizes[me])
-        return Entry(q, x, estimate.where(remembered, others, hp), remembered)
+        return Entry(q, x, estimate.where(remembered, others, hp), remembered, jnp.int32(0))
 
     def learn(entry, next_entry, t, hp):
         remembered = estimate.after(entry.memory, t, other, hp)
@@ -182,9 +183,9 @@ def rule(info: GameInfo, grid: int = 25, estimator: str = "bayes", memory: int =
             q, weight = entry.q.at[:, entry.x].add(change), y
         values = values + jnp.sum(weight * change) * (jnp.arange(sizes[me]) == entry.x)
         anywhere = jax.random.randint(t.key, (), 0, sizes[me])
-        due = (t.step + 1) % hp.restart < 1
+        due = entry.rounds + 1 >= hp.restart
         x = jnp.where(due, anywhere, jnp.argmax(values).astype(jnp.int32))
-        return Entry(q, x, y, remembered), {}
+        return Entry(q, x, y, remembered, jnp.where(due, 0, entry.rounds + 1)), {}
 
     act = lambda entry, mask, exploration: own[entry.x]
     greedy = lambda entry, mask: own[jnp.argmax(strategy_values(entry.q, entry.y))]

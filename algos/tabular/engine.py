@@ -29,7 +29,7 @@ from jaxmarl_core.algos.tabular.build import (
 )
 from jaxmarl_core.algos.tabular.hparams import Hparams
 from jaxmarl_core.algos.tabular.players import by_player, legal_actions
-from jaxmarl_core.algos.tabular.rates import RATES
+from jaxmarl_core.algos.tabular.rates import RATES, env_steps
 from jaxmarl_core.algos.tabular.rules import (
     Entry,
     RuleBuilder,
@@ -88,7 +88,7 @@ class Step(NamedTuple):
     decision: Decision
     after: TimeStep
     next_decision: Decision | None  # where a rule is on-policy
-    number: jax.Array  # [] int32, environment steps before this one
+    env_step: jax.Array  # [] f32, environment steps before this one, see rates.env_steps
     joint: tuple  # the last five fields of a Transition, the same for all informed rules
 
 
@@ -112,8 +112,8 @@ def recommended_action(learner: Learner, entries: Entry, draw: jax.Array) -> jax
     recommend = learner.rule.recommend
     assert recommend is not None  # or nobody would ask
     joint = recommend(jax.tree.map(lambda x: x[0], entries))
-    number = pick(draw, joint.reshape(-1))
-    return jnp.stack(jnp.unravel_index(number, joint.shape))[learner.info.player][None]
+    chosen = pick(draw, joint.reshape(-1))
+    return jnp.stack(jnp.unravel_index(chosen, joint.shape))[learner.info.player][None]
 
 
 def act(built: Built, params: Params, key: Key, timestep: TimeStep, learning: bool) -> Decision:
@@ -178,7 +178,7 @@ def transitions(built: Built, learner: Learner, key: Key, step: Step) -> Transit
         own(step.next_decision.actions) if step.next_decision is not None else None,
         own(legal_actions(built.groups, step.before)),
         own(legal_actions(built.groups, step.after)),
-        step.number,
+        step.env_step,
         keys,
         *(step.joint if learner.rule.informed else (None,) * 5),
     )
@@ -203,7 +203,7 @@ def learn(
 
 
 def play_step(
-    built: Built, state: State, key: Key, number: jax.Array, hp: Any
+    built: Built, state: State, key: Key, env_step: jax.Array, hp: Any
 ) -> tuple[State, tuple[TimeStep, dict[str, tuple[jax.Array, jax.Array]]]]:
     """Plays one step and learns from it.
 
@@ -211,7 +211,7 @@ def play_step(
       built: the learners.
       state: before.
       key: randomness.
-      number: [] int32, environment steps before this one.
+      env_step: [] f32, environment steps before this one.
       hp: hparams.
 
     Returns:
@@ -221,11 +221,11 @@ def play_step(
     key_act, key_env, key_learn = jax.random.split(key, 3)
     before = state.play.timestep
     env_state, after = built.env.step(key_env, state.play.env_state, state.decision.actions)
-    exploration = jnp.asarray(built.exploration(hp, number + 1.0), jnp.float32)
+    exploration = jnp.asarray(built.exploration(hp, env_step + 1), jnp.float32)
     params = dataclasses.replace(state.params, exploration=exploration)
     decision = act(built, params, key_act, after, True) if built.on_policy else None
     joint = joint_information(built, before, state.decision, after)
-    step = Step(before, state.decision, after, decision, number, joint)
+    step = Step(before, state.decision, after, decision, env_step, joint)
     tables, metrics = {}, {}
     for learner in built.learners:
         table = params.tables[learner.name]
@@ -265,14 +265,14 @@ def init(built: Built, key: Key, hp: Any) -> State:
 
 
 def update(
-    built: Built, key: Key, state: State, hp: Any, number: jax.Array
+    built: Built, key: Key, state: State, hp: Any, index: jax.Array
 ) -> tuple[State, Metrics]:
     """Returns the state after `rollout_length` steps and planning, and the means over the steps."""
     length = built.rollout_length
 
     def step(state, inputs):
         key, t = inputs
-        return play_step(built, state, key, number * length + t, hp)
+        return play_step(built, state, key, env_steps(index, length) + t, hp)
 
     keys = jax.random.split(key, length)
     state, (timesteps, found) = jax.lax.scan(step, state, (keys, jnp.arange(length)))

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.algos.tabular.players import by_group, by_player, legal_actions
+from jaxmarl_core.algos.tabular.rates import env_steps
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.functional.exploration import pick
 from jaxmarl_core.functional.losses import masked_mean, td_target
@@ -178,8 +179,8 @@ def act(
     legal = outer_and(masks)
     uniform = legal / jnp.maximum(legal.sum(), 1)
     strategy = exploration * uniform + (1 - exploration) * strategy
-    number = pick(jax.random.uniform(key), strategy.reshape(-1))
-    return tuple(a.astype(jnp.int32) for a in jnp.unravel_index(number, built.shape)), found
+    drawn = pick(jax.random.uniform(key), strategy.reshape(-1))
+    return tuple(a.astype(jnp.int32) for a in jnp.unravel_index(drawn, built.shape)), found
 
 
 def learn(
@@ -213,14 +214,14 @@ def learn(
     )
 
 
-def play_step(built: Built, state: State, key: Key, number: jax.Array, hp: Hparams):
+def play_step(built: Built, state: State, key: Key, env_step: jax.Array, hp: Hparams):
     """Plays one step and learns from it.
 
     Args:
       built: the agents.
       state: before.
       key: randomness.
-      number: [] int32, environment steps before this one.
+      env_step: [] f32, environment steps before this one.
       hp: hparams.
 
     Returns:
@@ -233,7 +234,7 @@ def play_step(built: Built, state: State, key: Key, number: jax.Array, hp: Hpara
     actions = by_group(built.groups, joint)
     env_state, after = built.env.step(key_env, state.play.env_state, actions)
     weights = learn(built, params.weights, before, joint, after, hp)
-    params = Params(weights, annealed_epsilon(hp, number + 1.0))
+    params = Params(weights, annealed_epsilon(hp, env_step + 1))
     reward = jnp.stack(by_player(built.groups, after.reward)).mean()
     return State(params, Play(env_state, after, ())), (before, reward, ~found, ~before.last)
 
@@ -245,14 +246,14 @@ def init(built: Built, key: Key, hp: Hparams) -> State:
 
 
 def update(
-    built: Built, key: Key, state: State, hp: Hparams, number: jax.Array
+    built: Built, key: Key, state: State, hp: Hparams, index: jax.Array
 ) -> tuple[State, Metrics]:
     """Returns the state after `rollout_length` steps, and the means over them."""
     length = built.rollout_length
 
     def step(state, inputs):
         key, t = inputs
-        return play_step(built, state, key, number * length + t, hp)
+        return play_step(built, state, key, env_steps(index, length) + t, hp)
 
     inputs = jax.random.split(key, length), jnp.arange(length)
     state, (timesteps, reward, failed, played) = jax.lax.scan(step, state, inputs)

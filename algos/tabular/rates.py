@@ -17,6 +17,19 @@ RATES: dict[str, Callable] = {
 }
 
 
+def env_steps(index: jax.Array, rollout_length: int) -> jax.Array:
+    """Returns how many environment steps came before an update, [] f32.
+
+    What schedules count by: exact up to 2^24 steps and from there on to one part in 10^7, where
+    an int32 would begin anew from below after 2^31 of them.
+
+    Args:
+      index: [] int32, the number of the update.
+      rollout_length: environment steps in an update.
+    """
+    return jnp.asarray(index, jnp.float32) * rollout_length
+
+
 @struct.dataclass
 class Values:
     """The values of one state's actions, with their visits if the learning rate asks for them."""
@@ -48,7 +61,7 @@ def q_update(
       action: an index, or one for each player.
       target: [] f32; [n] if q has a leading axis of players.
       hp: hparams with `learning_rate` and `rate_period`.
-      step: [] int32, steps played.
+      step: [] f32, steps played.
       rate: a key of RATES.
     """
     action = action if isinstance(action, tuple) else (action,)

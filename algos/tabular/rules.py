@@ -44,7 +44,7 @@ class Transition(NamedTuple):
     next_action: jax.Array | None  # [] int32, where the rule is `on_policy`, else None
     mask: jax.Array  # [A] bool, legal in obs
     next_mask: jax.Array  # [A] bool, legal in next_obs
-    step: jax.Array  # [] int32, environment steps before this one
+    step: jax.Array  # [] f32, environment steps before this one, see rates.env_steps
     key: Key  # the agent's own randomness
     joint_action: Any = None  # [N] int32
     rewards: Any = None  # [N] f32

@@ -72,11 +72,11 @@ def test_a_restart_after_every_so_many_rounds():
     hp, key = gradient.Hparams(), jax.random.key(0)
     entry, rounds, starts = rule.init(key, hp), [], []
     for step in range(7):
-        told = Transition(*[None] * 8, jnp.int32(step), jax.random.key(step))
+        told = Transition(*[None] * 8, jnp.float32(3e9 + step), jax.random.key(step))
         told = told._replace(strategies=(jnp.full(2, 0.5),) * 2)
         entry, _ = rule.learn(entry, entry, told, hp)
-        rounds.append(int(entry.rounds))
-        starts.append(np.asarray(entry.x))
+        rounds.append(int(entry.entry.rounds))
+        starts.append(np.asarray(entry.entry.x))
     assert rounds == [1, 2, 0, 1, 2, 0, 1]
     assert abs(starts[2] - starts[5]).max() > 1e-3  # elsewhere each time
 
@@ -91,8 +91,8 @@ def test_what_a_restart_keeps_is_up_to_the_rule():
     told = Transition(jnp.int32(0), jnp.int32(1), jnp.float32(3), jnp.float32(1), *[None] * 6)
     told = told._replace(mask=every, next_mask=every, step=jnp.int32(0), key=jax.random.key(0))
     entry, _ = rule.learn(entry, entry, told, hp)
-    np.testing.assert_allclose(entry.pi, [0.5, 0.5])
-    np.testing.assert_allclose(entry.values.q, [0, 3])
+    np.testing.assert_allclose(entry.entry.pi, [0.5, 0.5])
+    np.testing.assert_allclose(entry.entry.values.q, [0, 3])
 
 
 def test_wolf_iga_learns_fast_while_it_loses():

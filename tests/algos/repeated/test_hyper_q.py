@@ -54,11 +54,10 @@ def test_bayes_by_hand():
     np.testing.assert_allclose(posterior(jnp.zeros(2), grid), 1 / 3, rtol=1e-6)
 
 
-def lesson(rule, entry, joint, reward, hp, step=0, strategies=None):
+def lesson(rule, entry, joint, reward, hp, strategies=None):
     told = Transition(*[None] * 10)._replace(
         reward=jnp.float32(reward),
         discount=jnp.float32(1),
-        step=jnp.int32(step),
         key=jax.random.key(5),
         joint_action=jnp.array(joint),
         strategies=strategies,
@@ -79,7 +78,7 @@ def test_a_point_learns_by_hand():
     rule = pennies(grid=3, estimator="omniscient")
     hp = Hparams(learning_rate=0.1, gamma=0.5)
     q = jnp.array([[9.0, 9.0, 9.0], [0.0, 0.0, 1.0], [3.0, 2.0, 0.0]])
-    entry = Entry(q, jnp.int32(2), jnp.int32(1), jnp.array([0.5, 0.5]))
+    entry = Entry(q, jnp.int32(2), jnp.int32(1), jnp.array([0.5, 0.5]), jnp.int32(0))
     after = lesson(rule, entry, [0, 0], 1, hp, strategies=(None, jnp.array([1.0, 0.0])))
     np.testing.assert_allclose(after.q, q.at[1, 2].add(0.15), rtol=1e-6)
     assert after.y == 2 and after.x == 0
@@ -89,7 +88,9 @@ def test_the_next_strategy_is_the_best_after_the_lesson():
     """In the same y as before, a bad reward makes the other strategy the better one."""
     rule = pennies(grid=2, estimator="omniscient")
     hp = Hparams(learning_rate=0.5, gamma=0.0)
-    entry = Entry(jnp.array([[0.0, 0.0], [0.5, 1.0]]), jnp.int32(1), jnp.int32(1), jnp.zeros(2))
+    entry = Entry(
+        jnp.array([[0.0, 0.0], [0.5, 1.0]]), jnp.int32(1), jnp.int32(1), jnp.zeros(2), jnp.int32(0)
+    )
     after = lesson(rule, entry, [0, 0], -1, hp, strategies=(None, jnp.array([1.0, 0.0])))
     np.testing.assert_allclose(after.q[1], [0.5, 0.0])  # grid (0, 1), (1, 0)
     assert after.x == 0
@@ -123,7 +124,10 @@ def test_the_average_moves_and_strategies_begin_anew():
     after = lesson(rule, entry, [0, 1], 0, hp)
     np.testing.assert_allclose(after.memory, [0.4, 0.6], rtol=1e-6)
     q = jnp.zeros((5, 5)).at[:, 4].set(1.0)
-    xs = [int(lesson(rule, entry.replace(q=q), [0, 1], 0, hp, step).x) for step in range(20)]
+    xs = []
+    for _ in range(20):
+        entry = lesson(rule, entry.replace(q=q), [0, 1], 0, hp)
+        xs.append(int(entry.x))
     anywhere = int(jax.random.randint(jax.random.key(5), (), 0, 5))
     assert anywhere != 4
     assert xs == ([4] * 9 + [anywhere]) * 2
