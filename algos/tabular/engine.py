@@ -10,7 +10,7 @@ environment and its rules; `tabular` wires them.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -156,9 +156,11 @@ def joint_information(built: Built, before: TimeStep, decision: Decision, after:
     if not built.informed:
         return (None,) * 5
     players = partial(by_player, built.groups)
+    # after a discount of 0 nothing is paid; what stands there instead is nobody's
+    paid = [jnp.where(d > 0, r, 0) for d, r in zip(*map(players, (before.discount, after.reward)))]
     return (
         jnp.stack(players(decision.actions)),
-        jnp.stack(players(after.reward)),
+        jnp.stack(paid),
         players(decision.strategies),
         players(legal_actions(built.groups, before)),
         players(legal_actions(built.groups, after)),
@@ -184,12 +186,19 @@ def transitions(built: Built, learner: Learner, key: Key, step: Step) -> Transit
     )
 
 
+def may_learn(learner: Learner, before: TimeStep) -> jax.Array:
+    """Returns which agents a step teaches, [n] bool: those who decide or may still be paid."""
+    own = lambda by_group: by_group[learner.group][learner.agents]
+    return (own(before.alive) | (own(before.discount) > 0)) & ~before.last
+
+
 def learn(
     built: Built, learner: Learner, key: Key, table: Table, step: Step, hp: Any
 ) -> tuple[Table, Metrics]:
     """Returns a learner's table after a step, and its metrics [n].
 
-    Nothing is learnt by the dead, nor from the step after an episode's last, which plays nothing.
+    Nothing is learnt from the step after an episode's last, which plays nothing. The dead learn
+    what their one action is worth while more pay can come to them, and else nothing.
     """
     told = transitions(built, learner, key, step)
     on_policy = None if step.next_decision is None else 0
@@ -197,9 +206,19 @@ def learn(
     entries, next_entries = read_entries(table, told.obs), read_entries(table, told.next_obs)
     one = jax.vmap(learner.rule.learn, (0, 0, axes, None))
     learned, metrics = one(entries, next_entries, told, hp)
-    decides = step.before.alive[learner.group][learner.agents] & ~step.before.last
-    kept = jax.vmap(select)(decides, learned, entries)
+    kept = jax.vmap(select)(may_learn(learner, step.before), learned, entries)
     return write_entries(table, told.obs, kept), {"reward": told.reward} | metrics
+
+
+def who_counts(learner: Learner, before: TimeStep) -> Callable[[str], jax.Array]:
+    """Returns which agents a metric of a step is the mean over, by its name: [n] bool.
+
+    Pay is a mean over all, the dead among them; what is told of learning, over those who decided.
+    The step after an episode's last plays nothing, and counts for neither.
+    """
+    decided = before.alive[learner.group][learner.agents] & ~before.last
+    everyone = jnp.broadcast_to(~before.last, decided.shape)
+    return lambda name: everyone if name == "reward" else decided
 
 
 def play_step(
@@ -231,8 +250,8 @@ def play_step(
         table = params.tables[learner.name]
         tables[learner.name], found = learn(built, learner, key_learn, table, step, hp)
         suffix = "" if len(built.learners) == 1 else f"_{learner.name}"
-        played = ~before.last & jnp.ones(learner.size, bool)
-        metrics |= {f"{name}{suffix}": (x, played) for name, x in found.items()}
+        counts = who_counts(learner, before)
+        metrics |= {f"{name}{suffix}": (x, counts(name)) for name, x in found.items()}
     params = dataclasses.replace(params, tables=tables)
     if decision is None:
         decision = act(built, params, key_act, after, True)

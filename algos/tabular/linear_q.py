@@ -137,6 +137,7 @@ def td_step(
       reward, discount: [] f32; discount is gamma, or 0 where the episode ended.
       rate: [] f32.
     """
+    next_features = jnp.where(discount > 0, next_features, 0)  # of the dead, they may be anything
     next_value = jnp.where(legal, weights @ next_features, -jnp.inf).max()
     next_value = jnp.where(legal.any(), next_value, 0.0)
     error = td_target(reward, discount, next_value) - weights[joint] @ features
@@ -174,7 +175,14 @@ def act(
     """Returns everybody's action, N times [] int32, and whether their strategy was found []."""
     masks = by_player(built.groups, legal_actions(built.groups, timestep))
     features = by_player(built.groups, timestep.observation)
-    q = jnp.stack([theta @ phi for theta, phi in zip(params.weights, features)])
+    alive = by_player(built.groups, timestep.alive)
+    # 1 whatever the dead see: it changes neither a sum's order nor a product's
+    q = jnp.stack(
+        [
+            jnp.where(lives, theta @ phi, 1.0)
+            for theta, phi, lives in zip(params.weights, features, alive)
+        ]
+    )
     strategy, found = built.solve(q, masks)
     legal = outer_and(masks)
     uniform = legal / jnp.maximum(legal.sum(), 1)
@@ -193,23 +201,25 @@ def learn(
 ) -> tuple[jax.Array, ...]:
     """Returns everybody's weights after a step.
 
-    Nothing is learnt by the dead, nor from the step after an episode's last, which plays nothing.
+    Nothing is learnt from the step after an episode's last, which plays nothing, nor by the dead
+    to whom no more pay can come.
     """
     players = partial(by_player, built.groups)
     legal = outer_and(players(legal_actions(built.groups, after)))
     return tuple(
         jnp.where(
-            alive & ~before.last,
+            (alive | (more > 0)) & ~before.last,
             td_step(theta, joint, phi, next_phi, legal, r, hp.gamma * d, hp.learning_rate),
             theta,
         )
-        for theta, phi, next_phi, r, d, alive in zip(
+        for theta, phi, next_phi, r, d, alive, more in zip(
             weights,
             players(before.observation),
             players(after.observation),
             players(after.reward),
             players(after.discount),
             players(before.alive),
+            players(before.discount),
         )
     )
 

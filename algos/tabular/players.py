@@ -25,6 +25,15 @@ def by_group(groups: Mapping[str, Group], players: Sequence[jax.Array]) -> dict[
 
 
 def legal_actions(groups: Mapping[str, Group], timestep: TimeStep) -> dict[str, jax.Array]:
-    """Returns group -> [n, A] bool: the timestep's masks, and all actions of groups without one."""
-    every = {n: jnp.ones((g.size, num_values(g.action)), bool) for n, g in groups.items()}
-    return {name: timestep.action_mask.get(name, mask) for name, mask in every.items()}
+    """Returns group -> [n, A] bool: the timestep's masks, and all actions of groups without one.
+
+    The dead decide nothing: they are left one action, the first of theirs, so that what stands in
+    their place of a joint action is always the same, and neither values nor maxima hang on it.
+    """
+    legal = {}
+    for name, group in groups.items():
+        every = jnp.ones((group.size, num_values(group.action)), bool)
+        mask = timestep.action_mask.get(name, every)
+        first = jax.nn.one_hot(jnp.argmax(mask, axis=-1), mask.shape[-1], dtype=bool)
+        legal[name] = jnp.where(timestep.alive[name][:, None], mask, first)
+    return legal

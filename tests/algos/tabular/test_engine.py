@@ -4,7 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from probes import DyingAgents, MixedGroups, Sacrifice
 
+from jaxmarl_core.algos import (
+    ALGORITHMS,
+    hysteretic_q,
+    opponent_modelling_q,
+    q_learning,
+    sarsa,
+    team_q,
+)
 from jaxmarl_core.algos.tabular import engine
 from jaxmarl_core.algos.tabular.build import build
 from jaxmarl_core.algos.tabular.engine import Config, Decision, Params, Step
@@ -13,6 +22,8 @@ from jaxmarl_core.algos.tabular.q_learning import rule as q_rule
 from jaxmarl_core.algos.tabular.rates import Values
 from jaxmarl_core.algos.tabular.rules import Rule
 from jaxmarl_core.envs import matrix_game
+from jaxmarl_core.registry import config_type
+from jaxmarl_core.train import Schedule, make_train
 
 TEAM = matrix_game("climbing", num_rounds=None)  # one group of two
 PAIR = matrix_game("prisoners_dilemma", num_rounds=None)  # two groups
@@ -42,10 +53,16 @@ def started(built, hp=None):
     return hp, engine.init(built, KEY, hp)
 
 
-def step_of(built, actions, rewards, last=False, alive=True, discount=1.0):
-    """A step in which these joint actions, group -> [n], were played and paid so."""
+def step_of(built, actions, rewards, last=False, alive=True, more=1.0, discount=1.0):
+    """A step in which these joint actions, group -> [n], were played and paid so.
+
+    `more`: whether more pay could come beforehand, `discount`: whether it can afterwards.
+    """
     before = built.env.reset(KEY)[1].replace(last=jnp.bool_(last))
-    before = before.replace(alive=jax.tree.map(lambda x: x & alive, before.alive))
+    before = before.replace(
+        alive=jax.tree.map(lambda x: x & alive, before.alive),
+        discount=jax.tree.map(lambda x: x * more, before.discount),
+    )
     full = lambda value: {name: jnp.full(len(a), value, jnp.float32) for name, a in actions.items()}
     rewards = {name: jnp.array(r, jnp.float32) for name, r in rewards.items()}
     after = before.replace(reward=rewards, discount=full(discount), last=jnp.bool_(False))
@@ -57,7 +74,7 @@ def step_of(built, actions, rewards, last=False, alive=True, discount=1.0):
         },
     )
     joint = engine.joint_information(built, before, decision, after)
-    return Step(before, decision, after, None, jnp.int32(7), joint)
+    return Step(before, decision, after, None, jnp.float32(7), joint)
 
 
 def test_a_rule_of_its_own_affairs_serves_a_group_an_informed_one_a_player():
@@ -161,12 +178,15 @@ def test_learn_changes_the_entries_of_those_who_decided():
     new, metrics = engine.learn(built, built.learners[0], KEY, table, step(), hp)
     np.testing.assert_allclose(new.q[:, 0], [[0, 0, 4], [2, 0, 0]])
     np.testing.assert_array_equal(metrics["reward"], [8, 4])
-    for nothing in ({"last": True}, {"alive": False}):  # the step after an end; the dead
+    # the step after an end; the dead to whom no more pay can come
+    for nothing in ({"last": True}, {"alive": False, "more": 0.0}):
         same, _ = engine.learn(built, built.learners[0], KEY, table, step(**nothing), hp)
         np.testing.assert_array_equal(same.q, table.q)
-    one = step(alive=jnp.array([False, True]))
-    new, _ = engine.learn(built, built.learners[0], KEY, table, one, hp)
+    second = jnp.array([False, True])
+    new, _ = engine.learn(built, built.learners[0], KEY, table, step(alive=second, more=second), hp)
     np.testing.assert_allclose(new.q[:, 0], [[0, 0, 0], [2, 0, 0]])
+    new, _ = engine.learn(built, built.learners[0], KEY, table, step(alive=second), hp)
+    np.testing.assert_allclose(new.q[:, 0], [[0, 0, 4], [2, 0, 0]])  # fallen, and paid on
 
 
 def test_a_step_plays_the_decision_and_learns_from_it():
@@ -175,7 +195,7 @@ def test_a_step_plays_the_decision_and_learns_from_it():
     hp, state = started(built, Hparams(learning_rate=1.0, gamma=0.0))
     decision = state.decision.replace(actions=dict.fromkeys(PAIR.groups, jnp.array([1])))
     state = state.replace(decision=decision)
-    after, (before, metrics) = engine.play_step(built, state, KEY, jnp.int32(0), hp)
+    after, (before, metrics) = engine.play_step(built, state, KEY, jnp.float32(0), hp)
     for player, table in enumerate(after.params.tables.values()):
         np.testing.assert_allclose(table.q[0, 0], [0, PAIR.payoffs[player, 1, 1]])
     assert set(metrics) == {"reward_player_0", "reward_player_1"}
@@ -190,7 +210,7 @@ def test_on_policy_rules_learn_from_the_action_that_is_then_played():
     learn = lambda entry, next_entry, t, hp: (entry, {"next_action": t.next_action})
     built = built_of(TEAM, lambda info: constant_rule(info, learn=learn, on_policy=True))
     hp, state = started(built)
-    play = jax.jit(lambda state, key: engine.play_step(built, state, key, jnp.int32(0), hp))
+    play = jax.jit(lambda state, key: engine.play_step(built, state, key, jnp.float32(0), hp))
     for seed in range(5):
         state, (_, metrics) = play(state, jax.random.key(seed))
         told = [int(metrics[f"next_action_agents_{i}"][0][0]) for i in range(2)]
@@ -215,7 +235,7 @@ def test_an_update_is_its_steps_and_then_the_plan():
     rewards = []
     play = jax.jit(lambda state, key, t: engine.play_step(built, state, key, t, hp))
     for t, key in enumerate(jax.random.split(KEY, 3)):
-        state, (_, by_name) = play(state, key, jnp.int32(6 + t))
+        state, (_, by_name) = play(state, key, jnp.float32(6 + t))
         rewards.append(by_name["reward_player_0"][0])
     for name, table in state.params.tables.items():
         np.testing.assert_allclose(found.params.tables[name], table - 100, rtol=1e-6)
@@ -230,3 +250,91 @@ def test_a_state_keeps_its_types():
     assert isinstance(after.params.tables["agents"], Values)
     kinds = lambda tree: [(x.dtype, x.aval.weak_type) for x in jax.tree.leaves(tree.params)]
     assert kinds(state) == kinds(after)
+
+
+def test_pay_is_a_mean_over_all_and_what_is_learnt_over_those_who_decide():
+    """Agent i dies after i + 1 steps, the living earn 1: means of 3/3, 2/3, 1/3; the dead 9."""
+    told = lambda entry, next_entry, t, hp: (entry, {"told": jnp.where(t.obs == 1, 1.0, 9.0)})
+    built = built_of(DyingAgents(), lambda info: q_rule(info)._replace(learn=told), length=1)
+    hp, state = started(built)
+    ones = lambda state: state.replace(
+        decision=state.decision.replace(actions={"agents": jnp.ones(3, jnp.int32)})
+    )
+    update = jax.jit(lambda state, t: engine.update(built, KEY, ones(state), hp, t))
+    for t, pay in enumerate((1, 2 / 3, 1 / 3)):
+        state, metrics = update(state, jnp.int32(t))
+        np.testing.assert_allclose(metrics["reward"], pay, rtol=1e-6)
+        np.testing.assert_allclose(metrics["told"], 1.0)
+
+
+def test_the_dead_are_told_of_as_one_action_and_no_pay():
+    """Player 1 is dead and beyond pay: whatever it did and was paid, others learn the same."""
+    built = built_of(PAIR, constant_rule)
+    before = built.env.reset(KEY)[1]
+    ghost = lambda kept, x: {"player_0": kept, "player_1": jnp.array([x])}
+    before = before.replace(alive=ghost(jnp.array([True]), False), discount=ghost(jnp.ones(1), 0.0))
+    after = before.replace(reward=ghost(jnp.array([3.0]), jnp.nan))
+    decision = engine.act(built, started(built)[1].params, KEY, before, learning=True)
+    told = engine.joint_information(built, before, decision, after)
+    np.testing.assert_array_equal(told[1], [3, 0])
+    np.testing.assert_array_equal(told[3][1], [True, False])
+
+
+SHARED = {"final_epsilon": 0.5, "gamma": 1.0}
+
+
+@pytest.mark.parametrize("build", [q_learning, hysteretic_q, sarsa, team_q, opponent_modelling_q])
+def test_a_death_that_pays_the_team_later_is_learnt(build):
+    """Agent 0 falls at once for 20 to both at the end, where they would get 2: in 8 of 8 runs.
+
+    Agent 1 decides nothing that matters, so that exploring mates lead none of them astray.
+    """
+    env = Sacrifice(20.0, 2.0)
+    algorithm = build(env)
+    hparams = algorithm.hparams.replace(**{n: jnp.float32(x) for n, x in SHARED.items()})
+    train, _ = make_train(algorithm, env, Schedule(40, 40, 4, 4))
+    keys = jax.random.split(KEY, 8)
+    metrics = jax.jit(jax.vmap(lambda key: train(key, hparams)[1]))(keys)
+    np.testing.assert_allclose(metrics["eval_return"][:, -1], 20.0)
+
+
+LATE = 1_500_000_000  # of updates of two steps: 3e9 steps, where an int32 has begun anew below 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "factor"),
+    [("hyperbolic", 1 / (1 + 3e9 / 1e9)), ("exponential", 0.01**3), ("constant", 1.0)],
+)
+def test_schedules_count_beyond_an_int32(rate, factor):
+    """Epsilon from 1 to 0 over 4e9 steps is a quarter after 3e9; a rate of 0.5 falls by 1e9."""
+    env = matrix_game("prisoners_dilemma", num_rounds=None)
+    algorithm = q_learning(env, Config(2, rate=rate))
+    hp = algorithm.hparams.replace(
+        learning_rate=0.5, rate_period=1e9, gamma=0.0, final_epsilon=0.0, anneal_steps=4e9
+    )
+    state = algorithm.init(KEY, hp)
+    after, metrics = algorithm.update(KEY, state, hp, jnp.int32(LATE))
+    np.testing.assert_allclose(metrics["exploration"], 0.25, rtol=1e-6)
+    # two steps towards payoffs of -1 to -3: the first alone moves Q by a share of the reward
+    first = engine.play_step(
+        build(env, Config(2), lambda info: q_rule(info, rate)),
+        state,
+        KEY,
+        jnp.float32(3e9),
+        hp,
+    )[0]
+    action = int(state.decision.actions["player_0"][0])
+    paid = env.payoffs[0, action, int(state.decision.actions["player_1"][0])]
+    moved = first.params.tables["player_0"].q[0, 0, action]
+    np.testing.assert_allclose(moved, 0.5 * factor * paid, rtol=1e-5)
+    assert np.isfinite(after.params.tables["player_0"].q).all()
+
+
+TABULAR = [n for n in sorted(ALGORITHMS) if config_type(n).__module__.split(".")[-2] == "tabular"]
+
+
+@pytest.mark.parametrize("name", [n for n in TABULAR if n != "linear_q"])
+def test_a_world_that_does_not_fit_names_the_algorithm(name):
+    why = 'needs (discrete observations, group "aimer"|one team)'
+    with pytest.raises(ValueError, match=f"^{name}: {why}"):
+        ALGORITHMS[name](MixedGroups())

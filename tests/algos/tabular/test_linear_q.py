@@ -19,6 +19,7 @@ from jaxmarl_core.envs import battle, field_coverage, rendezvous, two_step_game
 from jaxmarl_core.solvers.markov_games import backup, markov_game
 from jaxmarl_core.train import Schedule, make_train
 
+KEY = jax.random.key(0)
 EVERY = (jnp.ones(2, bool),) * 2
 
 
@@ -131,7 +132,27 @@ def test_the_dead_and_the_step_after_an_end_teach_nothing():
         assert not theta.any()
     alive = {name: jnp.zeros_like(x).at[0].set(True) for name, x in before.alive.items()}
     first, second = learned(before.replace(alive=alive))
+    assert first.any() and second.any()  # fallen, and paid on
+    more = {name: x.astype(jnp.float32) for name, x in alive.items()}
+    first, second = learned(before.replace(alive=alive, discount=more))
     assert first.any() and not second.any()
+    # NaN in the row of who is beyond pay reaches neither weights nor the others' joint action
+    ghost = lambda by_group: {
+        n: jnp.where(jnp.arange(2)[:, None] == 1, jnp.nan, x) for n, x in by_group.items()
+    }
+    seen = before.replace(alive=alive, discount=more, observation=ghost(before.observation))
+    np.testing.assert_array_equal(learned(seen)[0], first)
+    chosen, found = module.act(built, Params(weights, jnp.float32(0)), KEY, seen, 0.0)
+    assert found and chosen[1] == 0
+
+
+def test_schedules_count_beyond_an_int32():
+    """1.5e9 updates of two steps are 3e9 steps, a period: 0.05 + 0.9 / e."""
+    algorithm = linear_q(two_step_game(observation="features"), Config(2, "product"))
+    hp = Hparams(epsilon_period=3e9)
+    state = algorithm.init(KEY, hp)
+    _, metrics = algorithm.update(KEY, state, hp, jnp.int32(1_500_000_000))
+    np.testing.assert_allclose(metrics["exploration"], 0.05 + 0.9 / np.e, rtol=1e-5)
 
 
 def test_exploration_falls_by_e_every_period():

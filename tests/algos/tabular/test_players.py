@@ -28,9 +28,21 @@ def test_the_way_back():
         np.testing.assert_array_equal(again[name], rows)
 
 
+def timestep_of(**fields):
+    alive = {"runners": jnp.ones(2, bool), "keeper": jnp.ones(1, bool)}
+    return matrix_game().reset(jax.random.key(0))[1].replace(**{"alive": alive, **fields})
+
+
+def test_the_dead_are_left_the_first_of_their_actions():
+    mask = jnp.array([[False, True, True], [False, False, False]])
+    alive = {"runners": jnp.zeros(2, bool), "keeper": jnp.zeros(1, bool)}
+    legal = legal_actions(GROUPS, timestep_of(action_mask={"runners": mask}, alive=alive))
+    np.testing.assert_array_equal(legal["runners"], [[False, True, False], [True, False, False]])
+    np.testing.assert_array_equal(legal["keeper"], [[True, False]])
+
+
 def test_all_is_legal_for_a_group_without_a_mask():
-    timestep = matrix_game().reset(jax.random.key(0))[1]
     mask = jnp.array([[True, False, True], [False, True, True]])
-    legal = legal_actions(GROUPS, timestep.replace(action_mask={"runners": mask}))
+    legal = legal_actions(GROUPS, timestep_of(action_mask={"runners": mask}))
     np.testing.assert_array_equal(legal["runners"], mask)
     np.testing.assert_array_equal(legal["keeper"], [[True, True]])
