@@ -59,7 +59,8 @@ class TimeStep:
     """
 
     observation: dict[str, Pytree]  # group -> [n, ...]
-    action_mask: dict[str, jax.Array]  # group -> [n, A] bool, true where legal; absent: all are
+    action_mask: dict[str, Pytree]  # group -> [n, A] bool, true where legal; absent: all are;
+    # of a Composite action a dict by part, which may lack some
     alive: dict[str, jax.Array]  # group -> [n] bool, whether it decides at this step
     state: jax.Array  # what a central critic may see
     reward: dict[str, jax.Array]  # group -> [n] f32

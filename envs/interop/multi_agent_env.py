@@ -11,6 +11,7 @@ from jaxmarl.environments import multi_agent_env
 from jaxmarl.environments import spaces as theirs
 
 from jaxmarl_core.envs.interop.agent_names import agent_names
+from jaxmarl_core.envs.interop.registered_name import registered_name
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space, flat_size, flatten
@@ -34,12 +35,16 @@ class ToJaxMARL(multi_agent_env.MultiAgentEnv):
       `agent_classes` has the groups.
     - Observations: arrays. Those of a Box are as they are; those of a Discrete are one-hot; those
       of a Composite are laid out as one vector, [F] f32, discrete parts as one-hot.
-    - Actions: Discrete, Box, or MultiDiscrete for a Composite of Discrete.
+    - Actions: Discrete, Box, or MultiDiscrete for a Composite of Discrete; axes of length 1 may be
+      added or missing, as JaxMARL's own programs send Discrete ones of shape [1].
     - Dones: the episode is over, or the agent has died, and stays so. `__all__`: it is over.
     - Infos: `discount` [N] f32, in the order of `agents`: 0 where an agent's episode truly ended,
       1 for a time limit, which a done alone does not tell.
-    - `get_avail_actions`: [A] bool; all where the environment has no masks, or an agent nothing
-      legal, as the dead. For a Box, ones of its shape.
+    - `get_avail_actions`: [A] bool, those of a MultiDiscrete one after the other; all where the
+      environment has no masks, or an agent nothing legal, as the dead. For a Box, ones of its
+      shape.
+    - `num_allies`: how many agents are on the team of the first one, which JaxMARL's programs for
+      SMAX take for all that learn.
     - `get_world_state`: what a central critic may see, [state_size] f32.
 
     `step` begins a new episode where one ends, as in JaxMARL: what it returns of the end is the
@@ -48,7 +53,7 @@ class ToJaxMARL(multi_agent_env.MultiAgentEnv):
 
     def __init__(self, env: Environment, world_state: bool, name: str | None):
         self.env = env
-        self._name = type(env).__name__ if name is None else name
+        self._name = registered_name(env) if name is None else name
         self._world_state = world_state
         self._places = agent_names(env.groups)
         super().__init__(num_agents=len(self._places))
@@ -64,6 +69,12 @@ class ToJaxMARL(multi_agent_env.MultiAgentEnv):
     def name(self) -> str:
         """What the environment is called."""
         return self._name
+
+    @property
+    def num_allies(self) -> int:
+        """How many agents are on the first one's team."""
+        groups = list(self.env.groups.values())
+        return sum(group.size for group in groups if group.team == groups[0].team)
 
     @property
     def agent_classes(self) -> dict[str, list[str]]:
@@ -116,11 +127,8 @@ class ToJaxMARL(multi_agent_env.MultiAgentEnv):
     def get_avail_actions(self, state: WorldState) -> ByAgent:
         """Returns the legal actions of each agent, as bools."""
         masks = self._timestep(state).action_mask
-        legal = {name: mask | ~mask.any(-1, keepdims=True) for name, mask in masks.items()}
-        for name, group in self.env.groups.items():
-            if name not in legal:
-                shape = _mask_shape(group.action)
-                legal[name] = jnp.ones((group.size, *shape), bool)
+        groups = self.env.groups.items()
+        legal = {n: _legal(group.action, group.size, masks.get(n)) for n, group in groups}
         return self._by_agent(legal)
 
     get_legal_moves = get_avail_actions  # what JaxMARL's wrappers ask of Hanabi
@@ -159,8 +167,9 @@ class ToJaxMARL(multi_agent_env.MultiAgentEnv):
         """Returns actions by agent as actions by group."""
         joint = {}
         for name, agents in self.agent_classes.items():
-            rows = jnp.stack([jnp.asarray(actions[agent]) for agent in agents])
-            joint[name] = _action(self.env.groups[name].action, rows)
+            space = self.env.groups[name].action
+            rows = jnp.stack([_fitted(space, actions[agent], agent) for agent in agents])
+            joint[name] = _action(space, rows)
         return joint
 
 
@@ -189,8 +198,30 @@ def _action_space(space: Space, group: str) -> theirs.Space:
     return theirs.MultiDiscrete(counts)
 
 
-def _mask_shape(space: Space) -> tuple[int, ...]:
-    return space.shape if isinstance(space, Box) else (flat_size(space),)
+def _legal(space: Space, size: int, mask: Any) -> jax.Array:
+    """Returns which actions are legal, [n, A] bool; all where nothing is said, or nothing is."""
+    if isinstance(space, Composite):
+        told = mask or {}
+        parts = [_legal(part, size, told.get(name)) for name, part in space.items]
+        return jnp.concatenate(parts, axis=-1)
+    if mask is None:
+        return jnp.ones(
+            (size, *(space.shape if isinstance(space, Box) else (flat_size(space),))), bool
+        )
+    return mask | ~mask.any(-1, keepdims=True)
+
+
+def _fitted(space: Space, action: Any, agent: str) -> jax.Array:
+    """Returns an agent's action in the shape of its space, from which it may differ by axes of 1.
+
+    Raises:
+      ValueError: it differs otherwise, as where it would be broadcast in silence.
+    """
+    action = jnp.asarray(action)
+    shape = (len(space.items),) if isinstance(space, Composite) else space.shape
+    alike = [n for n in action.shape if n != 1] == [n for n in shape if n != 1]
+    require(alike, f"action of {agent}", f"of shape {shape}", action.shape)
+    return action.reshape(shape)
 
 
 def _action(space: Space, rows: jax.Array) -> Any:

@@ -25,7 +25,7 @@ def to_jaxmarl(
       env: one of ours.
       world_state: whether observations have an entry "world_state", as SMAX's have; it is also
         what `get_world_state(state)` returns.
-      name: what the environment is called there; the name of its class if None. JaxMARL's
+      name: what the environment is called there; None: its name in the registry. JaxMARL's
         `CTRolloutManager` treats names with "smax", "overcooked" and "hanabi" in them specially:
         one with "smax", and `world_state`, makes it use the masks and the world's state.
 

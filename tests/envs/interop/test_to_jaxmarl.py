@@ -8,6 +8,7 @@ from fitting import FIRST_CASES, PROBES, fitting
 from flax import struct
 from probes import ConstantReward, DyingAgents, MixedGroups, OneBitMemory
 
+from jaxmarl_core.envs import battle, matrix_game
 from jaxmarl_core.envs.interop import to_jaxmarl
 from jaxmarl_core.envs.interop.extras import undisturbed
 from jaxmarl_core.spaces import Box, Composite, Discrete
@@ -363,6 +364,60 @@ def test_composite_actions_of_choices_become_multi_discrete():
     actions = {"agents_0": jnp.array([2, 1]), "agents_1": jnp.array([0, 4])}
     _, _, rewards, *_ = adapted.step(jax.random.key(0), state, actions)
     assert (float(rewards["agents_0"]), float(rewards["agents_1"])) == (21.0, 4.0)
+
+
+def test_masks_of_choices_stand_one_after_the_other():
+    """A part that is not told of is free; the second agent has nothing legal in the first."""
+
+    @struct.dataclass
+    class TwoChoices(ConstantReward):
+        @property
+        def groups(self):
+            choices = Composite({"tens": Discrete(3), "ones": Discrete(2)})
+            return {"agents": Group(2, Discrete(1), choices)}
+
+        def observe(self, state):
+            mask = {"tens": jnp.array([[True, False, True], [False] * 3])}
+            return super().observe(state).replace(action_mask={"agents": mask})
+
+    adapted = to_jaxmarl(TwoChoices(2))
+    _, state = adapted.reset(jax.random.key(0))
+    legal = adapted.get_avail_actions(state)
+    assert legal["agents_0"].tolist() == [True, False, True, True, True]
+    assert legal["agents_1"].tolist() == [True] * 5
+
+
+def test_actions_may_have_axes_of_length_1_more_or_less():
+    """JaxMARL's ippo_ff_mpe and mappo_rnn_mpe send Discrete actions of shape [1]: hunting the stag
+    alone pays (0, 3), which broadcasting would make (3, 3)."""
+    adapted = to_jaxmarl(matrix_game("stag_hunt"))
+    _, state = adapted.reset(jax.random.key(0))
+    sent = {"player_0": jnp.array([0]), "player_1": jnp.array([1])}
+    plain = {"player_0": jnp.int32(0), "player_1": jnp.int32(1)}
+    for actions in (sent, plain):
+        observations, _, rewards, *_ = adapted.step(jax.random.key(0), state, actions)
+        assert [float(rewards[f"player_{i}"]) for i in range(2)] == [0.0, 3.0]
+        for agent in adapted.agents:
+            assert observations[agent].shape == adapted.observation_space(agent).shape
+    mixed = to_jaxmarl(MixedGroups())
+    _, state = mixed.reset(jax.random.key(0))
+    chosen = {"choosers_0": jnp.array([1]), "choosers_1": jnp.array([[0]])}
+    jax.tree.map(
+        close,
+        mixed.step(jax.random.key(0), state, chosen | {"aimer": jnp.float32(0.5)})[2],
+        mixed.step(
+            jax.random.key(0),
+            state,
+            {"choosers_0": 1, "choosers_1": 0, "aimer": jnp.array([0.5])},
+        )[2],
+    )
+    with pytest.raises(ValueError, match=r"action of aimer: expected of shape \(1,\), got \(2,\)"):
+        mixed.step(jax.random.key(0), state, chosen | {"aimer": jnp.zeros(2)})
+
+
+def test_the_first_team_is_what_learns_in_smaxs_programs():
+    assert to_jaxmarl(DyingAgents(3)).num_allies == 3
+    assert to_jaxmarl(battle(map_size=12, num_red=3, num_blue=4)).num_allies == 3
 
 
 def test_what_cannot_be_said_names_the_group():
