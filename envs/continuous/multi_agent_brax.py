@@ -18,6 +18,7 @@ from jaxmarl_core.envs.continuous.bodies import TASKS, body_of
 from jaxmarl_core.envs.continuous.brax_render import Shape, render, shapes_of
 from jaxmarl_core.envs.interop.extras import need, undisturbed
 from jaxmarl_core.envs.interop.foreign_spaces import like
+from jaxmarl_core.envs.interop.pickling import Recipe, Remade
 from jaxmarl_core.envs.interop.settings import checked, parameters, parsed
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Box
@@ -39,7 +40,7 @@ class BodyState:
 
 
 @struct.dataclass
-class MultiAgentBrax(StateEnvironment):
+class MultiAgentBrax(Remade, StateEnvironment):
     """A robot of Brax moved by N agents.
 
     Groups: agents with equally many joints and equally long observations, in the order of the task:
@@ -64,6 +65,7 @@ class MultiAgentBrax(StateEnvironment):
     observation_size: int = struct.field(pytree_node=False)
     shapes: tuple[Shape, ...] = struct.field(pytree_node=False)
     max_steps: int = struct.field(pytree_node=False)
+    recipe: Recipe | None = struct.field(pytree_node=False, default=None)
 
     @property
     def num_agents(self) -> int:
@@ -235,6 +237,15 @@ def multi_agent_brax(
         observation_size=size,
         shapes=shapes_of(robot.sys.mj_model, body, joints),
         max_steps=max_steps,
+        recipe=Recipe(
+            multi_agent_brax,
+            task=task,
+            observability=observability,
+            distance=distance,
+            backend=backend,
+            max_steps=max_steps,
+            settings=settings,
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from jaxmarl_core.envs.interop.extras import need, undisturbed
 from jaxmarl_core.envs.interop.foreign_spaces import like
 from jaxmarl_core.envs.interop.jaxmarl_agents import AgentGroups, agent_groups, by_agent, kind_of
 from jaxmarl_core.envs.interop.jaxmarl_endings import Transition, truly_ended
+from jaxmarl_core.envs.interop.pickling import Recipe, Remade
 from jaxmarl_core.envs.interop.settings import checked, parameters, parsed
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.spaces import Discrete
@@ -33,7 +34,7 @@ class AdaptedState:
 
 
 @struct.dataclass
-class FromJaxMARL:
+class FromJaxMARL(Remade):
     """A JaxMARL environment.
 
     Groups: agents with the same kind of name ("ally" of "ally_2"), team and spaces, in JaxMARL's
@@ -55,6 +56,7 @@ class FromJaxMARL:
     world: Any = struct.field(pytree_node=False)  # a jaxmarl MultiAgentEnv
     agent_groups: AgentGroups = struct.field(pytree_node=False)
     pays_the_fallen: bool = struct.field(pytree_node=False, default=False)
+    recipe: Recipe | None = struct.field(pytree_node=False, default=None)
 
     @property
     def groups(self) -> Mapping[str, Group]:
@@ -192,7 +194,8 @@ def jaxmarl(
     env = adapted(world, teams, name in SELF_INTERESTED)
     offered = hasattr(world, "layout") and kind_of(name).startswith("overcooked")
     require(shaping == 0 or offered, "shaping", f"0 in {name}, which offers no shaping", shaping)
-    return dataclasses.replace(env, shaping=shaping)
+    recipe = Recipe(jaxmarl, name=name, settings=settings, teams=teams)
+    return dataclasses.replace(env, shaping=shaping, recipe=recipe)
 
 
 def _made(name: str, settings: dict[str, Any]) -> Any:

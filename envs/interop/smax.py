@@ -22,13 +22,14 @@ from flax import struct
 from jaxmarl_core.envs.interop.extras import need, undisturbed
 from jaxmarl_core.envs.interop.from_jaxmarl import EXTRA, AdaptedState, FromJaxMARL, adapted
 from jaxmarl_core.envs.interop.jaxmarl_endings import wiped_out
+from jaxmarl_core.envs.interop.pickling import Recipe, Remade
 from jaxmarl_core.envs.interop.smax_render import render
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.types import Actions, Group, Key, TimeStep
 
 
 @struct.dataclass
-class Skirmish:
+class Skirmish(Remade):
     """A battle of SMAX, with n allies and m enemies of up to six unit types on a 32 x 32 map.
 
     Groups: "ally", size n, team 0; with `enemy="player"` also "enemy", size m, team 1.
@@ -49,6 +50,7 @@ class Skirmish:
     """
 
     adapter: FromJaxMARL
+    recipe: Recipe | None = struct.field(pytree_node=False, default=None)
 
     @property
     def groups(self) -> Mapping[str, Group]:
@@ -121,7 +123,8 @@ def smax(
         "3s5z_vs_3s6z", "3s_vs_5z", "6h_vs_8z", "smacv2_5_units", "..._10_...", "..._20_...".
       enemy: "heuristic", JaxMARL's scripted enemy; "passive", which moves but never shoots; or
         "player", a second team that learns or is given a policy.
-      max_steps: the time limit, at least 1; JaxMARL plays one step more.
+      max_steps: the time limit, at least 1. JaxMARL plays one step more than it is told, so that
+        its own default, 100, is 101 here.
       observation: "unit_list" or "conic".
       action: "discrete" or "continuous".
       see_enemy_actions: whether units in sight show what they did last.
@@ -145,7 +148,7 @@ def smax(
     scenarios = need("jaxmarl.environments.smax.smax_env", EXTRA).MAP_NAME_TO_SCENARIO
     settings = {
         "scenario": lookup(scenarios, scenario, "scenario"),
-        "max_steps": max_steps,
+        "max_steps": max_steps - 1,  # it compares before it counts
         "observation_type": observation,
         "action_type": action,
         "see_enemy_actions": see_enemy_actions,
@@ -157,4 +160,15 @@ def smax(
             world = library.SMAX(**settings)
         else:
             world = library.HeuristicEnemySMAX(enemy_shoots=enemy == "heuristic", **settings)
-    return Skirmish(dataclasses.replace(adapted(world), pays_the_fallen=True))
+    recipe = Recipe(
+        smax,
+        scenario=scenario,
+        enemy=enemy,
+        max_steps=max_steps,
+        observation=observation,
+        action=action,
+        see_enemy_actions=see_enemy_actions,
+        walls_cause_death=walls_cause_death,
+        zero_sum=zero_sum,
+    )
+    return Skirmish(dataclasses.replace(adapted(world), pays_the_fallen=True), recipe)

@@ -1,5 +1,8 @@
 """The skirmish: who won, who fell, what it costs; all else is JaxMARL's."""
 
+import copy
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,12 +56,39 @@ def test_the_side_that_stands_wins(skirmish, health, winner, discount):
 def test_time_runs_out(skirmish):
     env, step, state = skirmish
     start, _ = EpisodeStatistics(env).reset(jax.random.key(0))
-    late = units(state).replace(step=jnp.int32(5))  # JaxMARL plays one step more than max_steps
+    late = units(state).replace(step=jnp.int32(4))
     start = start.replace(inner=AdaptedState(state.inner.replace(state=late), state.alive))
     _, timestep = step(jax.random.key(1), start, {"ally": jnp.full(3, 4, jnp.int32)})
     assert timestep.last
     assert timestep.extras["episode"].winner == -1
     np.testing.assert_array_equal(timestep.discount["ally"], [1, 1, 1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("max_steps", [1, 4])
+def test_a_battle_has_as_many_steps_as_it_was_told(max_steps):
+    """JaxMARL's own plays one more than its max_steps."""
+    env = smax("3m", max_steps=max_steps)
+    step = jax.jit(env.step)
+    state, timestep = jax.jit(env.reset)(jax.random.key(0))
+    played = 0
+    while not timestep.last:
+        state, timestep = step(jax.random.key(played), state, {"ally": jnp.full(3, 4, jnp.int32)})
+        played += 1
+    assert played == max_steps
+
+
+@pytest.mark.slow
+def test_it_pickles_as_it_was_made():
+    env = smax("3m", max_steps=7, zero_sum=True)
+    again = pickle.loads(pickle.dumps(env))
+    key = jax.random.key(0)
+    for made in (again, copy.deepcopy(env)):
+        assert made.adapter.world.max_steps == env.adapter.world.max_steps == 6
+        (state, _), (other, _) = (jax.jit(e.reset)(key) for e in (env, made))
+        stop = {"ally": jnp.full(3, 4, jnp.int32)}
+        told = (jax.jit(e.step)(key, s, stop)[1] for e, s in ((env, state), (made, other)))
+        jax.tree.map(np.testing.assert_array_equal, *told)
 
 
 def test_an_enemy_may_be_played():
