@@ -148,6 +148,18 @@ def flat_size(space: "Space") -> int:
     return sum(flat_size(part) for _, part in space.items)
 
 
+def flat_box(space: "Space") -> Box:
+    """Returns the Box of what `flatten` makes of a space, in the widest bounds of its parts."""
+
+    def bounds(space: Space) -> list[tuple[float, float]]:
+        if isinstance(space, Composite):
+            return [pair for _, part in space.items for pair in bounds(part)]
+        return [(space.low, space.high) if isinstance(space, Box) else (0.0, 1.0)]
+
+    low, high = zip(*bounds(space))
+    return Box((flat_size(space),), min(low), max(high))
+
+
 def flatten(space: Space, observation: Any) -> jax.Array:
     """Returns an observation [..., *shape] of `space` as one vector, [..., flat_size(space)] f32.
 

@@ -1,5 +1,8 @@
 """Our spaces as Gymnasium's."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import gymnasium.spaces as gym
 import numpy as np
 
@@ -35,10 +38,20 @@ def gymnasium_space(space: Space, owner: str) -> gym.Space:
     return gym.Box(low, high, dtype=dtype.type)
 
 
-def with_mask(space: gym.Space, num_actions: int) -> gym.Space:
-    """Returns the space of {"observation": ..., "action_mask": [num_actions] int8}."""
-    mask = gym.Box(0, 1, (num_actions,), np.int8)
-    return gym.Dict([("observation", space), ("action_mask", mask)])
+def with_mask(space: gym.Space, mask: Any) -> gym.Space:
+    """Returns the space of {"observation": ..., "action_mask": [A] int8, or a dict of such}.
+
+    Args:
+      space: of the observation.
+      mask: a group's masks [n, A], or a dict of such by part, as arrays or shapes.
+    """
+    return gym.Dict([("observation", space), ("action_mask", _mask_space(mask))])
+
+
+def _mask_space(mask: Any) -> gym.Space:
+    if isinstance(mask, Mapping):
+        return gym.Dict([(name, _mask_space(part)) for name, part in mask.items()])
+    return gym.Box(0, 1, mask.shape[1:], np.int8)
 
 
 def seed(space: gym.Space, *numbers: int) -> None:

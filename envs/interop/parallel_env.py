@@ -1,6 +1,7 @@
 """The `ParallelEnv` that `to_pettingzoo` returns. Needs PettingZoo."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium.spaces as gym
@@ -10,12 +11,14 @@ from pettingzoo import ParallelEnv
 
 from jaxmarl_core.envs.interop.agent_names import agent_names
 from jaxmarl_core.envs.interop.gymnasium_spaces import gymnasium_space, seed, with_mask
+from jaxmarl_core.envs.interop.registered_name import registered_name
+from jaxmarl_core.envs.interop.window import Window
 from jaxmarl_core.errors import lookup, require
-from jaxmarl_core.spaces import Composite, Discrete, Space
+from jaxmarl_core.spaces import Composite, Discrete, Space, flat_box, flatten
 from jaxmarl_core.types import Actions, Environment, EnvState, Key, TimeStep
 
 MASKS = ("info", "observation")
-RENDER_MODES = ("rgb_array",)
+RENDER_MODES = ("human", "rgb_array")
 
 
 class Report(NamedTuple):
@@ -29,25 +32,33 @@ class Report(NamedTuple):
     last: Any
 
 
-def _report(timestep: TimeStep) -> Report:
-    return Report(*(getattr(timestep, field) for field in Report._fields))
+def _report(env: Environment, timestep: TimeStep, flat: bool) -> Report:
+    report = Report(*(getattr(timestep, field) for field in Report._fields))
+    if not flat:
+        return report
+    observation = {
+        name: flatten(group.observation, timestep.observation[name])
+        for name, group in env.groups.items()
+        if isinstance(group.observation, Composite)
+    }
+    return report._replace(observation=report.observation | observation)
 
 
 # The environment is an argument: two of the same kind and sizes share one program.
-@jax.jit
-def _begin(env: Environment, key: Key) -> tuple[Key, EnvState, Report]:
+@partial(jax.jit, static_argnames="flat")
+def _begin(env: Environment, key: Key, *, flat: bool) -> tuple[Key, EnvState, Report]:
     key, key_reset = jax.random.split(key)
     state, timestep = env.reset(key_reset)
-    return key, state, _report(timestep)
+    return key, state, _report(env, timestep, flat)
 
 
-@jax.jit
+@partial(jax.jit, static_argnames="flat")
 def _go_on(
-    env: Environment, key: Key, state: EnvState, actions: Actions
+    env: Environment, key: Key, state: EnvState, actions: Actions, *, flat: bool
 ) -> tuple[Key, EnvState, Report]:
     key, key_step = jax.random.split(key)
     state, timestep = env.step(key_step, state, actions)
-    return key, state, _report(timestep)
+    return key, state, _report(env, timestep, flat)
 
 
 @jax.jit
@@ -63,12 +74,16 @@ class ToPettingZoo(ParallelEnv):
     - Rewards: floats. An agent that has left is told nothing more, a team's reward included.
     - Terminations: discount 0. Truncations: the episode is over for an agent whose discount is 1.
       After either, the agent leaves `agents`.
-    - Infos: `action_mask` [A] int8, where the environment has masks and `masks` is "info".
+    - Infos: `action_mask` [A] int8, or a dict of such by part for a Dict, where the environment has
+      masks and `masks` is "info".
     - `state()`: what a central critic may see, as in `state_space`.
 
     Reset and step are one program and one transfer to the host each. An episode draws from
     `key, key_reset = split(key)`, every step likewise from `key, key_step = split(key)`, beginning
     with `jax.random.key(seed)`; a reset without a seed goes on with the key it finds.
+
+    With `render_mode="human"` every reset and step is shown in a window, `render_fps` a second at
+    most; `close` closes it.
     """
 
     def __init__(
@@ -79,6 +94,7 @@ class ToPettingZoo(ParallelEnv):
         render_mode: str | None,
         render_fps: int,
         name: str | None,
+        flatten: bool,
     ):
         require(masks in MASKS, "masks", f"one of {', '.join(MASKS)}", repr(masks))
         modes = RENDER_MODES if hasattr(env, "render") else ()
@@ -87,13 +103,16 @@ class ToPettingZoo(ParallelEnv):
         require(render_fps > 0, "render_fps", "above 0", render_fps)
         self.env = env
         self.render_mode = render_mode
+        title = registered_name(env) if name is None else name
         self.metadata = {
-            "name": type(env).__name__ if name is None else name,
+            "name": title,
             "render_modes": list(modes),
             "render_fps": render_fps,
             "is_parallelizable": True,
         }
         self._masks = masks
+        self._flat = flatten
+        self._window = Window(title, render_fps) if render_mode == "human" else None
         self._key = _key(seed)
         self._env_state = self._central = None
         self._places = agent_names(env.groups)
@@ -106,10 +125,12 @@ class ToPettingZoo(ParallelEnv):
         first = jax.eval_shape(lambda env, key: env.reset(key)[1], self.env, self._key)
         self.observation_spaces, self.action_spaces = {}, {}
         for i, (agent, (group, _)) in enumerate(self._places.items()):
-            observation = gymnasium_space(groups[group].observation, f"{group}: observation")
+            seen = groups[group].observation
+            seen = flat_box(seen) if self._flat and isinstance(seen, Composite) else seen
+            observation = gymnasium_space(seen, f"{group}: observation")
             action = gymnasium_space(groups[group].action, f"{group}: action")
             if self._masks == "observation" and group in first.action_mask:
-                observation = with_mask(observation, first.action_mask[group].shape[-1])
+                observation = with_mask(observation, first.action_mask[group])
             seed(observation, number, i, 0)
             seed(action, number, i, 1)
             self.observation_spaces[agent], self.action_spaces[agent] = observation, action
@@ -135,8 +156,9 @@ class ToPettingZoo(ParallelEnv):
           options: without effect; options belong to the builder of the environment.
         """
         key = self._key if seed is None else _key(seed)
-        self._key, self._env_state, report = _begin(self.env, key)
+        self._key, self._env_state, report = _begin(self.env, key, flat=self._flat)
         self.agents = list(self.possible_agents)
+        self._show()
         return self._told(_fetched(report))
 
     def step(self, actions: Mapping[str, Any]) -> tuple[dict, dict, dict, dict, dict]:
@@ -156,7 +178,10 @@ class ToPettingZoo(ParallelEnv):
         if not self.agents:
             return {}, {}, {}, {}, {}
         joint = self._stacked(actions)
-        self._key, self._env_state, report = _go_on(self.env, self._key, self._env_state, joint)
+        self._key, self._env_state, report = _go_on(
+            self.env, self._key, self._env_state, joint, flat=self._flat
+        )
+        self._show()
         report = _fetched(report)
         observations, infos = self._told(report)
         rewards, terminations, truncations = {}, {}, {}
@@ -175,12 +200,24 @@ class ToPettingZoo(ParallelEnv):
         return self._central
 
     def render(self) -> np.ndarray | None:
-        """Returns an image [H, W, 3] uint8 with `render_mode="rgb_array"`, else None."""
+        """Returns an image [H, W, 3] uint8 with `render_mode="rgb_array"`; "human" shows it."""
         if self.render_mode is None:
             return None
         if self._env_state is None:
             raise RuntimeError("render: expected a reset before it")
+        if self.render_mode == "human":
+            return self._show()
         return np.array(_image(self.env, self._env_state))
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        if self._window is not None:
+            self._window.close()
+
+    def _show(self) -> None:
+        """Shows the state in the window, if there is one."""
+        if self._window is not None:
+            self._window.show(np.array(_image(self.env, self._env_state)))
 
     def _told(self, report: Report) -> tuple[dict[str, Any], dict[str, dict]]:
         """Returns observations and infos of the living, and keeps the central state."""
@@ -191,7 +228,8 @@ class ToPettingZoo(ParallelEnv):
             observation = jax.tree.map(lambda x, i=i: x[i], report.observation[group])
             mask = {}
             if group in report.action_mask:
-                mask = {"action_mask": report.action_mask[group][i].astype(np.int8)}
+                own = lambda rows, i=i: rows[i].astype(np.int8)
+                mask = {"action_mask": jax.tree.map(own, report.action_mask[group])}
             if mask and self._masks == "observation":
                 observation, mask = {"observation": observation, **mask}, {}
             observations[agent], infos[agent] = observation, mask

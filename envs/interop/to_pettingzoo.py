@@ -22,6 +22,7 @@ def to_pettingzoo(
     render_mode: str | None = None,
     render_fps: int = 5,
     name: str | None = None,
+    flatten: bool = False,
 ) -> "ToPettingZoo":
     """Returns an environment as a PettingZoo `ParallelEnv`; needs the extra "pettingzoo".
 
@@ -31,12 +32,16 @@ def to_pettingzoo(
       env: one of ours.
       seed: at least 0; of the first episode and those after it, until `reset(seed=...)` says
         otherwise, and of the spaces' `sample`.
-      masks: where agents find which actions are legal, [A] int8, if the environment says so:
+      masks: where agents find which actions are legal, [A] int8, or a dict of such for an action
+        of several parts, if the environment says so:
         "info": `infos[agent]["action_mask"]`; "observation": observations become
         {"observation": ..., "action_mask": ...}, as in PettingZoo's board games.
-      render_mode: "rgb_array" for images from `render()`, or None.
-      render_fps: images per second, told to recorders.
-      name: what the environment is called there; the name of its class if None.
+      render_mode: "rgb_array" for images from `render()`, "human" for a window that shows every
+        step, or None.
+      render_fps: images per second: told to recorders, and the most that a window shows.
+      name: what the environment is called there; None: its name in the registry.
+      flatten: whether Dict observations become one vector, [F] f32, discrete parts as one-hot, for
+        libraries that take none (SuperSuit).
 
     Raises:
       ImportError: PettingZoo is not installed.
@@ -47,4 +52,4 @@ def to_pettingzoo(
     need("pettingzoo", EXTRA)
     from jaxmarl_core.envs.interop.parallel_env import ToPettingZoo
 
-    return ToPettingZoo(env, seed, masks, render_mode, render_fps, name)
+    return ToPettingZoo(env, seed, masks, render_mode, render_fps, name, flatten)

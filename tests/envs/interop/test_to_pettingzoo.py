@@ -1,7 +1,9 @@
 """Ours in PettingZoo: its own tests, and the same episodes as ours for the same keys."""
 
+import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +24,11 @@ from gymnasium import spaces as gym
 
 from jaxmarl_core.envs.interop import parallel_env
 from jaxmarl_core.envs.interop.extras import undisturbed
+from jaxmarl_core.envs.interop.registered_name import registered_name
 
 with undisturbed():  # its tests import its games, in a way it advises against
     from pettingzoo import ParallelEnv
-    from pettingzoo.test import api_test, parallel_api_test
+    from pettingzoo.test import api_test, max_cycles_test, parallel_api_test, render_test
     from pettingzoo.test.seed_test import parallel_seed_test
     from pettingzoo.utils import parallel_to_aec
 
@@ -213,6 +216,44 @@ def test_composite_spaces_become_dicts():
     parallel_seed_test(lambda: to_pettingzoo(Stretching()), num_cycles=3)
 
 
+@struct.dataclass
+class Handcuffed(Stretching):
+    """Hands that may not take the last of three things; how far they stretch is up to them."""
+
+    def observe(self, state):
+        mask = {"which": jnp.array([[True, True, False]] * 2)}
+        return super().observe(state).replace(action_mask={"agent": mask})
+
+
+@pytest.mark.parametrize("masks", ["info", "observation"])
+def test_masks_of_parts_are_dicts(masks, capsys):
+    world = to_pettingzoo(Handcuffed(), masks=masks)
+    seen, infos = world.reset()
+    told = (infos if masks == "info" else seen)["agent_1"]["action_mask"]
+    assert list(told) == ["which"] and told["which"].dtype == np.int8
+    np.testing.assert_array_equal(told["which"], [1, 1, 0])
+    assert seen["agent_1"] in world.observation_space("agent_1")
+    *_, infos = world.step({agent: {"which": 1, "how_far": np.zeros(2)} for agent in world.agents})
+    assert (infos["agent_0"] == {}) == (masks == "observation")
+
+
+@pytest.mark.parametrize("masks", ["info", "observation"])
+def test_dicts_become_vectors_where_asked(masks):
+    """Four bytes of an image, then a count; bounds are the widest of both."""
+    world = to_pettingzoo(Handcuffed(), masks=masks, flatten=True)
+    space = world.observation_space("agent_0")
+    seen, _ = world.reset()
+    assert seen["agent_0"] in space
+    vector = seen["agent_0"] if masks == "info" else seen["agent_0"]["observation"]
+    space = space if masks == "info" else space["observation"]
+    assert space == gym.Box(0, 255, (5,), np.float32)
+    np.testing.assert_array_equal(vector, [3, 3, 3, 3, 1])
+    seen, *_ = world.step({agent: {"which": 1, "how_far": np.zeros(2)} for agent in world.agents})
+    assert seen["agent_1"] in world.observation_space("agent_1")
+    plain = to_pettingzoo(ConstantReward(2), flatten=True)
+    assert plain.observation_space("agents_0") == gym.Discrete(1, dtype=np.int32)
+
+
 def test_bounds_of_integers_are_those_of_their_dtype():
     from jaxmarl_core.envs.interop.gymnasium_spaces import gymnasium_space
 
@@ -262,7 +303,7 @@ def test_one_program_serves_all_episodes_and_copies():
 def test_renders_what_the_environment_draws():
     env = matrix_game("climbing", num_rounds=2)
     world = to_pettingzoo(env, render_mode="rgb_array", render_fps=7, name="climbing_v0")
-    assert world.metadata["render_modes"] == ["rgb_array"]
+    assert world.metadata["render_modes"] == ["human", "rgb_array"]
     assert world.metadata["render_fps"] == 7
     assert str(world) == "climbing_v0"
     with pytest.raises(RuntimeError, match="reset"):
@@ -275,6 +316,65 @@ def test_renders_what_the_environment_draws():
     assert before.dtype == np.uint8
     assert (world.render() != before).any()
     assert to_pettingzoo(env).render() is None
+
+
+def test_a_window_shows_every_step(monkeypatch):
+    """Farama's own test of rendering; the screen is a stand-in that counts."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    pygame = pytest.importorskip("pygame")
+    make = lambda **options: to_pettingzoo(matrix_game(), render_fps=1000, **options)
+    with undisturbed():
+        render_test(lambda **options: parallel_to_aec(make(**options)))
+    world = make(render_mode="human")
+    world.reset(seed=1)
+    drawn = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
+    _, key_reset = jax.random.split(jax.random.key(1))
+    env = matrix_game()
+    np.testing.assert_array_equal(drawn, jax.jit(env.render)(env.initial(key_reset)))
+    assert pygame.display.get_caption()[0] == "matrix_game"
+    world.step({"player_0": 0, "player_1": 1})
+    now = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
+    assert (now != drawn).any() and world.render() is None
+    world.close()
+    assert not pygame.display.get_init()
+    world.close()
+
+
+# Where several builders make one class, and where the class is not theirs.
+CALLED = {"battlefield": "battle"} | dict.fromkeys(
+    [
+        "linear_quadratic_game",
+        "linear_quadratic_players",
+        "nonlinear_control",
+        "nonlinear_zero_sum",
+    ],
+    "DifferentialGame",
+)
+
+
+def test_it_is_called_as_in_the_registry(env, request):
+    name = request.node.callspec.id.partition("-")[0]
+    if name != "probe":
+        assert registered_name(env) == CALLED.get(name, name)
+
+
+@pytest.mark.slow
+def test_it_pickles(env):
+    """Here and elsewhere: the same episode goes on as if nothing had been between."""
+    world = to_pettingzoo(env, seed=3)
+    world.reset()
+    again = pickle.loads(pickle.dumps(world))
+    acts = {agent: world.action_space(agent).sample() for agent in world.agents}
+    jax.tree.map(np.testing.assert_array_equal, world.step(acts), again.step(acts))
+
+
+def test_a_time_limit_is_as_many_steps():
+    """Farama's test of time limits, with a world each of those that count themselves."""
+    games = SimpleNamespace(
+        parallel_env=lambda max_cycles: to_pettingzoo(matrix_game(num_rounds=max_cycles)),
+    )
+    games.env = lambda max_cycles: parallel_to_aec(games.parallel_env(max_cycles))
+    max_cycles_test(games)
 
 
 @pytest.mark.filterwarnings("ignore:Observation is not a NumPy array")
@@ -320,7 +420,7 @@ def test_mistakes_are_told():
         with pytest.raises(ValueError, match=field):
             to_pettingzoo(env, **wrong)
     with pytest.raises(ValueError, match="render_mode"):
-        to_pettingzoo(matrix_game(), render_mode="human")
+        to_pettingzoo(matrix_game(), render_mode="ansi")
 
     world = to_pettingzoo(env)
     with pytest.raises(RuntimeError, match="reset"):
