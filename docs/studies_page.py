@@ -19,11 +19,11 @@ INTRODUCTION = """\
 # Studies
 
 Published experiments of the literature, done again over many seeds. A line of a table holds what
-was published, where that figure is from (*standing*), and what came out here: "met" compares the
-two as the study's file says, **no** is a miss. Standings: *paper*, read in it; *second-hand*, read
-about it; *replicated*, measured by an independent program; *memory*, remembered, so not to be leant
-on; *exact*, computed; *claim*, the paper says so without a figure. Figures are of two CPU cores
-that had other work, so that times are generous.
+was published, where that figure is from (*origin*), and what came out here; whether the two agree,
+by the rule above the table (**no** is a miss), or why that cannot be judged. Origins: *paper*, read
+in it; *second-hand*, read about it; *replicated*, measured by an independent program; *memory*,
+remembered, so not to be leant on; *exact*, computed; *claim*, the paper says so without a figure.
+Times are of two CPU cores that had other work, so they are generous.
 """
 
 

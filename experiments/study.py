@@ -29,19 +29,19 @@ from jaxmarl_core.sweeps.batch import sweep
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Algorithm, Environment
 
-STANDINGS = ("paper", "second-hand", "replicated", "memory", "exact", "claim")
+ORIGINS = ("paper", "second-hand", "replicated", "memory", "exact", "claim")
 # where the published figure is from: read in the paper, or about it elsewhere; measured by an
 # independent replication; remembered; computed exactly; or the paper states it without a figure
 
 
 class Claim(NamedTuple):
-    """A line of a study's table."""
+    """A line of a study's table: a published figure, ours, and whether they agree by a rule."""
 
     what: str
     published: str
-    standing: str  # one of STANDINGS
+    origin: str  # one of ORIGINS
     measured: str
-    met: bool | None  # None: nothing is claimed, the figure is for comparison
+    met: bool | str  # or why it cannot be judged, in a few words
 
 
 class Findings(NamedTuple):
@@ -51,11 +51,13 @@ class Findings(NamedTuple):
 
 @dataclass(frozen=True)
 class Study:
-    """A published experiment: where it stands, and the function that does it again."""
+    """A published experiment: what was found then, and the function that does it again."""
 
     title: str
     source: str  # authors, year, venue
     measure: Callable[[int], Findings]  # from the number of seeds
+    published: str  # in a sentence: what was found, after which budget, over how many seeds
+    rule: str  # in a sentence: when our figure counts as agreeing with it
     seeds: int = 100
 
     def __post_init__(self):
@@ -159,29 +161,37 @@ def learning_curve(
     found, played = sweep(lambda key, row: keep(train(key, row)[1]), keys, row)
     curve = np.asarray(found[0])[:, every - 1 :: every]
     steps = np.asarray(played[0], np.float64).mean(0).cumsum()[every - 1 :: every]
-    ended = f"a curve of {num_seeds} seeds ended: {spread(curve[:, -1])}"
+    ended = f"a curve of {num_seeds} seeds ended: {mean_std(curve[:, -1])}"
     print(ended, file=sys.stderr, flush=True)
     return steps, curve
 
 
-def share(hits: ArrayLike) -> str:
-    """Returns how many of [R] bool are true, as a percentage with its standard error."""
+def percentage(hits: ArrayLike) -> str:
+    """Returns how many of [R] bool are true, in per cent with the standard error."""
     p = float(jnp.mean(hits))
     return f"{100 * p:.1f} ± {100 * (p * (1 - p) / jnp.size(hits)) ** 0.5:.1f} %"
 
 
-def spread(values: ArrayLike, digits: int = 3) -> str:
+def mean_std(values: ArrayLike, digits: int = 3) -> str:
     """Returns the mean of values [R] and their standard deviation over runs."""
     return f"{float(jnp.mean(values)):.{digits}f} ± {float(jnp.std(values)):.{digits}f}"
 
 
-def table(claims: Sequence[Claim]) -> str:
-    """Returns the claims as a Markdown table."""
-    met = {True: "yes", False: "**no**", None: ""}
-    lines = ["| | published | standing | here | met |", "|---|---|---|---|---|"]
+def markdown(claims: Sequence[Claim]) -> str:
+    """Returns the claims as a Markdown table.
+
+    Raises:
+      ValueError: an origin that is none of `ORIGINS`, or no word on why a line is not judged.
+    """
+    lines = ["| | published | origin | here | met |", "|---|---|---|---|---|"]
     for claim in claims:
-        lookup(dict.fromkeys(STANDINGS), claim.standing, "standing")
-        cells = (claim.what, claim.published, claim.standing, claim.measured, met[claim.met])
+        lookup(dict.fromkeys(ORIGINS), claim.origin, "origin")
+        require(claim.met != "", "met", "a verdict, or why there is none", claim.what)
+        if isinstance(claim.met, str):
+            met = f"not judged: {claim.met}"
+        else:
+            met = "yes" if claim.met else "**no**"
+        cells = (claim.what, claim.published, claim.origin, claim.measured, met)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -216,7 +226,8 @@ def run(name: str, num_seeds: int | None = None, out: Path | None = None) -> tup
         text = "\n".join(
             (f"## {study.title}", "", f"{study.source}. {num_seeds} seeds, {seconds:.0f} s with")
         )
-        text = f"{text} compilation (`jaxmarl-core study {name}`).\n\n{table(claims)}\n"
+        text = f"{text} compilation (`jaxmarl-core study {name}`).\n\n"
+        text = f"{text}Published: {study.published}\nMet: {study.rule}\n\n{markdown(claims)}\n"
         folder.mkdir(parents=True)
         atomic.write(folder / "study.md", text)
         if figure is not None:

@@ -3,7 +3,8 @@
 In self-play every player keeps to the equilibrium all have computed, in games with one equilibrium
 and with several. Against opponents who draw from one strategy each, anywhere on the simplex, it
 ends in the action that is best against it; where the opponent's strategy is too near the
-equilibrium to be told from it, or its best reply hardly better, that takes longer than we wait.
+equilibrium to be told from it, or its best reply hardly better, that takes longer than we wait, and
+little is to be lost by it.
 
 Conitzer & Sandholm, 2003, ICML; 2007, Machine Learning 67: theorems, and figures we have not read.
 """
@@ -19,7 +20,7 @@ from jaxmarl_core.algos.repeated.engine import Config as EngineConfig
 from jaxmarl_core.algos.repeated.engine import entries, repeated
 from jaxmarl_core.algos.repeated.equilibrium import agreed_equilibrium
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.experiments.study import Claim, Findings, Study, over_time, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_time, percentage
 from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.report import svg
 
@@ -72,18 +73,20 @@ def measure(num_seeds: int) -> Findings:
         settled = self_play(name, num_seeds)
         what = f"{name.replace('_', ' ')}, self-play: at the equilibrium"
         met = float(settled.mean()) >= NEARLY
-        claims.append(Claim(what, "almost surely", "memory", share(settled), met))
+        claims.append(Claim(what, "almost surely", "memory", percentage(settled), met))
     for name in STATIONARY:
         forgone, lead = against_stationary(name, num_seeds)
         drawn[name] = np.asarray(forgone)
         hits = forgone[:, -1] < 1e-3
         title = name.replace("_", " ")
         clear = hits[np.asarray(lead) > CLEAR]
-        met = float(clear.mean()) >= NEARLY if clear.size else None
+        met = float(clear.mean()) >= NEARLY if clear.size else "no opponent was so clear"
         what = f"{title}, stationary opponent, best by {CLEAR}: best response"
-        claims.append(Claim(what, "almost surely", "memory", share(clear), met))
-        what = f"{title}, stationary opponent, any: best response"
-        claims.append(Claim(what, "in the limit", "memory", share(hits), None))
+        claims.append(Claim(what, "almost surely", "memory", percentage(clear), met))
+        what = f"{title}, stationary opponent, any: at most {CLEAR} of the range short of it"
+        near = forgone[:, -1] <= CLEAR
+        met = float(near.mean()) >= NEARLY
+        claims.append(Claim(what, "in the limit", "memory", percentage(near), met))
     return Findings(claims, picture(drawn))
 
 
@@ -100,5 +103,10 @@ def picture(drawn: dict[str, np.ndarray]) -> Figure:
 
 
 STUDY = Study(
-    "AWESOME against itself and against who does not learn", "Conitzer & Sandholm, 2003", measure
+    "AWESOME against itself and against who does not learn",
+    "Conitzer & Sandholm, 2003",
+    measure,
+    published="theorems about the limit; figures we have not read. Here 40,000 rounds of "
+    "self-play, 150,000 against others.",
+    rule=f"in at least {100 * NEARLY:.0f} % of the runs.",
 )

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core import hparams as hp
-from jaxmarl_core.experiments.study import Claim, Findings, Study, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, mean_std
 from jaxmarl_core.play.evaluate import evaluate
 from jaxmarl_core.play.policies import Player, joint, random_policy
 from jaxmarl_core.registry import make_algorithm, make_environment
@@ -85,7 +85,7 @@ def measure(num_seeds: int) -> Findings:
                 f"{name} against random soldiers: battles won (lost), over seeds",
                 "at least 95 % on every seed",
                 "claim",
-                f"{spread(won)} ({spread(lost)})",
+                f"{mean_std(won)} ({mean_std(lost)})",
                 bool((won >= 0.95).all()),
             )
         )
@@ -95,7 +95,7 @@ def measure(num_seeds: int) -> Findings:
             "MF-Q against IL: battles won (lost)",
             "MF-Q ahead, after 2,000 games",
             "paper",
-            f"{spread(won)} ({spread(lost)})",
+            f"{mean_std(won)} ({mean_std(lost)})",
             bool(won.mean() > lost.mean()),
         )
     )
@@ -106,5 +106,7 @@ STUDY = Study(
     "Is the mean action worth having? MF-Q and IL on the battle",
     "Yang, Luo, Li, Zhou, Zhang & Wang, 2018, ICML, arXiv:1802.05438, figure 8",
     measure,
+    published="MF-Q ahead after 2,000 games of self-play; the number of runs was not at hand.",
+    rule="every seed wins 95 % against random soldiers; MF-Q wins more than it loses in the mean.",
     seeds=4,
 )

@@ -22,13 +22,14 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos.tabular.linear_q import Config, linear_q
 from jaxmarl_core.envs import field_coverage
 from jaxmarl_core.envs.gridworlds.field_coverage import FieldCoverage
-from jaxmarl_core.experiments.study import Claim, Findings, Study, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, mean_std
 from jaxmarl_core.report import svg
 from jaxmarl_core.spaces import Box
 from jaxmarl_core.sweeps.batch import run_mesh, sharded
 from jaxmarl_core.types import Actions, EnvState, Key, StateEnvironment, TimeStep
 
 BLOCK, NUM_BLOCKS, LATE = 1000, 60, 10  # steps, blocks, and of them the last that count as the end
+SURE = 0.95  # of runs in which episodes grow shorter
 NEAR = 2.0  # times the shortest episode: exploring never stops, one step in twenty is random
 
 
@@ -113,12 +114,11 @@ def measure(num_seeds: int) -> Findings:
         found[world] = count, length = lengths(world, num_seeds)
         early = mean_length(count[:, :LATE], length[:, :LATE])
         late[world] = mean_length(count[:, -LATE:], length[:, -LATE:])
-        what = f"{world}: episode length in the first {LATE * BLOCK} steps"
-        claims.append(Claim(what, "", "second-hand", spread(early, 1), None))
-        shorter = bool((late[world] < early).mean() > 0.95)
-        what = f"{world}: in the last {LATE * BLOCK}"
-        published = "shorter"
-        claims.append(Claim(what, published, "second-hand", spread(late[world], 1), shorter))
+        shorter = bool((late[world] < early).mean() > SURE)
+        what = f"{world}: episode length in the last {LATE * BLOCK} steps"
+        published = "shorter than in the first"
+        measured = f"{mean_std(late[world], 1)}; in the first {mean_std(early, 1)}"
+        claims.append(Claim(what, published, "second-hand", measured, shorter))
     better = float((late["sparse"] < late["radial"]).mean())
     measured = f"in {100 * better:.0f} % of runs"
     claims.append(Claim("sparse beats radial", "yes", "second-hand", measured, better > 0.5))
@@ -151,4 +151,7 @@ STUDY = Study(
     "Drones that share out a field",
     "Pham, La, Feil-Seifer & Nefian, 2018, arXiv:1803.07250",
     measure,
+    published="second-hand, that episodes grow short over 500 of them, sparse features doing "
+    "better.",
+    rule="episodes grow shorter in 95 % of the runs, sparse ones to at most twice the shortest.",
 )

@@ -18,7 +18,7 @@ from jaxmarl_core.algos.repeated.cross_play import by_player, exploit_fictitious
 from jaxmarl_core.algos.repeated.engine import Config, entries, repeated
 from jaxmarl_core.algos.repeated.meta_strategy import Hparams, rule
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, percentage
 from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.report import svg
 from jaxmarl_core.solvers.normal_form.bimatrix import bimatrix_nash
@@ -76,7 +76,7 @@ def measure(num_seeds: int) -> Findings:
         what = f"{kind}: {name.replace('_', ' ')}"
         published = f"within {EPSILON} of the range"
         met = float(kept.mean()) >= NEARLY
-        claims.append(Claim(what, published, "claim", share(kept), met))
+        claims.append(Claim(what, published, "claim", percentage(kept), met))
 
     for name in TARGETS:
         rewards, best = played(name, by_player(rule, stationary()), num_seeds)
@@ -116,4 +116,11 @@ def picture(drawn: dict[tuple[str, str], np.ndarray]) -> Figure:
     return svg.figure_of(panels[0])
 
 
-STUDY = Study("MetaStrategy's three promises", "Powers & Shoham, 2004", measure)
+STUDY = Study(
+    "MetaStrategy's three promises",
+    "Powers & Shoham, 2004",
+    measure,
+    published="the criteria, tested on generated games for 200,000 rounds. Here 40,000 rounds.",
+    rule=f"at least {100 * NEARLY:.0f} % of the runs are short of what is promised by at most "
+    f"{EPSILON} of the range of the payoffs.",
+)

@@ -5,9 +5,9 @@ game. Three worlds have several states: the climbing game three times over, by p
 the last round; QMIX's two-step game, whose safe table pays 7 whatever one does and whose risky one
 8 to two who trust each other; and a meeting of two robots in a room of 3 x 3. Is what the greedy
 team earns in an episode the best there is, by planning? Both papers prove that they get there:
-Distributed-Q where the world is deterministic, OAL in every team game. Team-Q, which needs a
-convention to agree, stands beside them, and so does the climbing game whose middle pays 14 or 0 by
-a coin: Distributed-Q's optimism was not made for that, and is misled.
+Distributed-Q where the world is deterministic, OAL in every team game; and so does Team-Q, which
+needs a convention to agree, as one Q-learner. Beside them stands the climbing game whose middle
+pays 14 or 0 by a coin: Distributed-Q's optimism was not made for that, and is misled.
 
 Lauer & Riedmiller, 2000, ICML; Wang & Sandholm, 2002, NIPS; Claus & Boutilier, 1998, AAAI.
 """
@@ -27,15 +27,17 @@ from jaxmarl_core.algos.tabular.oal import oal
 from jaxmarl_core.algos.tabular.q_learning import q_learning
 from jaxmarl_core.algos.tabular.team_q import team_q
 from jaxmarl_core.envs import matrix_game, rendezvous, two_step_game
-from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, percentage
 from jaxmarl_core.report import svg
 from jaxmarl_core.solvers.markov_games import backup, expected_reward, markov_game
 
 NUM_STEPS, GAMMA, MAX_STEPS = 20_000, 0.9, 20
 EXPLORING: dict[str, Any] = {"gamma": GAMMA, "epsilon": 1.0, "anneal_steps": 16_000.0}
+TEAM_RATE = {"final_epsilon": 0.02, "learning_rate": 0.1}
 LEARNERS = {
     "q_learning": (partial(q_learning, config=Config(100)), {"final_epsilon": 0.02}),
-    "team_q": (partial(team_q, config=Config(100)), {"final_epsilon": 0.02}),
+    # a constant rate: a sample mean would for long remember what the next state was worth at first
+    "team_q": (partial(team_q, config=Config(100, rate="constant")), TEAM_RATE),
     "distributed_q": (partial(distributed_q, config=Config(100)), {"final_epsilon": 0.02}),
     "oal": (partial(oal, config=OalConfig(10)), {"final_epsilon": 0.0}),
 }
@@ -50,7 +52,9 @@ WORLDS = {
 PROVED = {  # learner -> worlds in which its paper proves that it finds the optimum
     "distributed_q": set(WORLDS) - {"climbing, a coin"},
     "oal": set(WORLDS),
+    "team_q": set(WORLDS),  # as one Q-learner with many hands does; Littman, 2001
 }
+UNPROVED = "nothing is claimed of independent learners where the optimum is safe"
 REPLICATED = {("climbing, a coin", "distributed_q"): 0.0}  # share, by a replication of 1,000 runs
 MISSED = ("climbing", "penalty -100", "climbing, 3 rounds", "climbing, a coin")
 # worlds whose optimum punishes who goes there alone: independent learners mostly miss it
@@ -109,19 +113,16 @@ def measure(num_seeds: int) -> Findings:
         for learner in LEARNERS:
             hits = optimal(learner, world, num_seeds)
             part = found[world, learner] = float(hits.mean())
-            published, standing, met = "", "claim", None
+            published, origin, met = "", "claim", UNPROVED
+            if learner == "q_learning" and world in MISSED:
+                published, met = "mostly misses it", part < 0.5
             if world in PROVED.get(learner, ()):
                 published, met = "100 % in the limit", part >= SURE
             if (world, learner) in REPLICATED:
                 wanted = REPLICATED[world, learner]
-                published, standing = f"{100 * wanted:.0f} %", "replicated"
+                published, origin = f"{100 * wanted:.0f} %", "replicated"
                 met = abs(part - wanted) <= 1 - SURE
-            claims.append(Claim(f"{world}, `{learner}`", published, standing, share(hits), met))
-        if world in MISSED:
-            missed = found[world, "q_learning"] < 0.5
-            what = f"{world}: independent learners miss it"
-            measured = f"{100 * (1 - found[world, 'q_learning']):.0f} % do"
-            claims.append(Claim(what, "mostly", "claim", measured, missed))
+            claims.append(Claim(f"{world}, `{learner}`", published, origin, percentage(hits), met))
     return Findings(claims, picture(found))
 
 
@@ -143,4 +144,7 @@ STUDY = Study(
     "Teams that find the optimum",
     "Lauer & Riedmiller, 2000, ICML; Wang & Sandholm, 2002, NIPS",
     measure,
+    published="theorems about the limit. Here 20,000 steps.",
+    rule=f"at least {100 * SURE:.0f} % of the runs earn what planning does, where that is proved; "
+    "fewer than half, where independent learners are said to miss it.",
 )

@@ -6,8 +6,9 @@ with itself: a constant -37.5 an episode, in their figures and in ours.
 
 HARL learns from 10,000,000 steps (curves read by eye, to 5 %); a million is played here, with what
 a short run wants instead of HARL's options: more environments, and a learning rate that falls to 0.
-Met is a return no worse than HARL's last one, less the 5 % of its reading, from a tenth of the
-steps; the rows of HARL's curve at a million steps compare like with like.
+After a tenth of its steps HARL's HAPPO has made half of its way from the first return to the last,
+its MAPPO a third (spread, discrete: -105, -83 and -62; -105, -90 and -58). Met is half of the way,
+here; and no worse than HARL's curve at a million steps where that was read.
 """
 
 from typing import Any, NamedTuple
@@ -18,11 +19,12 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import haa2c, happo, hatrpo, mappo
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import simple_reference, simple_speaker_listener, simple_spread
-from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, mean_std
 from jaxmarl_core.report import svg
 from jaxmarl_core.types import Environment
 
 NUM_STEPS, EPISODE, NUM_POINTS, READING = 1_000_000, 25, 10, 0.05
+WAY = 0.5  # of the way from the first return of HARL's curve to its last
 SHAPE: dict[str, Any] = {
     "num_envs": 64,
     "rollout_length": EPISODE,
@@ -40,10 +42,11 @@ LEARNERS = {
 
 
 class World(NamedTuple):
-    """An environment, and where HARL's learners end in it, in the order of LEARNERS."""
+    """An environment, and where HARL's learners begin and, in the order of LEARNERS, end in it."""
 
     title: str
     env: Environment
+    first: float
     harl: tuple[float, ...]
 
     @property
@@ -54,19 +57,19 @@ class World(NamedTuple):
         return "eval_return_sum", 1
 
 
-def world(build, title: str, actions: str, *harl: float) -> World:
+def world(build, title: str, actions: str, first: float, *harl: float) -> World:
     """Returns the world as HARL plays it."""
     env = build(max_steps=EPISODE, actions=actions, integration="legacy")
-    return World(f"{title}, {actions}", env, harl)
+    return World(f"{title}, {actions}", env, first, harl)
 
 
 WORLDS = (
-    world(simple_spread, "spread", "discrete", -62, -63, -69, -58),
-    world(simple_spread, "spread", "continuous", -66, -71, -97, -70),
-    world(simple_reference, "reference", "discrete", -13, -32, -13, -13),
-    world(simple_reference, "reference", "continuous", -10, -13, -36, -10),
-    world(simple_speaker_listener, "speaker and listener", "discrete", -10, -10, -10, -13),
-    world(simple_speaker_listener, "speaker and listener", "continuous", -8, -8, -13, -8),
+    world(simple_spread, "spread", "discrete", -105, -62, -63, -69, -58),
+    world(simple_spread, "spread", "continuous", -103, -66, -71, -97, -70),
+    world(simple_reference, "reference", "discrete", -35, -13, -32, -13, -13),
+    world(simple_reference, "reference", "continuous", -43, -10, -13, -36, -10),
+    world(simple_speaker_listener, "speaker and listener", "discrete", -26, -10, -10, -10, -13),
+    world(simple_speaker_listener, "speaker and listener", "continuous", -30, -8, -8, -13, -8),
 )
 AT_A_MILLION = {("spread, discrete", "happo"): -83.0, ("spread, discrete", "mappo"): -90.0}
 
@@ -101,14 +104,14 @@ def measure(num_seeds: int) -> Findings:
             curve = curves[place.title, learner] = returns(place, learner, num_seeds)
             last = curve[1][:, -1]
             named = f"{place.title}: `{learner}`"
-            met = bool(last.mean() >= theirs - READING * abs(theirs))
-            figure = f"{theirs} at 10,000,000 steps"
-            claims.append(Claim(named, figure, "paper", spread(last, 1), met))
+            met = bool(last.mean() >= place.first + WAY * (theirs - place.first))
+            figure = f"from {place.first} to {theirs} in 10,000,000 steps"
+            claims.append(Claim(named, figure, "paper", mean_std(last, 1), met))
             early = AT_A_MILLION.get((place.title, learner))
             if early is not None:
                 met = bool(last.mean() >= early - READING * abs(early))
                 figure = f"{early:.0f} at 1,000,000 steps"
-                claims.append(Claim(named, figure, "paper", spread(last, 1), met))
+                claims.append(Claim(named, figure, "paper", mean_std(last, 1), met))
     return Findings(claims, picture(curves))
 
 
@@ -131,5 +134,9 @@ STUDY = Study(
     "Heterogeneous agents on particle worlds",
     "Zhong et al., 2024, JMLR 25(32), the curves published with HARL",
     measure,
+    published="curves of 10,000,000 steps, read by eye; the number of seeds was not at hand. Here "
+    "a tenth of the steps.",
+    rule="half of the way from the first return of their curve to the last; at a million steps no "
+    "worse than theirs less 5 %.",
     seeds=4,
 )

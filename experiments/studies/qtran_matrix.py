@@ -31,7 +31,7 @@ from jaxmarl_core.algos.value_factorisation.qtran_alt import qtran_alt
 from jaxmarl_core.algos.value_factorisation.tables import joint_tables
 from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer, vdn
 from jaxmarl_core.envs import matrix_game
-from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, percentage
 from jaxmarl_core.report import svg
 from jaxmarl_core.types import Algorithm
 
@@ -93,6 +93,7 @@ LEARNERS = {
     ),
 }
 SETTLED = 18 / 20  # of the seeds, to say that a learner settles on a joint action
+ONE_RUN = 2.0  # a tenth of their range: the paper's table is of one run, whose sum never settles
 TOLERANCE = 0.25  # of the mean table's entries, whose range is 20
 
 
@@ -112,6 +113,11 @@ def learnt(name: str, num_seeds: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return PAYOFFS[taken[:, 0], taken[:, 1]], np.asarray(joint), np.asarray(total)
 
 
+def table_of(text: str) -> np.ndarray:
+    """Returns a table [3, 3] as it was written down."""
+    return np.array([[float(x) for x in row.split(",")] for row in text.split(";")])
+
+
 def number(x: float) -> str:
     """Returns a value as it is written in a table; 0 has no sign."""
     return f"{round(float(x), 2) + 0:.2f}"
@@ -128,7 +134,7 @@ def measure(num_seeds: int) -> Findings:
                 f"`{name}` takes a joint action worth {learner.value:.0f}",
                 "always",
                 "paper",
-                share(hits),
+                percentage(hits),
                 hits.mean() >= SETTLED,
             )
         )
@@ -154,7 +160,8 @@ def measure(num_seeds: int) -> Findings:
         if learner.paper is not None:
             ours = "; ".join(", ".join(map(number, row)) for row in mean)
             what = f"`{name}`'s joint table, mean of those seeds"
-            claims.append(Claim(what, learner.paper, "memory", ours, None))
+            met = bool(abs(mean - table_of(learner.paper)).max() <= ONE_RUN)
+            claims.append(Claim(what, learner.paper, "memory", ours, met))
         panels[f"{name}: Q(u), mean of {alike.sum()} seeds"] = mean
         if learner.value == PAYOFFS.max():
             panels[f"{name}: sum of utilities"] = total.mean(0)
@@ -178,4 +185,8 @@ STUDY = Study(
     "A game beyond VDN and QMIX",
     "Son et al., 2019 (QTRAN), table 1",
     measure,
+    published="tables of one run of 20,000 gradient steps, as remembered. Here 10,000.",
+    rule="nine runs in ten take the action; mean tables are within 0.25 of the exact fit, and "
+    "within a "
+    "tenth of the range of those of the paper's run.",
 )

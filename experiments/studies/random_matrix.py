@@ -20,7 +20,7 @@ from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.algos.value_factorisation.qtran import qtran
 from jaxmarl_core.algos.value_factorisation.tables import joint_tables
 from jaxmarl_core.envs.matrix_games import from_payoffs
-from jaxmarl_core.experiments.study import Claim, Findings, Study, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, percentage
 from jaxmarl_core.report import svg
 from jaxmarl_core.sweeps.batch import sweep
 from jaxmarl_core.train import Schedule, make_train
@@ -39,6 +39,7 @@ CONFIG = Config(
 )
 NUMBERS = {"gamma": 0.0, "final_epsilon": 1.0, "learning_rate": 3e-3, "anneal_updates": NUM_UPDATES}
 CLOSE = 0.02  # of the range of the payoffs
+SETTLED = 0.9  # of the games: a theorem about losses of 0, which no run of gradient steps reaches
 
 
 def learnt(num_agents: int, num_seeds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,10 +88,10 @@ def measure(num_seeds: int) -> Findings:
         claims.append(
             Claim(
                 f"{players}: agents pick what is best by Q_jt",
-                "where all losses are 0 (theorem 1)",
+                "always, where all losses are 0 (theorem 1)",
                 "paper",
-                share(jnp.asarray(picked >= best - 1e-6)),
-                None,
+                percentage(jnp.asarray(picked >= best - 1e-6)),
+                bool((picked >= best - 1e-6).mean() >= SETTLED),
             )
         )
     return Findings(claims, picture(errors))
@@ -117,4 +118,8 @@ STUDY = Study(
     "Random matrix games of two to five players",
     "after Son et al., 2019 (QTRAN)",
     measure,
+    published="a theorem, and random matrix games of two players. Here 2,000 updates.",
+    rule=f"all joint values are within {100 * CLOSE:.0f} % of the payoffs' range, and in nine "
+    "games of "
+    "ten the agents pick what is best by them.",
 )

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import qmix, vdn
 from jaxmarl_core.algos.value_factorisation.options import Config
 from jaxmarl_core.envs import smax
-from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, mean_std
 from jaxmarl_core.play.evaluate import evaluate, summary
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.report import svg
@@ -67,10 +67,11 @@ def at_random() -> float:
 def measure(num_seeds: int) -> Findings:
     """Returns how many battles each learner wins in the end."""
     curves = {learner: wins(learner, num_seeds) for learner in LEARNERS}
-    claims = [Claim("play at random wins", "", "exact", f"{at_random():.3f}", None)]
+    claims = []
+    chance = at_random()
     for learner, (_, found) in curves.items():
         last = found[:, -1]
-        measured = f"{spread(last)} (least {last.min():.3f})"
+        measured = f"{mean_std(last)} (least {last.min():.3f}); at random {chance:.3f}"
         met = bool(last.mean() >= WON)
         claims.append(Claim(f"`{learner}` wins", f"at least {WON}", "claim", measured, met))
     return Findings(claims, picture(curves))
@@ -90,5 +91,7 @@ STUDY = Study(
     "Value factorisation in the skirmish",
     "Rutherford et al., 2023, arXiv:2311.10090 (SMAX), after Rashid et al., 2018, ICML (QMIX)",
     measure,
+    published="that both learn the map, in curves of longer runs. Here half a million steps.",
+    rule=f"the mean over seeds wins at least {100 * WON:.0f} % of greedy battles.",
     seeds=4,
 )

@@ -7,9 +7,9 @@ seeds, measured on another machine; its second QMIX seed collapsed. Met is a mea
 better seed's figure to the last digit but one, and no seed of ours ten below it.
 
 A speaker and a listener are two groups with different spaces: half a million steps. Tan's hunters
-see two cells far and catch prey only in pairs: half a million steps, and what counts is the time
-that a hunt takes. No one published these figures; random play and play by one's own reward alone
-(IQL) stand beside them.
+see two cells far and catch prey only in pairs, on a board with walls: half a million steps, and
+what counts is the time that a hunt takes. No one published figures of these, so that learners are
+held against play at random: every seed must halve what it costs.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from jaxmarl_core.algos import iql, qmix, vdn
 from jaxmarl_core.envs import predator_prey, simple_speaker_listener, simple_spread
-from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, spread
+from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, mean_std
 from jaxmarl_core.play.evaluate import evaluate, summary
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.report import svg
@@ -63,6 +63,7 @@ HUNT = Task(
     500_000,
     "eval_length",
 )
+RANDOM, SAME = -83.1, 0.02  # JaxMARL's play at random, and how near ours must be to it
 JAXMARL = {"iql": (-54.1, -55.4), "vdn": (-45.3, -46.4), "qmix": (-57.3, -88.5)}
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -101,18 +102,25 @@ def measure(num_seeds: int) -> Findings:
     claims, curves = [], {}
     for task in (SPREAD, SPEAKER, HUNT):
         chance = at_random(task)
-        claims.append(Claim(f"{task.title}: at random", "", "exact", f"{chance:.1f}", None))
+        if task is SPREAD:
+            met = abs(chance - RANDOM) <= SAME * abs(RANDOM)
+            named = f"{task.title}: at random"
+            claims.append(Claim(named, f"{RANDOM}", "replicated", f"{chance:.1f}", met))
         for learner in LEARNERS:
             curves[task, learner] = curve(task, learner, num_seeds)
             last = curves[task, learner][1][:, -1]
-            measured = f"{spread(last, 1)} (from {last.min():.1f} to {last.max():.1f})"
-            published, met = "", None
-            if task is SPREAD:
+            measured = f"{mean_std(last, 1)} (from {last.min():.1f} to {last.max():.1f})"
+            if task is not SPREAD:
+                measured = f"{measured}; at random {chance:.1f}"
+                published = "half of what random play costs"
+                met = bool((abs(last) <= abs(chance) / 2).all())
+            else:
                 published = ", ".join(f"{x:.1f}" for x in JAXMARL[learner])
                 wanted = np.floor(max(JAXMARL[learner]))
                 met = bool(last.mean() >= wanted and last.min() >= wanted - 10)
             named = f"{task.title}: `{learner}`"
-            claims.append(Claim(named, published, "replicated", measured, met))
+            origin = "replicated" if task is SPREAD else "claim"
+            claims.append(Claim(named, published, origin, measured, met))
     return Findings(claims, picture(curves))
 
 
@@ -135,5 +143,10 @@ STUDY = Study(
     "Value factorisation on teams' tasks",
     "JaxMARL 0.2.0's baselines (Rutherford et al., 2024), as measured elsewhere; Tan, 1993, ICML",
     measure,
+    published="two seeds of about 1,000,000 steps of simple_spread, measured by running JaxMARL's "
+    "programs; nothing of the other tasks at these budgets.",
+    rule="the mean is no worse than their better seed to the last digit but one, and no seed ten "
+    "below "
+    "it; in the other tasks every seed costs at most half of what random play does.",
     seeds=4,
 )

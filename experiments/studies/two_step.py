@@ -21,7 +21,7 @@ from jaxmarl_core.algos.value_factorisation.tables import joint_tables
 from jaxmarl_core.algos.value_factorisation.vdn import additive_mixer, vdn
 from jaxmarl_core.envs import two_step_game
 from jaxmarl_core.envs.matrix_games.two_step_game import FIRST, RISKY, SAFE
-from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, share
+from jaxmarl_core.experiments.study import Claim, Findings, Study, over_seeds, percentage
 from jaxmarl_core.report import svg
 from jaxmarl_core.types import Algorithm
 
@@ -122,7 +122,7 @@ def measure(num_seeds: int) -> Findings:
         value, joint = learnt(name, num_seeds)
         hits = value == learner.value
         said = f"`{name}` is paid {learner.value:.0f}"
-        claims.append(Claim(said, "always", "paper", share(hits), hits.all()))
+        claims.append(Claim(said, "always", "paper", percentage(hits), hits.all()))
         mean = joint.mean(0)
         off = abs(mean - learner.tables).max()
         said = f"`{name}`'s tables are the best of its class, at most off by"
@@ -159,4 +159,7 @@ STUDY = Study(
     "The two-step game of QMIX",
     "Rashid et al., 2018 (QMIX), section 6.1",
     measure,
+    published="tables of one run under full exploration, as remembered. Here 24,000 episodes.",
+    rule=f"every run is paid so; mean tables are within {TOLERANCE} of the exact fit, and within "
+    f"{PAPERS['vdn']} (VDN) or {PAPERS['qmix']} of the paper's.",
 )

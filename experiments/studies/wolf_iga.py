@@ -26,7 +26,11 @@ STEP = 2e-3  # of the gradient's projection, half the paper's unit with two acti
 REPLICATED = {"matching_pennies": 0.0, "tricky": 0.0006, "rock_paper_scissors": 0.21}
 NEAR = 0.02  # a winning step moves by less than a tenth of it
 FAR = 0.05
-CIRCLE = 0.25  # IGA in matching pennies, replicated: stays so far away
+CIRCLES = {  # IGA: in pennies it was replicated how far; it has no reason to settle elsewhere
+    "matching_pennies": ("0.25: circles", "replicated"),
+    "tricky": ("circles", "claim"),
+    "rock_paper_scissors": ("does not converge", "claim"),
+}
 
 
 def distances(name: str, learner: str, num_seeds: int) -> tuple[jax.Array, jax.Array]:
@@ -56,14 +60,9 @@ def measure(num_seeds: int) -> Findings:
                 met = middle < NEAR if converges else middle > FAR
                 published = f"{wanted}" if converges else f"{wanted}: does not converge"
                 claims.append(Claim(f"{title}, WoLF-IGA", published, "replicated", measured, met))
-            elif name == "matching_pennies":
-                claims.append(
-                    Claim(
-                        f"{title}, IGA", f"{CIRCLE}: circles", "replicated", measured, middle > FAR
-                    )
-                )
             else:
-                claims.append(Claim(f"{title}, IGA", "", "claim", measured, None))
+                figure, origin = CIRCLES[name]
+                claims.append(Claim(f"{title}, IGA", figure, origin, measured, middle > FAR))
     return Findings(claims, picture(drawn))
 
 
@@ -85,4 +84,11 @@ def picture(drawn: dict[tuple[str, str], np.ndarray]) -> Figure:
     return svg.figure_of(panels[0])
 
 
-STUDY = Study("WoLF-IGA converges with two actions each", "Bowling & Veloso, 2002", measure)
+STUDY = Study(
+    "WoLF-IGA converges with two actions each",
+    "Bowling & Veloso, 2002",
+    measure,
+    published="a theorem; figures of an independent replication of 20,000 exact gradients.",
+    rule=f"the median run is within {NEAR} of the equilibrium in the last quarter, or further than "
+    f"{FAR} where it does not converge.",
+)

@@ -29,6 +29,8 @@ def test_each_study_is_described_and_asks_for_a_hundred_seeds():
         module = study.module_of(name)
         assert module.STUDY.seeds >= (4 if name in DEEP else 100), name
         assert (module.__doc__ or "").splitlines()[0].endswith("."), name
+        for said in (module.STUDY.published, module.STUDY.rule):
+            assert said.endswith("."), name
 
 
 def test_a_study_is_written_once_and_never_over_another(tmp_path, monkeypatch):
@@ -37,15 +39,22 @@ def test_a_study_is_written_once_and_never_over_another(tmp_path, monkeypatch):
     def measure(num_seeds):
         asked.append(num_seeds)
         return Findings(
-            [Claim("a", "1.0", "paper", "0.5", False), Claim("b", "", "exact", "2", None)]
+            [
+                Claim("a", "1.0", "paper", "0.5", False),
+                Claim("b", "", "exact", "2", "told for scale"),
+            ]
         )
 
-    module = type("Module", (), {"STUDY": Study("Title", "Somebody, 1999", measure, 7)})
+    module = type(
+        "Module", (), {"STUDY": Study("Title", "Somebody, 1999", measure, "1.0.", "half of it.", 7)}
+    )
     monkeypatch.setattr(study, "module_of", lambda name: lookup({"mine": module}, name, "study"))
     monkeypatch.chdir(tmp_path)
     text, folder = study.run("mine")
     assert asked == [7] and "Title" in text and "Somebody, 1999" in text
     assert "| a | 1.0 | paper | 0.5 | **no** |" in text.splitlines()
+    assert "| b |  | exact | 2 | not judged: told for scale |" in text.splitlines()
+    assert "Published: 1.0.\nMet: half of it." in text
     assert (folder / "study.md").read_text() == text
     _, second = study.run("mine", 3)
     assert second != folder and second.exists() and asked == [7, 3]
@@ -59,15 +68,17 @@ def test_a_study_is_written_once_and_never_over_another(tmp_path, monkeypatch):
         study.run("mein")
 
 
-def test_a_standing_is_one_of_those_known():
-    with pytest.raises(ValueError, match="standing"):
-        study.table([Claim("a", "1", "hearsay", "1", True)])
+def test_an_origin_is_one_of_those_known_and_no_verdict_has_a_reason():
+    with pytest.raises(ValueError, match="origin"):
+        study.markdown([Claim("a", "1", "hearsay", "1", True)])
+    with pytest.raises(ValueError, match="met: expected a verdict, or why there is none, got a"):
+        study.markdown([Claim("a", "1", "paper", "1", "")])
 
 
-def test_figures_of_shares_and_spreads():
+def test_figures_of_runs():
     """3 of 4: 0.75, with standard error sqrt(0.75 0.25 / 4) = 0.217."""
-    assert study.share(jnp.array([True, True, True, False])) == "75.0 ± 21.7 %"
-    assert study.spread(jnp.array([1.0, 3.0]), 1) == "2.0 ± 1.0"
+    assert study.percentage(jnp.array([True, True, True, False])) == "75.0 ± 21.7 %"
+    assert study.mean_std(jnp.array([1.0, 3.0]), 1) == "2.0 ± 1.0"
 
 
 def test_runs_differ_in_their_seeds_alone():
