@@ -23,7 +23,16 @@ from jaxmarl_core.functional.losses import masked_mean, q_target
 from jaxmarl_core.recipes import decided, require_own, with_defaults
 from jaxmarl_core.types import Algorithm, Environment
 
-HPARAMS = Hparams(hottest=50.0, cooling=0.995, leniency=1.0, diffusion=0.1)
+# A small rate and a slow cooling: an action must be forgiven for as long as mates explore, who
+# explore long enough for it to be tried with the right one.
+HPARAMS = Hparams(
+    learning_rate=0.01,
+    anneal_steps=1e4,
+    hottest=50.0,
+    cooling=0.9995,
+    leniency=1.0,
+    diffusion=0.1,
+)
 
 
 @struct.dataclass
