@@ -31,9 +31,9 @@ from jaxmarl_core.algos.on_policy.critics import (
     on_arrival,
     over_environments,
 )
-from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, Batch, policy
+from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, Batch, action_distribution
 from jaxmarl_core.algos.on_policy.networks import Actor, Critic, optimiser
-from jaxmarl_core.algos.on_policy.options import Config, annealed
+from jaxmarl_core.algos.on_policy.options import Config, annealed, require_options
 from jaxmarl_core.functional.losses import chosen, huber, masked_mean
 from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
 from jaxmarl_core.learners.networks import apply
@@ -91,8 +91,9 @@ def counterfactual_critics(
       actors: of the stacks.
 
     Raises:
-      ValueError: a group's actions are not Discrete.
+      ValueError: a group's actions are not Discrete, or an option that nobody gave.
     """
+    require_options(config, "target_period")
     for stack in stacks:
         discrete(stack.action, "coma", stack.name)
     state, (team,) = state_space(env), team_inputs(env, stacks)
@@ -228,7 +229,7 @@ def estimate_advantages(
 
 def action_probabilities(stack: AgentStack, actor: Actor, params: Any, batch: Batch) -> jax.Array:
     """Returns pi_i(. | o_i) at every step, [T, B, n, A]."""
-    probabilities = lambda params, batch: policy(actor, params, batch).probs
+    probabilities = lambda params, batch: action_distribution(actor, params, batch).probs
     if stack.separate:
         probabilities = jax.vmap(probabilities, (0, AGENT_AXES), 2)
     return probabilities(params, batch)

@@ -25,9 +25,8 @@ from flax import struct
 from jaxmarl_core.algos.on_policy.critics import Critics, Played, resets
 from jaxmarl_core.algos.on_policy.learning import ActorUpdate, Batch
 from jaxmarl_core.algos.on_policy.networks import Actor
-from jaxmarl_core.algos.on_policy.options import Config
+from jaxmarl_core.algos.on_policy.options import Config, require_options
 from jaxmarl_core.algos.on_policy.order import Actors, ActorState, Order
-from jaxmarl_core.errors import require
 from jaxmarl_core.functional.returns import standardise
 from jaxmarl_core.learners.networks import initial_memory
 from jaxmarl_core.learners.parameter_sharing import (
@@ -132,9 +131,7 @@ def build(
     sampling: Sampling | None = None,
 ) -> Parts:
     """Returns the parts of a learner; arguments and errors as of `actor_critic`."""
-    for option in ("share", "num_epochs", "num_minibatches"):
-        value = getattr(config, option)
-        require(value is not None, option, "a value from the recipe", value)
+    require_options(config, "share", "num_epochs", "num_minibatches")
     stacks = agent_stacks(env, decided(config.share), config.agent_ids)
     networks = {stack.name: Actor(stack.observation, stack.action, config) for stack in stacks}
     actors = Actors(stacks, networks, actor_update)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmarl_core.algos.on_policy.networks import Actor, optimiser
-from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight, number
+from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight, required_hparam
 from jaxmarl_core.functional.losses import masked_mean, policy_gradient, ppo_clip
 from jaxmarl_core.functional.trust_region import trust_region_step
 from jaxmarl_core.recipes import decided
@@ -67,7 +67,7 @@ def importance_weighted(x: Ratio, hp: Any) -> jax.Array:
 
 def clipped(x: Ratio, hp: Any) -> jax.Array:
     """Returns PPO's objective; raises ValueError without `clip` among the hparams."""
-    return ppo_clip(x.ratio, x.advantage, number(hp, "clip"))
+    return ppo_clip(x.ratio, x.advantage, required_hparam(hp, "clip"))
 
 
 def clipping_drift(x: Ratio, hp: Any) -> jax.Array:
@@ -87,8 +87,8 @@ def less_drift(drift: Drift | None) -> Objective:
     return lambda x, hp: importance_weighted(x, hp) - drift(x, hp)
 
 
-def policy(actor: Actor, params: Any, batch: Batch) -> Any:
-    """Returns the distributions over the batch's actions."""
+def action_distribution(actor: Actor, params: Any, batch: Batch) -> Any:
+    """Returns the distributions that the batch's actions would be drawn from."""
     return actor.policy(params, batch.memory, batch.observation, batch.mask, batch.reset)[1]
 
 
@@ -131,10 +131,10 @@ def surrogate_loss(
       objective: maps a Ratio to what the policy climbs, entry by entry.
       entropy: [] f32, weight of the bonus.
     """
-    pi = policy(actor, params, batch)
+    pi = action_distribution(actor, params, batch)
     log_ratio = bounded(pi.log_prob(batch.action) - batch.log_prob)
     ratio = jnp.exp(log_ratio)
-    kl = lambda: policy(actor, old_params, batch).kl_divergence(pi)
+    kl = lambda: action_distribution(actor, old_params, batch).kl_divergence(pi)
     gain = masked_mean(batch.weight * objective(Ratio(ratio, batch.advantage, kl)), batch.counts)
     mean_entropy = masked_mean(pi.entropy(), batch.counts)
     estimated_kl = masked_mean(ratio - 1 - log_ratio, batch.counts)
@@ -227,19 +227,19 @@ def step_in_trust_region(
     Raises:
       ValueError: no `max_kl` or `damping` among the hparams.
     """
-    old = policy(actor, params, batch)
+    old = action_distribution(actor, params, batch)
 
     def gain(params):
-        log_prob = policy(actor, params, batch).log_prob(batch.action)
+        log_prob = action_distribution(actor, params, batch).log_prob(batch.action)
         ratio = jnp.exp(bounded(log_prob - batch.log_prob))
         return masked_mean(batch.weight * ratio * batch.advantage, batch.counts)
 
     def divergence(params):
-        kl = old.kl_divergence(policy(actor, params, batch))
+        kl = old.kl_divergence(action_distribution(actor, params, batch))
         return masked_mean(kl, batch.counts)
 
-    damping = number(hp, "damping")
-    found = search(gain, divergence, params, number(hp, "max_kl"), damping=damping)
+    damping = required_hparam(hp, "damping")
+    found = search(gain, divergence, params, required_hparam(hp, "max_kl"), damping=damping)
     metrics = {
         "policy_loss": -gain(found.params),
         "entropy": masked_mean(old.entropy(), batch.counts),

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.errors import lookup, require, require_sizes
+from jaxmarl_core.functional.exploration import linear
 from jaxmarl_core.hparams import hparam
 from jaxmarl_core.learners.networks import ACTIVATIONS
 from jaxmarl_core.learners.parameter_sharing import SHARING
@@ -136,7 +136,14 @@ def trust_region_hparams() -> Hparams:
     )
 
 
-def number(hp: Any, name: str) -> Any:
+def require_options(config: Config, *names: str) -> None:
+    """Raises ValueError unless the recipe, or who called it, decided these options."""
+    for name in names:
+        value = getattr(config, name)
+        require(value is not None, name, "a value from the recipe", value)
+
+
+def required_hparam(hp: Any, name: str) -> Any:
     """Returns a number that only some recipes have; raises ValueError where there is none."""
     value = getattr(hp, name, None)
     require(value is not None, name, "a number among the hparams, as what reads it needs it", value)
@@ -145,10 +152,9 @@ def number(hp: Any, name: str) -> Any:
 
 def annealed(rate: float | jax.Array, hp: Hparams, update_index: jax.Array) -> jax.Array:
     """Returns a learning rate [] after so many updates."""
-    return rate * jnp.maximum(1 - update_index / hp.anneal_updates, 0.0)
+    return linear(rate, 0.0, update_index / hp.anneal_updates)
 
 
 def entropy_weight(hp: Hparams, update_index: jax.Array) -> jax.Array:
     """Returns the weight [] of the entropy bonus after so many updates."""
-    share = jnp.minimum(update_index / hp.entropy_updates, 1.0)
-    return hp.entropy + share * (hp.final_entropy - hp.entropy)
+    return linear(hp.entropy, hp.final_entropy, update_index / hp.entropy_updates)

@@ -16,7 +16,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, ActorUpdate, Batch, bounded, policy
+from jaxmarl_core.algos.on_policy.learning import (
+    AGENT_AXES,
+    ActorUpdate,
+    Batch,
+    action_distribution,
+    bounded,
+)
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.types import Key, Metrics
@@ -150,7 +156,7 @@ def take_turn(
     after, opt_state, metrics = actors.actor_update.update(
         network, agent_key, before, opt_state, weighted, hp, update_index
     )
-    log_prob = lambda params: policy(network, params, batch).log_prob(batch.action)
+    log_prob = lambda params: action_distribution(network, params, batch).log_prob(batch.action)
     new = log_prob(after)
     # parameters that are shared have already moved since the batch was played
     old = batch.log_prob if stack.separate else log_prob(before)

@@ -20,7 +20,7 @@ from jaxmarl_core.algos.on_policy.critics import (
     resets,
 )
 from jaxmarl_core.algos.on_policy.networks import Critic, optimiser
-from jaxmarl_core.algos.on_policy.options import Config, annealed, number
+from jaxmarl_core.algos.on_policy.options import Config, annealed, require_options, required_hparam
 from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
 from jaxmarl_core.functional.returns import gae
 from jaxmarl_core.learners import value_normalisation
@@ -65,7 +65,12 @@ class ValueCritics(NamedTuple):
 
 
 def value_critics(inputs: list[CriticInput], config: Config) -> Critics:
-    """Returns critics that predict lambda-returns, and generalised advantages from them."""
+    """Returns critics that predict lambda-returns, and generalised advantages from them.
+
+    Raises:
+      ValueError: no `normalise_value` in the config.
+    """
+    require_options(config, "normalise_value")
     networks = {each.name: Critic(each.space, config) for each in inputs}
     parts = ValueCritics(inputs, networks, config)
     return Critics(
@@ -83,7 +88,8 @@ def own_critics(env: Environment, stacks: list[AgentStack], config: Config, acto
 def central_critics(
     env: Environment, stacks: list[AgentStack], config: Config, actors: Any
 ) -> Critics:
-    """Returns critics that see the state, as `config.critic` asks."""
+    """Returns critics that see the state, as `config.critic` asks; ValueError if it does not."""
+    require_options(config, "critic")
     return value_critics(CENTRAL_INPUTS[decided(config.critic)](env, stacks), config)
 
 
@@ -255,6 +261,6 @@ def rescale(
 def value_loss(value: jax.Array, batch: CriticBatch, hp: Any) -> jax.Array:
     """Returns the mean over what counts of the clipped Huber loss, []; all in one unit."""
     error = partial(huber, delta=hp.huber)
-    clip = number(hp, "value_clip")
+    clip = required_hparam(hp, "value_clip")
     losses = clipped_value(value, batch.value, batch.target, clip, error)
     return masked_mean(losses, batch.counts)

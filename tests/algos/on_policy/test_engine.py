@@ -13,9 +13,9 @@ from jaxmarl_core.algos.on_policy.critics import Played, on_arrival, resets
 from jaxmarl_core.algos.on_policy.learning import (
     ActorUpdate,
     Batch,
+    action_distribution,
     gradient_ascent,
     importance_weighted,
-    policy,
 )
 from jaxmarl_core.algos.on_policy.options import Config, Hparams
 from jaxmarl_core.algos.on_policy.order import Actors, ActorState, simultaneous_update
@@ -47,10 +47,18 @@ def played(parts, state):
     return play, steps, engine.actor_batches(parts, steps, state.play.memory, Hparams())
 
 
-@pytest.mark.parametrize("option", ["share", "num_epochs", "num_minibatches"])
-def test_what_recipes_differ_in_must_be_said(option):
+@pytest.mark.parametrize(
+    ("option", "critics"),
+    [
+        *((name, value_critics.own_critics) for name in ("share", "num_epochs", "num_minibatches")),
+        ("normalise_value", value_critics.own_critics),
+        ("critic", value_critics.central_critics),
+        ("target_period", counterfactual.counterfactual_critics),
+    ],
+)
+def test_what_recipes_differ_in_must_be_said(option, critics):
     with pytest.raises(ValueError, match=f"^{option}: expected a value from the recipe, got None"):
-        parts_of(ConstantReward(), **{option: None})
+        parts_of(ConstantReward(), critics, **{option: None})
 
 
 @pytest.mark.parametrize("share", ["group", "none"])
@@ -95,7 +103,7 @@ def test_a_batch_is_what_was_played_and_counts_the_living():
     living = np.array(alive, bool)[:, None]
     np.testing.assert_array_equal(batch.action, np.where(living, steps.actions["agents"], 0))
     np.testing.assert_array_equal(batch.weight, 1)
-    pi = policy(parts.actors.networks["agents"], state.params.actors["agents"], batch)
+    pi = action_distribution(parts.actors.networks["agents"], state.params.actors["agents"], batch)
     log_prob = np.where(batch.counts, pi.log_prob(batch.action), 0)
     np.testing.assert_allclose(np.where(batch.counts, batch.log_prob, 0), log_prob, **CLOSE)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.algos.on_policy import learning
-from jaxmarl_core.algos.on_policy.learning import Batch, Ratio, policy, surrogate_loss
+from jaxmarl_core.algos.on_policy.learning import Batch, Ratio, action_distribution, surrogate_loss
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.algos.on_policy.options import Config, Hparams, trust_region_hparams
 from jaxmarl_core.algos.on_policy.value_critics import CriticBatch, value_loss
@@ -124,7 +124,7 @@ def test_where_nothing_moved_yet_it_is_the_policy_gradient():
     hp = Hparams(clip=CLIP)
 
     def gain(params):
-        log_prob = policy(ACTOR, params, BATCH).log_prob(BATCH.action)
+        log_prob = action_distribution(ACTOR, params, BATCH).log_prob(BATCH.action)
         rows = BATCH.weight * BATCH.advantage * log_prob
         return -jnp.sum(jnp.where(BATCH.counts, rows, 0)) / BATCH.counts.sum()
 
@@ -144,8 +144,8 @@ def kl_by_hand():
 
 
 def mean_kl(params):
-    old = policy(ACTOR, as_params(THEN), BATCH)
-    kl = old.kl_divergence(policy(ACTOR, params, BATCH))
+    old = action_distribution(ACTOR, as_params(THEN), BATCH)
+    kl = old.kl_divergence(action_distribution(ACTOR, params, BATCH))
     return jnp.sum(jnp.where(BATCH.counts, kl, 0)) / BATCH.counts.sum()
 
 

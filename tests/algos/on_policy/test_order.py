@@ -14,8 +14,8 @@ from jaxmarl_core.algos.on_policy.haml import haml
 from jaxmarl_core.algos.on_policy.learning import (
     ActorUpdate,
     Batch,
+    action_distribution,
     clipping_drift,
-    policy,
     trust_region,
 )
 from jaxmarl_core.algos.on_policy.networks import Actor
@@ -253,7 +253,7 @@ def test_each_of_200_trust_region_steps_is_small_enough_and_an_improvement():
         params, opt_state, figures = region.update(*args)
         batch, hp = args[4], args[5]
         actor, before = args[0], args[2]
-        old, new = (policy(actor, p, batch) for p in (before, params))
+        old, new = (action_distribution(actor, p, batch) for p in (before, params))
         mean = lambda x: jnp.where(batch.counts, x, 0).sum() / batch.counts.sum()
         kl = mean(old.kl_divergence(new))
         ratio = jnp.exp(new.log_prob(batch.action) - batch.log_prob)
