@@ -76,7 +76,7 @@ class CounterfactualCritics(NamedTuple):
     spaces: dict[str, Space]  # stack -> what its critic sees
     networks: dict[str, Critic]
     actors: dict[str, Actor]
-    config: Config
+    config: Config  # without memory
 
 
 def counterfactual_critics(
@@ -98,7 +98,7 @@ def counterfactual_critics(
         discrete(stack.action, "coma", stack.name)
     state, (team,) = state_space(env), team_inputs(env, stacks)
     num_actions = sum(stack.size * num_values(stack.action) for stack in stacks)
-    feed_forward = dataclasses.replace(config, memory_size=0)
+    feed_forward = dataclasses.replace(config, memory_size=0, chunk_length=0)
     spaces, networks = {}, {}
     for stack in stacks:
         spaces[stack.name] = Composite(
@@ -110,7 +110,7 @@ def counterfactual_critics(
             }
         )
         networks[stack.name] = Critic(spaces[stack.name], feed_forward, num_values(stack.action))
-    parts = CounterfactualCritics(stacks, state, team, spaces, networks, actors, config)
+    parts = CounterfactualCritics(stacks, state, team, spaces, networks, actors, feed_forward)
     return Critics(
         partial(init_critics, parts),
         partial(estimate_advantages, parts),

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmarl_core.algos.on_policy.learning import Batch, minibatch, minibatches
+from jaxmarl_core.algos.on_policy.learning import Batch
+from jaxmarl_core.algos.on_policy.minibatches import minibatch, minibatches, sequences
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.play.rollout import Step
 from jaxmarl_core.recipes import decided
@@ -68,7 +69,17 @@ def descend(
     batch: Any,
     config: Config,
 ) -> tuple[Any, Any, jax.Array]:
-    """Returns (params, optimiser state, losses [steps]) after a critic's epochs of minibatches."""
+    """Returns (params, optimiser state, losses [steps]) after a critic's epochs of minibatches.
+
+    Args:
+      key: orders the minibatches.
+      loss: (params, minibatch) -> [].
+      rule: the optimiser.
+      params, opt_state: before.
+      batch: leaves [T, B, ...], with a field `memory`.
+      config: of the critic.
+    """
+    batch = sequences(batch, config)
 
     def step(carry, which):
         params, opt_state = carry

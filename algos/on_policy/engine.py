@@ -24,6 +24,7 @@ from flax import struct
 
 from jaxmarl_core.algos.on_policy.critics import Critics, Played, resets
 from jaxmarl_core.algos.on_policy.learning import ActorUpdate, Batch
+from jaxmarl_core.algos.on_policy.minibatches import sequences
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.algos.on_policy.options import Config, require_options
 from jaxmarl_core.algos.on_policy.order import Actors, ActorState, Order
@@ -155,9 +156,9 @@ def update(
 ) -> tuple[State, Metrics]:
     """Returns (state, metrics) after one update."""
     key_play, key_final, key_actors, key_critics = jax.random.split(key, 4)
-    play, steps = play_on(parts, key_play, state)
+    play, steps, memory = play_on(parts, key_play, state)
     steps, final = heed_ends(steps, play.timestep)
-    batches = actor_batches(parts, steps, state.play.memory, hp)
+    batches = actor_batches(parts, steps, memory, hp)
     played = Played(
         steps,
         final,
@@ -168,7 +169,10 @@ def update(
     critic_state = state.critics.replace(params=state.params.critics)
     advantages, critic_batches, critic_state = parts.critics.estimate(critic_state, played, hp)
     advantages = normalise_advantages(parts, advantages, batches)
-    batches = {name: x._replace(advantage=advantages[name]) for name, x in batches.items()}
+    batches = {
+        name: sequences(batch._replace(advantage=advantages[name]), parts.config)
+        for name, batch in batches.items()
+    }
     actors, metrics = parts.order(
         parts.actors,
         key_actors,
@@ -249,14 +253,26 @@ def policy(parts: Parts) -> Policy:
     return Policy(partial(first_memory, parts), without_log_prob(False), without_log_prob(True))
 
 
-def play_on(parts: Parts, key: Key, state: State) -> tuple[Play, Step]:
-    """Returns where play stands after a rollout, and its steps, leaves [T, B, ...]."""
+def play_on(parts: Parts, key: Key, state: State) -> tuple[Play, Step, Memory]:
+    """Returns where play stands after a rollout, its steps, and what was remembered meanwhile.
+
+    Steps are [T, B, ...]; the memory before each of C chunks is stack -> [C, B, n, h] or ().
+    """
     drawn = partial(act, parts, False, state.params)
-    one = lambda key, play: rollout(
-        key, parts.env, drawn, play, parts.config.rollout_length, first_memory(parts)
-    )
+    length = parts.config.chunk_length or parts.config.rollout_length
+    num_chunks = parts.config.rollout_length // length
+
+    def chunk(play, key):
+        after, steps = rollout(key, parts.env, drawn, play, length, first_memory(parts))
+        return after, (steps, play.memory)
+
+    def one(key, play):
+        keys = jax.random.split(key, num_chunks) if num_chunks > 1 else key[None]
+        play, (steps, memory) = jax.lax.scan(chunk, play, keys)
+        return play, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps), memory
+
     keys = jax.random.split(key, parts.config.num_envs)
-    return jax.vmap(one, out_axes=(0, 1))(keys, state.play)
+    return jax.vmap(one, out_axes=(0, 1, 1))(keys, state.play)
 
 
 def heed_ends(steps: Step, final: TimeStep) -> tuple[Step, TimeStep]:
@@ -284,7 +300,7 @@ def actor_batches(parts: Parts, steps: Step, memory: Memory, hp: Any) -> dict[st
     Args:
       parts: the learner.
       steps: the rollout, leaves [T, B, ...].
-      memory: what the actors remembered before it, stack -> [B, n, h] or ().
+      memory: what the actors remembered before its C chunks, stack -> [C, B, n, h] or ().
       hp: the hparams.
     """
     timestep = steps.timestep

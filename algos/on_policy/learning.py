@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxmarl_core.algos.on_policy.minibatches import memory_before, minibatch, minibatches
 from jaxmarl_core.algos.on_policy.networks import Actor, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight, required_hparam
 from jaxmarl_core.functional.losses import masked_mean, policy_gradient, ppo_clip
@@ -23,7 +24,10 @@ MAX_LOG_RATIO = 20.0
 
 
 class Batch(NamedTuple):
-    """What actors learn from, leaves [T, B, n, ...]; an agent by itself sees no axis n."""
+    """What actors learn from, leaves [T, B, n, ...]; an agent by itself sees no axis n.
+
+    Learnt from are its sequences, [L, S, n, ...]; see minibatches.py.
+    """
 
     observation: Any
     mask: Any  # legal actions, or None
@@ -33,10 +37,10 @@ class Batch(NamedTuple):
     weight: jax.Array  # f32, how much a step counts
     counts: jax.Array  # bool: the agent was alive and the step is no end of an episode
     reset: jax.Array  # [T, B] bool: the step begins an episode
-    memory: Any  # [B, n, h], what the actors remembered before step 0; or ()
+    memory: Any  # [C, B, n, h], what the actors remembered before each of C chunks; or ()
 
 
-AGENT_AXES: Any = Batch._make((*[2] * 7, None, 1))  # where each field has the axis n
+AGENT_AXES: Any = Batch._make((*[2] * 7, None, 2))  # where each field has the axis n
 
 
 class ActorUpdate(NamedTuple):
@@ -89,26 +93,8 @@ def less_drift(drift: Drift | None) -> Objective:
 
 def action_distribution(actor: Actor, params: Any, batch: Batch) -> Any:
     """Returns the distributions that the batch's actions would be drawn from."""
-    return actor.policy(params, batch.memory, batch.observation, batch.mask, batch.reset)[1]
-
-
-def minibatches(key: Key, config: Config, num_epochs: int) -> jax.Array:
-    """Returns the environments of every step of all epochs, [steps, B / num_minibatches] int32."""
-
-    def epoch(key):
-        return jax.random.permutation(key, config.num_envs).reshape(config.num_minibatches, -1)
-
-    order = jax.vmap(epoch)(jax.random.split(key, num_epochs))
-    return order.reshape(num_epochs * decided(config.num_minibatches), -1)
-
-
-def minibatch(batch: Any, which: jax.Array, config: Config) -> Any:
-    """Returns what a batch holds of some environments; `batch.memory` has no axis of time."""
-    if config.num_minibatches == 1:
-        return batch
-    along_time = batch._replace(memory=())
-    picked = jax.tree.map(lambda x: x[:, which], along_time)
-    return picked._replace(memory=jax.tree.map(lambda x: x[which], batch.memory))
+    memory = memory_before(batch)
+    return actor.policy(params, memory, batch.observation, batch.mask, batch.reset)[1]
 
 
 def surrogate_loss(

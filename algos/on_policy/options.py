@@ -28,6 +28,7 @@ LEAST = {
     "num_minibatches": 1,
     "num_critic_epochs": 0,
     "memory_size": 0,
+    "chunk_length": 0,
     "target_period": 1,
 }
 MaybeNumber = Any  # [] f32; None where a recipe does not have it
@@ -38,11 +39,13 @@ NO_TARGET = "as its critics have no target network"
 class Config:
     """What shapes the program. None: as the recipe has it.
 
-    num_minibatches: parts of whole environments that an epoch is cut into, so that a policy with
-      memory is unrolled from where it stood.
+    num_minibatches: parts that an epoch is cut into: of steps, whichever environment they are of,
+      where there is no memory; else of sequences.
     num_critic_epochs: 0: as many as the actors'.
     channels: of the convolutions over an image-like observation.
     memory_size: cells of the GRU behind the dense layers; 0: feed-forward.
+    chunk_length: steps of the sequences that those with memory learn from, each from what was
+      remembered before it; 0: whole rollouts.
     layer_norm: of observations, and behind every dense layer.
     share: whose parameters; "group", agents of a group share an actor; "none", each has its own;
       "all", one for everybody.
@@ -68,6 +71,7 @@ class Config:
     hidden: tuple[int, ...] = (64, 64)
     channels: tuple[int, ...] = ()
     memory_size: int = 0
+    chunk_length: int = 0
     activation: str = "tanh"
     layer_norm: bool = False
     share: str | None = None
@@ -85,10 +89,7 @@ class Config:
         for field, least in LEAST.items():
             if field in given:
                 require(given[field] >= least, field, f"at least {least}", given[field])
-        if self.num_minibatches is not None:
-            divides = self.num_envs % self.num_minibatches == 0
-            expected = f"a divisor of num_envs ({self.num_envs})"
-            require(divides, "num_minibatches", expected, self.num_minibatches)
+        self._check_chunks()
         for field in ("hidden", "channels"):
             require_sizes(field, given[field])
         for field in ("layer_norm", "agent_ids", "squash"):
@@ -96,6 +97,28 @@ class Config:
         for field, choices in CHOICES.items():
             if field in given:
                 lookup(dict.fromkeys(choices), given[field], field)
+
+    def _check_chunks(self):
+        length, chunk, cut = self.rollout_length, self.chunk_length, self.num_minibatches
+        if chunk:
+            require(self.memory_size > 0, "chunk_length", "0 without a memory to unroll", chunk)
+            require(length % chunk == 0, "chunk_length", f"a divisor of {length} steps", chunk)
+        if cut is not None:
+            what = "sequences" if self.memory_size else "steps"
+            expected = f"a divisor of {self.num_sequences}, the {what} of an update"
+            require(self.num_sequences % cut == 0, "num_minibatches", expected, cut)
+
+    @property
+    def sequence_length(self) -> int:
+        """Returns how many steps in a row are learnt from together."""
+        if not self.memory_size:
+            return 1
+        return self.chunk_length or self.rollout_length
+
+    @property
+    def num_sequences(self) -> int:
+        """Returns how many of them an update plays."""
+        return self.rollout_length // self.sequence_length * self.num_envs
 
 
 @struct.dataclass

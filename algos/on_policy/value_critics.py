@@ -19,6 +19,7 @@ from jaxmarl_core.algos.on_policy.critics import (
     over_environments,
     resets,
 )
+from jaxmarl_core.algos.on_policy.minibatches import memory_before
 from jaxmarl_core.algos.on_policy.networks import Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed, require_options, required_hparam
 from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
@@ -50,10 +51,10 @@ class CriticBatch(NamedTuple):
     target: jax.Array  # f32, in units of return
     counts: jax.Array  # bool
     reset: jax.Array  # [T, B] bool
-    memory: Any  # [B, k, h] or ()
+    memory: Any  # [C, B, k, h], before each of C chunks; or ()
 
 
-CRITIC_AXES: Any = CriticBatch._make((2, 2, 2, 2, None, 1))  # where each field has the axis k
+CRITIC_AXES: Any = CriticBatch._make((2, 2, 2, 2, None, 2))  # where each field has the axis k
 
 
 class ValueCritics(NamedTuple):
@@ -130,6 +131,31 @@ def predict(
     return memory, value[..., 0]
 
 
+def unroll(
+    values: Callable, params: Any, memory: Any, observation: Any, reset: jax.Array, length: int
+) -> tuple[Any, jax.Array, Any]:
+    """Returns (memory, V(s_t) [T, B, k], memory before each of C chunks [C, B, k, h] or ()).
+
+    Args:
+      values: as `predict`, of all k.
+      params: theirs.
+      memory: before step 0, [B, k, h] or ().
+      observation: leaves [T, B, ...].
+      reset: [T, B] bool.
+      length: of a chunk, that is T / C.
+    """
+    if not jax.tree.leaves(memory):
+        return *values(params, memory, observation, reset), memory
+
+    def chunk(memory, steps):
+        after, value = values(params, memory, *steps)
+        return after, (value, memory)
+
+    chunks = jax.tree.map(lambda x: x.reshape(-1, length, *x.shape[1:]), (observation, reset))
+    after, (value, before) = jax.lax.scan(chunk, memory, chunks)
+    return after, value.reshape(-1, *value.shape[2:]), before
+
+
 def estimate_advantages(
     parts: ValueCritics, state: CriticState, played: Played, hp: Any
 ) -> tuple[dict[str, jax.Array], dict[str, CriticBatch], CriticState]:
@@ -145,6 +171,7 @@ def estimate_advantages(
             state.memory[name],
             played,
             hp,
+            parts.config.sequence_length,
         )
         for stack, place in critic.place.items():
             same = place == list(range(critic.size))
@@ -160,12 +187,13 @@ def estimate_advantage(
     memory: Any,
     played: Played,
     hp: Any,
+    length: int,
 ) -> tuple[jax.Array, CriticBatch, Any]:
     """Returns (advantages [T, B, k], what the critic learns from, its memory at the end)."""
     timestep, final = played.steps.timestep, played.final
     reset, observation = resets(timestep.last), critic.observation(timestep, 2)
     values = per_critic(critic, partial(predict, network), (0, 1, 2, None), (1, 2))
-    after, value = values(params, memory, observation, reset)
+    after, value, before = unroll(values, params, memory, observation, reset, length)
     ended = timestep.last[-1][:, None, None]
     after = jax.tree.map(lambda m: jnp.where(ended, 0, m), after)
     now = jax.tree.map(lambda x: x[None], critic.observation(final, 1))
@@ -182,7 +210,7 @@ def estimate_advantage(
     )
     # what may still be earned is learnt for the fallen, too: it is no decision
     counts = (critic.discount(timestep, 2) > 0) & valid
-    batch = CriticBatch(observation, value, advantage + predicted, counts, reset, memory)
+    batch = CriticBatch(observation, value, advantage + predicted, counts, reset, before)
     return advantage, batch, after
 
 
@@ -230,7 +258,7 @@ def fit_critic(
     rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
 
     def loss(params, some):
-        _, value = predict(network, params, some.memory, some.observation, some.reset)
+        _, value = predict(network, params, memory_before(some), some.observation, some.reset)
         return value_loss(value, some, hp)
 
     params, opt_state, losses = descend(key, loss, rule, params, opt_state, batch, config)
