@@ -121,13 +121,13 @@ def counterfactual_critics(
 def critic_observation(
     parts: CounterfactualCritics, stack: AgentStack, timestep: TimeStep, actions: Actions, axis: int
 ) -> dict[str, Any]:
-    """Returns what the stack's critic sees, leaves [..., n, *space].
+    """Returns what the stack's critic sees, leaves [..., n, *space], of the state [..., 1, *state].
 
     "others" are the actions of all agents, one-hot, side by side; the agent's own are 0, and so are
     those of the dead, who do nothing.
     """
     return {
-        "state": state_for_each(timestep, parts.state, stack.size, axis),
+        "state": state_for_each(timestep, parts.state, 1, axis),
         "observation": observe(stack, timestep, axis),
         "others": actions_of_others(parts.stacks, stack, actions, timestep.alive, axis),
         "number": number_of_each(timestep, stack.size, axis),

@@ -24,7 +24,8 @@ class CriticInput(NamedTuple):
     space: Space  # of the observation of one agent, or team
     size: int  # k
     separate: bool  # whether each of the k has its own parameters
-    observation: Callable[[TimeStep, int], Any]  # -> leaves [..., k, *space]
+    observation: Callable[[TimeStep, int], Any]  # -> leaves [..., k, *space], or [..., 1, *space]
+    # where they are the same for all of the k, who share their parameters
     reward: Callable[[TimeStep, int], jax.Array]  # -> [..., k]
     discount: Callable[[TimeStep, int], jax.Array]  # -> [..., k]
     place: dict[str, list[int]]  # stack -> each agent's, or its team's, on the axis k; a stack
@@ -32,7 +33,10 @@ class CriticInput(NamedTuple):
 
 
 def state_for_each(timestep: TimeStep, state: Box, size: int, axis: int) -> jax.Array:
-    """Returns the state, the same for each of `size` on a new axis, [..., size, *state]."""
+    """Returns the state, the same for each of `size` on a new axis, [..., size, *state].
+
+    For a network that many share a size of 1 does: it multiplies the state once for all of them.
+    """
     state_of_one = jnp.expand_dims(timestep.state, axis)
     return jnp.broadcast_to(state_of_one, (*timestep.state.shape[:axis], size, *state.shape))
 
@@ -54,7 +58,7 @@ def agent_inputs(env: Environment, stacks: list[AgentStack]) -> list[CriticInput
 
     def observation(stack, timestep, axis):
         return {
-            "state": state_for_each(timestep, state, stack.size, axis),
+            "state": state_for_each(timestep, state, stack.size if stack.separate else 1, axis),
             "observation": observe(stack, timestep, axis),
             "number": number_of_each(timestep, stack.size, axis),
         }
@@ -93,7 +97,7 @@ def team_inputs(env: Environment, stacks: list[AgentStack]) -> list[CriticInput]
 
     def observation(timestep, axis):
         return {
-            "state": state_for_each(timestep, state, len(teams), axis),
+            "state": state_for_each(timestep, state, 1, axis),
             "team": number_of_each(timestep, len(teams), axis),
         }
 

@@ -10,7 +10,7 @@ import optax
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.functional.distributions import distribution, head_size, num_scales
 from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, apply, head, merge_leading_axes
-from jaxmarl_core.spaces import Space
+from jaxmarl_core.spaces import Box, Space
 
 
 def torso(space: Space, config: Config) -> Torso:
@@ -37,11 +37,9 @@ class Actor(nn.Module):
 
     @nn.compact
     def __call__(self, memory: Any, observation: Any, reset: jax.Array | None = None):
-        unflat = lambda x: x
-        if not self.config.memory_size:
-            observation, leading = merge_leading_axes(self.space, observation)
-            unflat = lambda x: x.reshape(*leading, x.shape[-1])
         memory, features = torso(self.space, self.config)(memory, observation, reset)
+        features, leading = merge_leading_axes(Box((features.shape[-1],)), features)
+        unflat = lambda x: x.reshape(*leading, x.shape[-1])
         size, scales = head_size(self.action), num_scales(self.action)
         log_std = None
         if scales and self.config.scale == "network":
@@ -68,13 +66,10 @@ class Critic(nn.Module):
 
     @nn.compact
     def __call__(self, memory: Any, observation: Any, reset: jax.Array | None = None):
-        values = head(self.num_values, gain=1.0, name="head")
-        if self.config.memory_size:
-            memory, features = torso(self.space, self.config)(memory, observation, reset)
-            return memory, values(features)
-        observation, leading = merge_leading_axes(self.space, observation)
-        memory, features = torso(self.space, self.config)(memory, observation)
-        return memory, values(features).reshape(*leading, self.num_values)
+        memory, features = torso(self.space, self.config)(memory, observation, reset)
+        features, leading = merge_leading_axes(Box((features.shape[-1],)), features)
+        values = head(self.num_values, gain=1.0, name="head")(features)
+        return memory, values.reshape(*leading, self.num_values)
 
 
 def optimiser(

@@ -46,7 +46,7 @@ class Config:
     memory_size: cells of the GRU behind the dense layers; 0: feed-forward.
     chunk_length: steps of the sequences that those with memory learn from, each from what was
       remembered before it; 0: whole rollouts.
-    layer_norm: of observations, and behind every dense layer.
+    layer_norm: behind every dense layer.
     share: whose parameters; "group", agents of a group share an actor; "none", each has its own;
       "all", one for everybody.
     agent_ids: whether agents that share see their number, one-hot, beside their observation.

@@ -37,7 +37,7 @@ class Config:
     memory_size: cells of the GRU behind the dense layers; 0: feed-forward.
     burn_in: first steps of a sequence that only warm up the memory it was stored with, and are in
       no loss; those of an episode that begins within the sequence have nothing to warm up.
-    layer_norm: of observations, and behind every dense layer.
+    layer_norm: behind every dense layer.
     head_gain: of the layer that makes utilities, when learning starts; near 0, all actions start
       out alike, and none is preferred by chance.
     share: whose parameters; "group", agents of a group share a network; "none", each has its own;

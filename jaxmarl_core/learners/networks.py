@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxmarl_core.learners.parted import PartedDense, PartedVector, parted_vector
 from jaxmarl_core.spaces import Box, Composite, Space, flatten, is_bounded
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -42,7 +43,10 @@ def head(size: int, gain: float = 0.01, name: str | None = None) -> nn.Dense:
 
 
 class MLP(nn.Module):
-    """Dense layers [..., F] -> [..., features[-1]], `gain` being that of every layer's weights."""
+    """Dense layers [..., F] -> [..., features[-1]], `gain` being that of every layer's weights.
+
+    From a PartedVector of [..., F] it leads to rows [R, features[-1]].
+    """
 
     features: Sequence[int]
     activation: Activation = nn.tanh
@@ -51,13 +55,14 @@ class MLP(nn.Module):
     layer_norm: bool = False  # after every activation
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array | PartedVector) -> jax.Array:
         for i, size in enumerate(self.features):
-            x = nn.Dense(size, kernel_init=scaled_normal(self.gain))(x)
+            layer = PartedDense if isinstance(x, PartedVector) else nn.Dense
+            x = layer(size, kernel_init=scaled_normal(self.gain), name=f"Dense_{i}")(x)
             if self.activate_final or i + 1 < len(self.features):
                 x = self.activation(x)
                 x = nn.LayerNorm()(x) if self.layer_norm else x
-        return x
+        return x.joined() if isinstance(x, PartedVector) else x
 
 
 def patches(x: jax.Array, kernel: int, stride: int = 1) -> jax.Array:
@@ -272,11 +277,12 @@ ACTIVATIONS = {"tanh": nn.tanh, "relu": nn.relu}
 class Torso(nn.Module):
     """From an observation to features: encoder, dense layers and, if wanted, a memory.
 
-    `(memory, observation [..., *space]) -> (memory, features [..., F])` with any leading axes;
-    F is `memory_size`, or the last of `hidden` if that is 0. With `reset` [T, ...] the observations
-    are those of T steps, [T, ..., *space], and so are the features: everything but the memory
-    itself is computed for all of them at once. `reset` is true where step t begins an episode, so
-    that the memory is zero before it; its axes after time are the first of the memory's.
+    `(memory, observation [..., *space]) -> (memory, features [..., F])` with any leading axes, and
+    1 for one of a Composite's part that is the same along it; F is `memory_size`, or the last of
+    `hidden` if that is 0. With `reset` [T, ...] the observations are those of T steps,
+    [T, ..., *space], and so are the features: everything but the memory itself is computed for all
+    of them at once. `reset` is true where step t begins an episode, so that the memory is zero
+    before it; its axes after time are the first of the memory's.
     """
 
     space: Space
@@ -286,18 +292,26 @@ class Torso(nn.Module):
     activation: Activation = nn.tanh
     kernel: int = 3  # of the convolutions, as `stride`
     stride: int = 1
-    layer_norm: bool = False  # of the encoded observation, and of every dense layer's output
+    layer_norm: bool = False  # of every dense layer's output; it leaves nothing of an observation
+    # of one number, and of one of two no more than which is larger
 
     @nn.compact
     def __call__(
         self, memory: Any, observation: Any, reset: jax.Array | None = None
     ) -> tuple[Any, jax.Array]:
-        observation, leading = merge_leading_axes(self.space, observation)
-        encoder = Encoder(self.space, self.channels, self.kernel, self.stride)
-        x = encoder(observation)
-        x = nn.LayerNorm()(x) if self.layer_norm else x
-        x = MLP(self.hidden, self.activation, layer_norm=self.layer_norm)(x)
-        x = x.reshape(*leading, x.shape[-1])
+        image = self.channels, self.kernel, self.stride
+        parts = {"observation": (self.space, observation)}
+        if isinstance(self.space, Composite):
+            parts = {name: (part, observation[name]) for name, part in self.space.items}
+        rows, leading = [], []
+        for name, (space, seen) in parts.items():
+            seen, axes = merge_leading_axes(space, seen)
+            rows.append(Encoder(space, *image, name=f"encoder_{name}")(seen))
+            leading.append(axes)
+        parts = parted_vector(leading, rows)
+        whole = parts.rows[0] if len(parts.rows) == 1 else parts
+        x = MLP(self.hidden, self.activation, layer_norm=self.layer_norm)(whole)
+        x = x.reshape(*parts.shape, x.shape[-1])
         if self.memory_size == 0:
             return memory, x
         return GRU(self.memory_size)(memory, x, reset)

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 
@@ -240,3 +241,26 @@ def test_images_of_integers_are_scaled_by_their_box():
     np.testing.assert_allclose(encoder.apply({}, image), [0, 0.2, 0.4, 1], rtol=1e-6)
     plain = networks.Encoder(Box((2,), dtype=jnp.int32))
     np.testing.assert_allclose(plain.apply({}, jnp.array([3, -4])), [3.0, -4.0])
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_normalised_layers_tell_small_observations_apart(activation):
+    """sin(3 x), learnt from single numbers x; normalised themselves, all of them would be 0."""
+    torso = Torso(
+        Box((1,)), hidden=(16, 16), activation=networks.ACTIVATIONS[activation], layer_norm=True
+    )
+    x = jnp.linspace(-1, 1, 33)[:, None]
+    params = {"torso": torso.init(KEY, (), x[0]), "head": jnp.zeros(16)}
+    error = lambda params: (
+        torso.apply(params["torso"], (), x)[1] @ params["head"] - jnp.sin(3 * x[:, 0])
+    )
+    rule = optax.adam(1e-2)
+
+    def step(carry, _):
+        params, opt_state = carry
+        grads = jax.grad(lambda params: (error(params) ** 2).mean())(params)
+        changes, opt_state = rule.update(grads, opt_state, params)
+        return (optax.apply_updates(params, changes), opt_state), None
+
+    learn = jax.jit(lambda start: jax.lax.scan(step, start, length=1000)[0][0])
+    assert jnp.abs(error(learn((params, rule.init(params))))).max() < 0.1
