@@ -43,8 +43,8 @@ def parts_of(env, critics=value_critics.own_critics, **options):
 
 def played(parts, state):
     """(play, steps, batches) of one rollout."""
-    play, steps = jax.jit(partial(engine.play_on, parts))(KEY, state)
-    return play, steps, engine.actor_batches(parts, steps, state.play.memory, Hparams())
+    play, steps, memory = jax.jit(partial(engine.play_on, parts))(KEY, state)
+    return play, steps, engine.actor_batches(parts, steps, memory, Hparams())
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_a_batch_is_what_was_played_and_counts_the_living():
 def test_states_weigh_what_sampling_says_of_their_step():
     parts = parts_of(DyingAgents(3))._replace(sampling=lambda step, hp: hp.gamma**step)
     state = engine.init(parts, KEY, Hparams())
-    _, steps = jax.jit(partial(engine.play_on, parts))(KEY, state)
+    _, steps, memory = jax.jit(partial(engine.play_on, parts))(KEY, state)
     hp = Hparams(gamma=0.5)
-    batch = engine.actor_batches(parts, steps, state.play.memory, hp)["agents"]
+    batch = engine.actor_batches(parts, steps, memory, hp)["agents"]
     for b in range(2):
         expected = np.array([1, 0.5, 0.25, 0.125, 1])[:, None] * np.ones(3)
         np.testing.assert_allclose(batch.weight[:, b], expected)
@@ -182,7 +182,7 @@ def test_all_learn_from_the_batch_that_was_played(share):
     )
     batches = {
         name: Batch(*[jnp.zeros((5, 2, n))] * 4, jnp.float32(advantage[name]),
-                    *[jnp.ones((5, 2, n))] * 2, jnp.zeros((5, 2)), jnp.zeros((2, n, 1)))
+                    *[jnp.ones((5, 2, n))] * 2, jnp.zeros((5, 2)), jnp.zeros((1, 2, n, 1)))
         for name, n in size.items()
     }  # fmt: skip
     start = {name: jnp.zeros(n) if share == "none" else jnp.float32(0) for name, n in size.items()}

@@ -39,12 +39,12 @@ def test_a_recipe_s_defaults_hold_whatever_else_is_said(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_minibatches_divide_the_environments_of_the_resolved_config(name):
-    config = Config(num_envs=6)
+def test_minibatches_divide_the_batch_of_the_resolved_config(name):
+    config = Config(num_envs=6, memory_size=2)
     if name in ONE_PASS:
         RECIPES[name](ENV, config)
         return
-    with pytest.raises(ValueError, match=r"^num_minibatches: expected a divisor of num_envs \(6\)"):
+    with pytest.raises(ValueError, match=r"^num_minibatches: expected a divisor of 6, the sequenc"):
         RECIPES[name](ENV, config)
 
 
