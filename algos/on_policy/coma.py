@@ -18,17 +18,19 @@ from jaxmarl_core.types import Algorithm, Environment
 
 def coma(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns counterfactual multi-agent policy gradients; `gae_lambda` is the critic's TD's."""
-    refuse(
-        "coma",
+    refuse("coma", config, critic="as its critic values joint actions")
+    config = with_defaults(
         config,
-        critic="as its critic values joint actions",
-        normalise_value="as its critic predicts returns in their own units",
+        share="group",
+        num_epochs=1,
+        num_minibatches=1,
+        normalise_value="running",
+        target_period=10,
     )
-    config = with_defaults(config, share="group", num_epochs=1, num_minibatches=1, target_period=10)
     return actor_critic(
         env,
         config,
-        Hparams(gae_lambda=0.8, value_clip=None, scale_rate=None),
+        Hparams(gae_lambda=0.8, value_clip=1e6),
         critics=counterfactual_critics,
         actor_update=gradient_ascent(config, importance_weighted),
         order=simultaneous_update,

@@ -27,14 +27,14 @@ from jaxmarl_core.algos.on_policy.critic_inputs import (
 from jaxmarl_core.algos.on_policy.critics import (
     Critics,
     Played,
-    descend,
     on_arrival,
     over_environments,
 )
 from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, Batch, action_distribution
 from jaxmarl_core.algos.on_policy.networks import Actor, Critic, optimiser
-from jaxmarl_core.algos.on_policy.options import Config, annealed, require_options
-from jaxmarl_core.functional.losses import chosen, huber, masked_mean
+from jaxmarl_core.algos.on_policy.options import Config, require_options
+from jaxmarl_core.algos.on_policy.value_learning import fit, follow_units
+from jaxmarl_core.functional.losses import chosen
 from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
 from jaxmarl_core.learners.networks import apply
 from jaxmarl_core.learners.parameter_sharing import (
@@ -45,6 +45,7 @@ from jaxmarl_core.learners.parameter_sharing import (
     values_of_teams_for_the_dead,
     where_alive,
 )
+from jaxmarl_core.learners.value_normalisation import Scale, denormalised, initial_scale
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space, discrete, num_values, zeros
 from jaxmarl_core.types import Actions, Environment, Key, Metrics, TimeStep
@@ -55,6 +56,7 @@ class CounterfactualState:
     params: dict[str, Any]  # stack -> parameters, shared by its agents
     target: dict[str, Any]
     optimiser: dict[str, Any]
+    scale: dict[str, Scale]  # of returns
 
 
 class CounterfactualBatch(NamedTuple):
@@ -62,7 +64,8 @@ class CounterfactualBatch(NamedTuple):
 
     observation: Any
     action: jax.Array  # int32
-    target: jax.Array  # f32
+    value: jax.Array  # f32, predicted before, in the scale's units
+    target: jax.Array  # f32, in units of return
     counts: jax.Array  # bool
     memory: Any = ()
 
@@ -93,7 +96,7 @@ def counterfactual_critics(
     Raises:
       ValueError: a group's actions are not Discrete, or an option that nobody gave.
     """
-    require_options(config, "target_period")
+    require_options(config, "target_period", "normalise_value")
     for stack in stacks:
         discrete(stack.action, "coma", stack.name)
     state, (team,) = state_space(env), team_inputs(env, stacks)
@@ -165,7 +168,7 @@ def actions_of_others(
 
 
 def action_values(network: Critic, params: Any, observation: Any) -> jax.Array:
-    """Returns Q(s, (u_-i, .)) [..., n, A]."""
+    """Returns Q(s, (u_-i, .)) [..., n, A], in the scale's units."""
     return apply(network, params, (), observation)[1]
 
 
@@ -176,7 +179,8 @@ def init_critics(parts: CounterfactualCritics, key: Key, hp: Any) -> Counterfact
         for i, (name, network) in enumerate(parts.networks.items())
     }
     opt_state = {name: optimiser(0.0, 1.0).init(p) for name, p in params.items()}
-    return CounterfactualState(params, params, opt_state)
+    scale = {name: initial_scale() for name in params}
+    return CounterfactualState(params, params, opt_state, scale)
 
 
 def estimate_advantages(
@@ -195,7 +199,8 @@ def estimate_advantages(
         name, batch = stack.name, played.batches[stack.name]
         observations[name] = critic_observation(parts, stack, timestep, played.steps.actions, 2)
         last_observation = critic_observation(parts, stack, final, following, 1)
-        values = partial(action_values, parts.networks[name], state.target[name])
+        q_target = partial(action_values, parts.networks[name], state.target[name])
+        values = lambda seen, q=q_target, name=name: denormalised(state.scale[name], q(seen))
         value.append(chosen(values(observations[name]), batch.action))
         last_action = where_alive(
             stack_groups(stack, final.alive, 1), stack_groups(stack, following, 1)
@@ -222,8 +227,11 @@ def estimate_advantages(
         )
         q = action_values(parts.networks[name], state.params[name], observation)
         pi = action_probabilities(stack, parts.actors[name], played.actors[name], batch)
-        advantages[name] = counterfactual_advantage(q, pi, batch.action)
-        batches[name] = CounterfactualBatch(observation, batch.action, target, batch.counts)
+        returns = denormalised(state.scale[name], q)
+        advantages[name] = counterfactual_advantage(returns, pi, batch.action)
+        batches[name] = CounterfactualBatch(
+            observation, batch.action, chosen(q, batch.action), target, batch.counts
+        )
     return advantages, batches, state
 
 
@@ -244,28 +252,28 @@ def fit_critics(
     update_index: jax.Array,
 ) -> tuple[CounterfactualState, Metrics]:
     """Returns (state, metrics) after all critics learnt; the target network is copied when due."""
-    rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
-    params, opt_state, metrics = {}, {}, {}
+    params, target, opt_state, scale, metrics = {}, {}, {}, {}, {}
     for i, stack in enumerate(parts.stacks):
         name = stack.name
-        loss = partial(value_loss, parts.networks[name], hp)
-        params[name], opt_state[name], losses = descend(
+
+        def values(params, some, network=parts.networks[name]):
+            return chosen(action_values(network, params, some.observation), some.action)
+
+        params[name], opt_state[name], scale[name], found = fit(
+            values,
+            parts.config,
             jax.random.fold_in(key, i),
-            loss,
-            rule,
             state.params[name],
             state.optimiser[name],
+            state.scale[name],
             batches[name],
-            parts.config,
+            hp,
+            update_index,
         )
+        units = state.scale[name], scale[name]
+        target[name] = follow_units(parts.config, state.target[name], *units)
         suffix = f"_{name}" if len(parts.stacks) > 1 else ""
-        metrics[f"value_loss{suffix}"] = losses.mean()
+        metrics |= {f"{field}{suffix}": x for field, x in found.items()}
     due = (update_index + 1) % decided(parts.config.target_period) == 0
-    target = jax.tree.map(lambda new, old: jnp.where(due, new, old), params, state.target)
-    return CounterfactualState(params, target, opt_state), metrics
-
-
-def value_loss(network: Critic, hp: Any, params: Any, batch: CounterfactualBatch) -> jax.Array:
-    """Returns the mean Huber loss of the values of what was done, []."""
-    error = chosen(action_values(network, params, batch.observation), batch.action) - batch.target
-    return masked_mean(huber(error, hp.huber), batch.counts)
+    target = jax.tree.map(lambda new, old: jnp.where(due, new, old), params, target)
+    return CounterfactualState(params, target, opt_state, scale), metrics

@@ -1,6 +1,7 @@
 """What the engine asks of critics: to estimate advantages, and to learn from what was played.
 
-Critics of returns are in value_critics.py, that of joint actions is in counterfactual.py.
+Critics of returns are in value_critics.py, that of joint actions is in counterfactual.py; how both
+learn is in value_learning.py.
 """
 
 from collections.abc import Callable
@@ -8,13 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxmarl_core.algos.on_policy.learning import Batch
-from jaxmarl_core.algos.on_policy.minibatches import minibatch, minibatches, sequences
-from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.play.rollout import Step
-from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Actions, Key, Metrics, TimeStep
 
 
@@ -58,35 +55,3 @@ def over_environments(function: Callable) -> Callable:
     """
     over_one = lambda f: jax.vmap(f, (1, 1, 1, 0, None, 1), 1)
     return over_one(over_one(function))
-
-
-def descend(
-    key: Key,
-    loss: Callable[[Any, Any], jax.Array],
-    rule: optax.GradientTransformation,
-    params: Any,
-    opt_state: Any,
-    batch: Any,
-    config: Config,
-) -> tuple[Any, Any, jax.Array]:
-    """Returns (params, optimiser state, losses [steps]) after a critic's epochs of minibatches.
-
-    Args:
-      key: orders the minibatches.
-      loss: (params, minibatch) -> [].
-      rule: the optimiser.
-      params, opt_state: before.
-      batch: leaves [T, B, ...], with a field `memory`.
-      config: of the critic.
-    """
-    batch = sequences(batch, config)
-
-    def step(carry, which):
-        params, opt_state = carry
-        found, grads = jax.value_and_grad(loss)(params, minibatch(batch, which, config))
-        changes, opt_state = rule.update(grads, opt_state, params)
-        return (optax.apply_updates(params, changes), opt_state), found
-
-    steps = minibatches(key, config, config.num_critic_epochs or decided(config.num_epochs))
-    (params, opt_state), losses = jax.lax.scan(step, (params, opt_state), steps)
-    return params, opt_state, losses

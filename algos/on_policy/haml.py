@@ -58,7 +58,7 @@ def haml(
         critic="environment",
         num_epochs=4,
         num_minibatches=4,
-        normalise_value="none",
+        normalise_value="running",
     )
     if hparams is None and neighbourhood is not None:
         hparams = trust_region_hparams()

@@ -19,7 +19,7 @@ def ia2c(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent advantage actor-critic."""
     refuse("ia2c", config, critic="as its critics see what agents see", target_period=NO_TARGET)
     config = with_defaults(
-        config, share="group", num_epochs=1, num_minibatches=1, normalise_value="none"
+        config, share="group", num_epochs=1, num_minibatches=1, normalise_value="running"
     )
     return actor_critic(
         env,

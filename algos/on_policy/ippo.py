@@ -19,7 +19,7 @@ def ippo(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent PPO."""
     refuse("ippo", config, critic="as its critics see what agents see", target_period=NO_TARGET)
     config = with_defaults(
-        config, share="group", num_epochs=4, num_minibatches=4, normalise_value="none"
+        config, share="group", num_epochs=4, num_minibatches=4, normalise_value="running"
     )
     return actor_critic(
         env,

@@ -104,6 +104,7 @@ def surrogate_loss(
     batch: Batch,
     objective: Callable[[Ratio], jax.Array],
     entropy: Any,
+    clip: Any = None,
 ) -> tuple[jax.Array, Metrics]:
     """Returns what gradient ascent minimises, and metrics.
 
@@ -116,6 +117,7 @@ def surrogate_loss(
       batch: what was played.
       objective: maps a Ratio to what the policy climbs, entry by entry.
       entropy: [] f32, weight of the bonus.
+      clip: [] f32; if not None, the share of ratios further than that from 1 is among the metrics.
     """
     pi = action_distribution(actor, params, batch)
     log_ratio = bounded(pi.log_prob(batch.action) - batch.log_prob)
@@ -125,6 +127,9 @@ def surrogate_loss(
     mean_entropy = masked_mean(pi.entropy(), batch.counts)
     estimated_kl = masked_mean(ratio - 1 - log_ratio, batch.counts)
     metrics = {"policy_loss": -gain, "entropy": mean_entropy, "kl": estimated_kl}
+    if clip is not None:
+        beyond = (jnp.abs(ratio - 1) > clip).astype(jnp.float32)
+        metrics["clip_fraction"] = masked_mean(beyond, batch.counts)
     return -gain - entropy * mean_entropy, metrics
 
 
@@ -168,6 +173,7 @@ def ascend(
         actor=actor,
         objective=lambda ratio: objective(ratio, hp),
         entropy=entropy_weight(hp, update_index),
+        clip=getattr(hp, "clip", None),
     )
 
     def step(carry, which):
@@ -179,7 +185,7 @@ def ascend(
         if target_kl is not None:
             near = near & (metrics["kl"] <= target_kl)
             after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
-        return (*after, near), metrics
+        return (*after, near), metrics | {"actor_grad_norm": optax.global_norm(grads)}
 
     steps = minibatches(key, config, decided(config.num_epochs))
     start = (params, opt_state, jnp.bool_(True))
@@ -232,5 +238,6 @@ def step_in_trust_region(
         "kl": found.divergence,
         "improvement": found.gain,
         "accepted": found.accepted.astype(jnp.float32),
+        "actor_grad_norm": found.grad_norm,
     }
     return found.params, (), metrics

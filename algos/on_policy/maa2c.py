@@ -20,7 +20,7 @@ def maa2c(env: Environment, config: Config = Config()) -> Algorithm:
         share="group",
         num_epochs=1,
         num_minibatches=1,
-        normalise_value="none",
+        normalise_value="running",
         critic="environment",
     )
     return actor_critic(

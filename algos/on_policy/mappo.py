@@ -23,7 +23,7 @@ def mappo(env: Environment, config: Config = Config()) -> Algorithm:
         share="group",
         num_epochs=4,
         num_minibatches=4,
-        normalise_value="none",
+        normalise_value="running",
         critic="environment",
     )
     return actor_critic(

@@ -133,12 +133,12 @@ class Hparams:
     anneal_updates: float = hparam(1e12, 1.0, 1e12, "log")  # in which learning rates fall to 0
     gamma: float = hparam(0.99, 0.0, 1.0)
     gae_lambda: float = hparam(0.95, 0.0, 1.0)
-    value_clip: MaybeNumber = hparam(
-        0.2, 0.0, 1e6, "log"
-    )  # of a prediction's step, in its own units
-    huber: float = hparam(1e6, 1e-6, 1e6, "log")  # error beyond which the value loss is straight
+    # of a prediction's step, and of the error beyond which its loss is straight; both, where values
+    # are normalised, in units of the returns' deviation
+    value_clip: MaybeNumber = hparam(0.2, 0.0, 1e6, "log")
+    huber: float = hparam(10.0, 1e-6, 1e6, "log")
     scale_rate: MaybeNumber = hparam(0.5, 1e-6, 1.0, "log")  # of the returns' moments, an update
-    max_grad_norm: float = hparam(0.5, 1e-6, 1e6, "log")
+    max_grad_norm: float = hparam(10.0, 1e-6, 1e6, "log")
     clip: MaybeNumber = hparam(None, 0.0, 1e6, "log")  # of the ratio of probabilities
     target_kl: MaybeNumber = hparam(
         None, 0.0, 1e6, "log"

@@ -14,15 +14,14 @@ from jaxmarl_core.algos.on_policy.critic_inputs import CENTRAL_INPUTS, CriticInp
 from jaxmarl_core.algos.on_policy.critics import (
     Critics,
     Played,
-    descend,
     on_arrival,
     over_environments,
     resets,
 )
 from jaxmarl_core.algos.on_policy.minibatches import memory_before
 from jaxmarl_core.algos.on_policy.networks import Critic, optimiser
-from jaxmarl_core.algos.on_policy.options import Config, annealed, require_options, required_hparam
-from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
+from jaxmarl_core.algos.on_policy.options import Config, require_options
+from jaxmarl_core.algos.on_policy.value_learning import fit
 from jaxmarl_core.functional.returns import gae
 from jaxmarl_core.learners import value_normalisation
 from jaxmarl_core.learners.networks import apply, initial_memory
@@ -226,11 +225,11 @@ def fit_critics(
     params, opt_state, scale, metrics = {}, {}, {}, {}
     for i, critic in enumerate(parts.inputs):
         name = critic.name
-        fit = partial(
+        learn = partial(
             fit_critic, parts.networks[name], parts.config, hp=hp, update_index=update_index
         )
-        fit = per_critic(critic, fit, (0, 0, 0, 0, CRITIC_AXES))
-        params[name], opt_state[name], scale[name], loss = fit(
+        learn = per_critic(critic, learn, (0, 0, 0, 0, CRITIC_AXES))
+        params[name], opt_state[name], scale[name], found = learn(
             critic_keys(critic, key, i),
             state.params[name],
             state.optimiser[name],
@@ -238,7 +237,7 @@ def fit_critics(
             batches[name],
         )
         suffix = f"_{name}" if len(parts.inputs) > 1 else ""
-        metrics[f"value_loss{suffix}"] = loss.mean()
+        metrics |= {f"{field}{suffix}": x.mean() for field, x in found.items()}
     return dataclasses.replace(state, params=params, optimiser=opt_state, scale=scale), metrics
 
 
@@ -252,43 +251,10 @@ def fit_critic(
     batch: CriticBatch,
     hp: Any,
     update_index: jax.Array,
-) -> tuple[Any, Any, Scale, jax.Array]:
-    """Returns (params, optimiser state, scale, mean loss) after all epochs of one critic."""
-    params, scale, batch = rescale(config, params, scale, batch, hp)
-    rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
+) -> tuple[Any, Any, Scale, Metrics]:
+    """Returns (params, optimiser state, scale, metrics) after all epochs of one critic."""
 
-    def loss(params, some):
-        _, value = predict(network, params, memory_before(some), some.observation, some.reset)
-        return value_loss(value, some, hp)
+    def values(params, some):
+        return predict(network, params, memory_before(some), some.observation, some.reset)[1]
 
-    params, opt_state, losses = descend(key, loss, rule, params, opt_state, batch, config)
-    return params, opt_state, scale, losses.mean()
-
-
-def rescale(
-    config: Config, params: Any, scale: Scale, batch: CriticBatch, hp: Any
-) -> tuple[Any, Scale, CriticBatch]:
-    """Returns (params, scale, batch) in units of the returns seen so far, if config asks for it.
-
-    With "popart" the last layer is rescaled, so that predictions of returns stay as they were.
-    """
-    new = scale
-    if config.normalise_value != "none":
-        new = value_normalisation.updated(scale, batch.target, batch.counts, hp.scale_rate)
-    value = batch.value
-    if config.normalise_value == "popart":
-        layers = dict(params["params"])
-        layers["head"] = value_normalisation.rescaled(layers["head"], scale, new)
-        params = {"params": layers}
-        predicted = value_normalisation.denormalised(scale, value)
-        value = value_normalisation.normalised(new, predicted)
-    target = value_normalisation.normalised(new, batch.target)
-    return params, new, batch._replace(value=value, target=target)
-
-
-def value_loss(value: jax.Array, batch: CriticBatch, hp: Any) -> jax.Array:
-    """Returns the mean over what counts of the clipped Huber loss, []; all in one unit."""
-    error = partial(huber, delta=hp.huber)
-    clip = required_hparam(hp, "value_clip")
-    losses = clipped_value(value, batch.value, batch.target, clip, error)
-    return masked_mean(losses, batch.counts)
+    return fit(values, config, key, params, opt_state, scale, batch, hp, update_index)

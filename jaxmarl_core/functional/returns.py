@@ -166,3 +166,22 @@ def standardise(x: jax.Array, mask: jax.Array | None = None, eps: float = 1e-5) 
     std = jnp.sqrt(masked_mean((x - mean) ** 2, mask))
     scaled = (x - mean) / (std + eps)
     return scaled if mask is None else jnp.where(mask, scaled, 0.0)
+
+
+def explained_variance(value: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:
+    """Returns how much of the targets' variance a prediction explains, [] f32.
+
+        1 - Var(target - value) / Var(target)
+
+    1 for a perfect prediction, 0 for one that says nothing, less for a misleading one; 0 where the
+    targets do not vary, their deviation being below 1e-4.
+
+    Args:
+      value, target: [...] f32.
+      mask: [...] bool, the entries that count.
+    """
+    centred = lambda x: jnp.where(mask, x - masked_mean(x, mask), 0.0)
+    of_target = masked_mean(centred(target) ** 2, mask)
+    of_error = masked_mean(centred(target - value) ** 2, mask)
+    varies = of_target > 1e-8
+    return jnp.where(varies, 1 - of_error / jnp.where(varies, of_target, 1.0), 0.0)

@@ -79,6 +79,7 @@ class Accepted(NamedTuple):
     divergence: jax.Array  # [] f32
     gain: jax.Array  # [] f32, of the objective
     share: jax.Array  # [] f32, of the full step; 0 if none
+    grad_norm: jax.Array  # [] f32, of the objective's slope at the start
 
 
 def trust_region_step(
@@ -137,6 +138,5 @@ def trust_region_step(
     _, good, gain, kl, share = jax.lax.while_loop(searching, search, start)
     share = jnp.where(good, share, 0.0)
     chosen = jnp.where(good, flat + share * full, flat)  # where: no product with what is no number
-    return Accepted(
-        unravel(chosen), good, jnp.where(good, kl, 0.0), jnp.where(good, gain, 0.0), share
-    )
+    kl, gain = (jnp.where(good, x, 0.0) for x in (kl, gain))
+    return Accepted(unravel(chosen), good, kl, gain, share, jnp.sqrt(jnp.vdot(slope, slope)))

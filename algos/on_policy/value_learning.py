@@ -1,0 +1,104 @@
+"""How critics learn returns: in units of their own deviation, and held near what they said before.
+
+A critic's batch is a NamedTuple with the fields `value`, what the critic predicted in its scale's
+units; `target`, in units of return; `counts` and `memory`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmarl_core.algos.on_policy.minibatches import minibatch, minibatches, sequences
+from jaxmarl_core.algos.on_policy.networks import optimiser
+from jaxmarl_core.algos.on_policy.options import Config, annealed, required_hparam
+from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
+from jaxmarl_core.functional.returns import explained_variance
+from jaxmarl_core.learners import value_normalisation
+from jaxmarl_core.learners.value_normalisation import Scale
+from jaxmarl_core.recipes import decided
+from jaxmarl_core.types import Key, Metrics
+
+
+def rescale(config: Config, scale: Scale, batch: Any, hp: Any) -> tuple[Scale, Any]:
+    """Returns (scale, batch) in units of the returns seen so far, if the config asks for it.
+
+    With "popart" the critic's last layer will follow them, and `value` does; see `follow_units`.
+    """
+    new = scale
+    if config.normalise_value != "none":
+        rate = required_hparam(hp, "scale_rate")
+        new = value_normalisation.updated(scale, batch.target, batch.counts, rate)
+    value = batch.value
+    if config.normalise_value == "popart":
+        predicted = value_normalisation.denormalised(scale, value)
+        value = value_normalisation.normalised(new, predicted)
+    target = value_normalisation.normalised(new, batch.target)
+    return new, batch._replace(value=value, target=target)
+
+
+def follow_units(config: Config, params: Any, old: Scale, new: Scale) -> Any:
+    """Returns a critic's parameters after its units moved.
+
+    With "popart" the last layer is rescaled, so that predictions of returns stay as they were.
+    """
+    if config.normalise_value != "popart":
+        return params
+    layers = dict(params["params"])
+    layers["head"] = value_normalisation.rescaled(layers["head"], old, new)
+    return {"params": layers}
+
+
+def value_loss(value: jax.Array, batch: Any, hp: Any) -> jax.Array:
+    """Returns the mean over what counts of the clipped Huber loss, []; all in one unit."""
+    error = partial(huber, delta=hp.huber)
+    clip = required_hparam(hp, "value_clip")
+    losses = clipped_value(value, batch.value, batch.target, clip, error)
+    return masked_mean(losses, batch.counts)
+
+
+def fit(
+    values: Callable[[Any, Any], jax.Array],
+    config: Config,
+    key: Key,
+    params: Any,
+    opt_state: Any,
+    scale: Scale,
+    batch: Any,
+    hp: Any,
+    update_index: jax.Array,
+) -> tuple[Any, Any, Scale, Metrics]:
+    """Returns (params, optimiser state, scale, metrics) after a critic's epochs of minibatches.
+
+    Args:
+      values: (params, some of the batch) -> what is predicted there, in the scale's units.
+      config: of the critic.
+      key: orders the minibatches.
+      params, opt_state, scale: before.
+      batch: leaves [T, B, ...]; `target` in units of return.
+      hp: the hparams.
+      update_index: [] int32.
+    """
+    predicted = value_normalisation.denormalised(scale, batch.value)
+    explained = explained_variance(predicted, batch.target, batch.counts)
+    new, batch = rescale(config, scale, batch, hp)
+    params = follow_units(config, params, scale, new)
+    rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
+    cut = sequences(batch, config)
+
+    def step(carry, which):
+        params, opt_state = carry
+        some = minibatch(cut, which, config)
+        loss = lambda params: value_loss(values(params, some), some, hp)
+        found, grads = jax.value_and_grad(loss)(params)
+        changes, opt_state = rule.update(grads, opt_state, params)
+        metrics = {"value_loss": found, "critic_grad_norm": optax.global_norm(grads)}
+        return (optax.apply_updates(params, changes), opt_state), metrics
+
+    steps = minibatches(key, config, config.num_critic_epochs or decided(config.num_epochs))
+    (params, opt_state), metrics = jax.lax.scan(step, (params, opt_state), steps)
+    metrics = jax.tree.map(jnp.mean, metrics) | {"explained_variance": explained}
+    return params, opt_state, new, metrics
