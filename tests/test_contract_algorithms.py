@@ -62,7 +62,7 @@ FITTING = {
     "ippo": {
         "deaths": (DyingAgents, TINY_PPO),
         "unshared": (lambda: MixedGroups(3), TINY_PPO | {"share": "none"}),
-        "recurrent": (MEMORY_GAME, TINY_PPO | {"memory_size": 3}),
+        "recurrent": (MEMORY_GAME, TINY_PPO | {"memory_size": 3, "chunk_length": 2}),
     },
     "mappo": {
         "battle": (SKIRMISH, TINY_PPO),
@@ -75,7 +75,9 @@ FITTING = {
         "mixed": (lambda: MixedGroups(3), TINY_PPO),
         "recurrent": (MEMORY_GAME, TINY_PPO | {"memory_size": 3}),
     },
-    "hatrpo": {"mixed": (lambda: MixedGroups(3), TINY_PPO)},
+    "hatrpo": {
+        "mixed": (lambda: MixedGroups(3), TINY_PPO | {"normalise_observation": True}),
+    },
     "haa2c": {"mixed": (lambda: MixedGroups(3), TINY_A2C)},
     "ia2c": {"mixed": (lambda: MixedGroups(3), TINY_A2C)},
     "maa2c": {

@@ -37,6 +37,11 @@ from jaxmarl_core.algos.on_policy.value_learning import fit, follow_units
 from jaxmarl_core.functional.losses import chosen
 from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
 from jaxmarl_core.learners.networks import apply
+from jaxmarl_core.learners.observation_normalisation import (
+    initial_statistics,
+    normalised,
+    updated,
+)
 from jaxmarl_core.learners.parameter_sharing import (
     AgentStack,
     observe,
@@ -57,6 +62,7 @@ class CounterfactualState:
     target: dict[str, Any]
     optimiser: dict[str, Any]
     scale: dict[str, Scale]  # of returns
+    observation: dict[str, Any]  # stack -> statistics of what its critic sees, or None
 
 
 class CounterfactualBatch(NamedTuple):
@@ -180,13 +186,19 @@ def init_critics(parts: CounterfactualCritics, key: Key, hp: Any) -> Counterfact
     }
     opt_state = {name: optimiser(0.0, 1.0).init(p) for name, p in params.items()}
     scale = {name: initial_scale() for name in params}
-    return CounterfactualState(params, params, opt_state, scale)
+    statistics = dict.fromkeys(params)
+    if parts.config.normalise_observation:  # but for what the others do
+        statistics = {
+            name: initial_statistics(space) | {"others": None}
+            for name, space in parts.spaces.items()
+        }
+    return CounterfactualState(params, params, opt_state, scale, statistics)
 
 
 def estimate_advantages(
     parts: CounterfactualCritics, state: CounterfactualState, played: Played, hp: Any
 ) -> tuple[dict[str, jax.Array], dict[str, CounterfactualBatch], CounterfactualState]:
-    """Returns (advantages [T, B, n] by stack, batches by stack, the state as it was).
+    """Returns (advantages [T, B, n] by stack, batches by stack, the state).
 
     The targets are lambda-returns of the team's pay, bootstrapped by the target network.
     """
@@ -194,11 +206,15 @@ def estimate_advantages(
     timestep, final = played.steps.timestep, played.final
     reward = on_arrival(parts.team.reward, timestep, final)
     discount = hp.gamma * on_arrival(parts.team.discount, timestep, final)
-    advantages, batches, observations, value, bootstrap = {}, {}, {}, [], []
+    advantages, batches, observations, statistics, value, bootstrap = {}, {}, {}, {}, [], []
     for stack in parts.stacks:
         name, batch = stack.name, played.batches[stack.name]
-        observations[name] = critic_observation(parts, stack, timestep, played.steps.actions, 2)
-        last_observation = critic_observation(parts, stack, final, following, 1)
+        scaled = partial(normalised, parts.spaces[name], state.observation[name])
+        observation = critic_observation(parts, stack, timestep, played.steps.actions, 2)
+        alive = stack_groups(stack, timestep.alive, 2)
+        statistics[name] = updated(parts.spaces[name], state.observation[name], observation, alive)
+        observations[name] = scaled(observation)
+        last_observation = scaled(critic_observation(parts, stack, final, following, 1))
         q_target = partial(action_values, parts.networks[name], state.target[name])
         values = lambda seen, q=q_target, name=name: denormalised(state.scale[name], q(seen))
         value.append(chosen(values(observations[name]), batch.action))
@@ -232,7 +248,7 @@ def estimate_advantages(
         batches[name] = CounterfactualBatch(
             observation, batch.action, chosen(q, batch.action), target, batch.counts
         )
-    return advantages, batches, state
+    return advantages, batches, dataclasses.replace(state, observation=statistics)
 
 
 def action_probabilities(stack: AgentStack, actor: Actor, params: Any, batch: Batch) -> jax.Array:
@@ -276,4 +292,5 @@ def fit_critics(
         metrics |= {f"{field}{suffix}": x for field, x in found.items()}
     due = (update_index + 1) % decided(parts.config.target_period) == 0
     target = jax.tree.map(lambda new, old: jnp.where(due, new, old), params, target)
-    return CounterfactualState(params, target, opt_state, scale), metrics
+    state = CounterfactualState(params, target, opt_state, scale, state.observation)
+    return state, metrics

@@ -28,6 +28,7 @@ class CriticInput(NamedTuple):
     # where they are the same for all of the k, who share their parameters
     reward: Callable[[TimeStep, int], jax.Array]  # -> [..., k]
     discount: Callable[[TimeStep, int], jax.Array]  # -> [..., k]
+    alive: Callable[[TimeStep, int], jax.Array]  # -> [..., k], the agent, or one of the team
     place: dict[str, list[int]]  # stack -> each agent's, or its team's, on the axis k; a stack
     # whose agents are not valued here is absent
 
@@ -75,7 +76,7 @@ def of_stack(stack: AgentStack, space: Space, observation: Callable) -> CriticIn
     """Returns the input of a critic that values the agents of a stack, each by itself."""
     field = lambda name: lambda timestep, axis: stack_groups(stack, getattr(timestep, name), axis)
     place = {stack.name: list(range(stack.size))}
-    fields = (field("reward"), field("discount"))
+    fields = (field("reward"), field("discount"), field("alive"))
     return CriticInput(stack.name, space, stack.size, stack.separate, observation, *fields, place)
 
 
@@ -110,9 +111,14 @@ def team_inputs(env: Environment, stacks: list[AgentStack]) -> list[CriticInput]
         going = of_all_agents(stacks, timestep, "discount", axis)
         return jnp.where(members, going[..., None, :], 0.0).max(-1)
 
+    def alive(timestep, axis):
+        living = of_all_agents(stacks, timestep, "alive", axis)
+        return (members & living[..., None, :]).any(-1)
+
     place = {stack.name: [teams.index(team) for team in stack.teams] for stack in stacks}
     space = Composite({"state": state, "team": Discrete(len(teams))})
-    return [CriticInput("team", space, len(teams), False, observation, reward, discount, place)]
+    fields = (reward, discount, alive)
+    return [CriticInput("team", space, len(teams), False, observation, *fields, place)]
 
 
 CENTRAL_INPUTS = {"environment": team_inputs, "agent": agent_inputs}

@@ -30,6 +30,11 @@ from jaxmarl_core.algos.on_policy.options import Config, require_options
 from jaxmarl_core.algos.on_policy.order import Actors, ActorState, Order
 from jaxmarl_core.functional.returns import standardise
 from jaxmarl_core.learners.networks import initial_memory
+from jaxmarl_core.learners.observation_normalisation import (
+    initial_statistics,
+    normalised,
+    updated,
+)
 from jaxmarl_core.learners.parameter_sharing import (
     AgentStack,
     agent_stacks,
@@ -67,6 +72,7 @@ class Params:
 
     actors: dict[str, Any]  # stack -> parameters, with a leading axis n if not shared
     critics: dict[str, Any]  # critic -> parameters
+    observation: dict[str, Any]  # stack -> statistics of what its agents see, or None
 
 
 @struct.dataclass
@@ -147,7 +153,13 @@ def init(parts: Parts, key: Key, hp: Any) -> State:
     start = jax.vmap(lambda key: begin(key, parts.env, first_memory(parts)))
     play = start(jax.random.split(key_play, parts.config.num_envs))
     critic_state = parts.critics.init(key_critics, hp)
-    params = Params(actors.params, critic_state.params)
+    statistics = {
+        stack.name: initial_statistics(stack.observation)
+        if parts.config.normalise_observation
+        else None
+        for stack in parts.actors.stacks
+    }
+    params = Params(actors.params, critic_state.params, statistics)
     return State(params, actors.optimiser, play, critic_state.replace(params=()))
 
 
@@ -158,7 +170,7 @@ def update(
     key_play, key_final, key_actors, key_critics = jax.random.split(key, 4)
     play, steps, memory = play_on(parts, key_play, state)
     steps, final = heed_ends(steps, play.timestep)
-    batches = actor_batches(parts, steps, memory, hp)
+    batches = actor_batches(parts, state.params, steps, memory, hp)
     played = Played(
         steps,
         final,
@@ -185,7 +197,8 @@ def update(
         key_critics, critic_state, critic_batches, hp, update_index
     )
     metrics = metrics | critic_metrics | episode_metrics(parts.env, steps.timestep)
-    params = Params(actors.params, critic_state.params)
+    seen = statistics_after(parts, state.params, steps.timestep)
+    params = Params(actors.params, critic_state.params, seen)
     return State(params, actors.optimiser, play, critic_state.replace(params=())), metrics
 
 
@@ -231,11 +244,30 @@ def act(
             params.actors[name],
             agent_keys(stack, key, i),
             memory[name],
-            observe(stack, timestep, 0),
+            seen_by(stack, params, timestep, 0),
             legal_actions(stack, timestep, 0),
         )
         actions |= split_groups(stack, action, 0)
     return actions, carried, log_probs
+
+
+def seen_by(stack: AgentStack, params: Params, timestep: TimeStep, axis: int) -> Any:
+    """Returns what a stack's networks see, leaves [..., n, *space]; `axis` is the agents'."""
+    observation = observe(stack, timestep, axis)
+    return normalised(stack.observation, params.observation[stack.name], observation)
+
+
+def statistics_after(parts: Parts, params: Params, timestep: TimeStep) -> dict[str, Any]:
+    """Returns the statistics of observations after a rollout [T, B, ...], of whom was alive."""
+    return {
+        stack.name: updated(
+            stack.observation,
+            params.observation[stack.name],
+            observe(stack, timestep, 2),
+            stack_groups(stack, timestep.alive, 2),
+        )
+        for stack in parts.actors.stacks
+    }
 
 
 def choose_action(
@@ -294,11 +326,14 @@ def final_actions(parts: Parts, key: Key, params: Params, play: Play) -> Actions
     return jax.vmap(partial(act, parts, False, params))(keys, play.timestep, play.memory)[0]
 
 
-def actor_batches(parts: Parts, steps: Step, memory: Memory, hp: Any) -> dict[str, Batch]:
+def actor_batches(
+    parts: Parts, params: Params, steps: Step, memory: Memory, hp: Any
+) -> dict[str, Batch]:
     """Returns what each stack's actors learn from, the advantages still to come.
 
     Args:
       parts: the learner.
+      params: those that played.
       steps: the rollout, leaves [T, B, ...].
       memory: what the actors remembered before its C chunks, stack -> [C, B, n, h] or ().
       hp: the hparams.
@@ -312,7 +347,7 @@ def actor_batches(parts: Parts, steps: Step, memory: Memory, hp: Any) -> dict[st
         alive = stack_groups(stack, timestep.alive, 2)
         counts = alive & ~timestep.last[..., None]
         batches[stack.name] = Batch(
-            observation=observe(stack, timestep, 2),
+            observation=seen_by(stack, params, timestep, 2),
             mask=legal_actions(stack, timestep, 2),
             action=where_alive(alive, stack_groups(stack, steps.actions, 2)),
             log_prob=steps.extras[stack.name],

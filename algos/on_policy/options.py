@@ -55,6 +55,8 @@ class Config:
     squash: whether actions within finite bounds are drawn from a normal squashed into them; if
       not, they are drawn from a normal and clipped by the environment.
     normalise_advantage: "joint" over all agents of a team, "agent" over each one's own, or "none".
+    normalise_observation: whether actors and critics see observations and states in units of the
+      mean and deviation of all that were seen before the update, by agents that were alive.
     normalise_value: whether critics predict returns in units of their running mean and deviation;
       "popart" also rescales the last layer, so that predictions stay when the units move.
     critic: a central critic's: "environment", one for a team, of the environment's state, which
@@ -78,6 +80,7 @@ class Config:
     agent_ids: bool = False
     scale: str = "parameter"
     squash: bool = True
+    normalise_observation: bool = False
     normalise_advantage: str = "joint"
     normalise_value: str | None = None
     critic: str | None = None
@@ -92,7 +95,7 @@ class Config:
         self._check_chunks()
         for field in ("hidden", "channels"):
             require_sizes(field, given[field])
-        for field in ("layer_norm", "agent_ids", "squash"):
+        for field in ("layer_norm", "agent_ids", "squash", "normalise_observation"):
             require(isinstance(given[field], bool), field, "True or False", given[field])
         for field, choices in CHOICES.items():
             if field in given:

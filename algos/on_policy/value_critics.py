@@ -25,6 +25,11 @@ from jaxmarl_core.algos.on_policy.value_learning import fit
 from jaxmarl_core.functional.returns import gae
 from jaxmarl_core.learners import value_normalisation
 from jaxmarl_core.learners.networks import apply, initial_memory
+from jaxmarl_core.learners.observation_normalisation import (
+    initial_statistics,
+    normalised,
+    updated,
+)
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.learners.value_normalisation import Scale
 from jaxmarl_core.recipes import decided
@@ -40,6 +45,7 @@ class CriticState:
     optimiser: dict[str, Any]
     scale: dict[str, Scale]
     memory: dict[str, Any]  # critic -> [B, k, h] or ()
+    observation: dict[str, Any]  # critic -> statistics of what it sees, or None
 
 
 class CriticBatch(NamedTuple):
@@ -107,7 +113,7 @@ def critic_keys(critic: CriticInput, key: Key, i: int) -> Key:
 def init_critics(parts: ValueCritics, key: Key, hp: Any) -> CriticState:
     """Returns the state before the first update."""
     config = parts.config
-    params, opt_state, scale, memory = {}, {}, {}, {}
+    params, opt_state, scale, memory, statistics = {}, {}, {}, {}, {}
     for i, critic in enumerate(parts.inputs):
         name = critic.name
         example = initial_memory(config.memory_size), zeros(critic.space)
@@ -119,7 +125,10 @@ def init_critics(parts: ValueCritics, key: Key, hp: Any) -> CriticState:
             repeat = lambda x, size=critic.size: jnp.repeat(x, size)
             scale[name] = jax.tree.map(repeat, scale[name])
         memory[name] = initial_memory(config.memory_size, (config.num_envs, critic.size))
-    return CriticState(params, opt_state, scale, memory)
+        statistics[name] = None
+        if config.normalise_observation:
+            statistics[name] = initial_statistics(critic.space)
+    return CriticState(params, opt_state, scale, memory, statistics)
 
 
 def predict(
@@ -159,11 +168,14 @@ def estimate_advantages(
     parts: ValueCritics, state: CriticState, played: Played, hp: Any
 ) -> tuple[dict[str, jax.Array], dict[str, CriticBatch], CriticState]:
     """Returns (advantages [T, B, n] by stack, batches by critic, state)."""
-    advantages, batches, memories = {}, {}, {}
+    advantages, batches, memories, statistics = {}, {}, {}, {}
+    timestep = played.steps.timestep
     for critic in parts.inputs:
-        name = critic.name
+        name, seen = critic.name, state.observation[critic.name]
+        alive, observation = critic.alive(timestep, 2), critic.observation(timestep, 2)
+        statistics[name] = updated(critic.space, seen, observation, alive)
         advantage, batches[name], memories[name] = estimate_advantage(
-            critic,
+            scaled(critic, seen),
             parts.networks[name],
             state.params[name],
             state.scale[name],
@@ -175,7 +187,17 @@ def estimate_advantages(
         for stack, place in critic.place.items():
             same = place == list(range(critic.size))
             advantages[stack] = advantage if same else advantage[..., np.array(place)]
-    return advantages, batches, dataclasses.replace(state, memory=memories)
+    state = dataclasses.replace(state, memory=memories, observation=statistics)
+    return advantages, batches, state
+
+
+def scaled(critic: CriticInput, statistics: Any) -> CriticInput:
+    """Returns the critic's input with what it sees in units of these statistics."""
+
+    def observation(timestep, axis):
+        return normalised(critic.space, statistics, critic.observation(timestep, axis))
+
+    return critic._replace(observation=observation)
 
 
 def estimate_advantage(

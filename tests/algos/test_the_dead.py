@@ -64,6 +64,7 @@ SEQUENCES = {
 LEARNERS = {
     "ippo": lambda env: ippo(env, on_policy.Config(**PPO)),
     "ippo, unshared": lambda env: ippo(env, on_policy.Config(**PPO, share="none")),
+    "ippo, normalised": lambda env: ippo(env, on_policy.Config(**PPO, normalise_observation=True)),
     "mappo": lambda env: mappo(env, on_policy.Config(**PPO)),
     "mappo, agents": lambda env: mappo(env, on_policy.Config(**PPO, critic="agent")),
     "happo": lambda env: happo(env, on_policy.Config(**PPO)),

@@ -5,6 +5,7 @@ import pytest
 
 from jaxmarl_core.functional.returns import (
     counterfactual_advantage,
+    explained_variance,
     gae,
     lambda_returns,
     n_step,
@@ -172,3 +173,20 @@ def test_standardise_limits():
     np.testing.assert_allclose(standardise(x), (x - x.mean()) / x.std(), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(standardise(jnp.full(4, 3.0)), np.zeros(4))
     np.testing.assert_array_equal(standardise(jnp.array([np.nan, 2.0]), jnp.zeros(2, bool)), [0, 0])
+
+
+def test_explained_variance_golden(variant):
+    # targets 1, 3, 5 (and 9, which does not count): variance 8/3; errors 0, 1, -1: variance 2/3
+    target, value = np.array([1, 3, 5, 9], np.float32), np.array([1, 2, 6, np.nan], np.float32)
+    mask = np.array([True, True, True, False])
+    np.testing.assert_allclose(variant(explained_variance)(value, target, mask), 0.75, rtol=1e-6)
+
+
+def test_explained_variance_limits():
+    target = jnp.array([1.0, 2.0, 6.0])
+    every = jnp.ones(3, bool)
+    np.testing.assert_allclose(explained_variance(target + 5, target, every), 1)
+    np.testing.assert_allclose(explained_variance(jnp.full(3, 7.0), target, every), 0, atol=1e-6)
+    np.testing.assert_allclose(explained_variance(-target, target, every), -3)
+    assert explained_variance(target, jnp.ones(3), every) == 0  # nothing to explain
+    assert explained_variance(target, target, ~every) == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from probes import ConstantReward, DyingAgents, MixedGroups
 
-from jaxmarl_core.algos.on_policy import counterfactual, engine, value_critics
+from jaxmarl_core.algos.on_policy import counterfactual, engine, value_critics, value_learning
 from jaxmarl_core.algos.on_policy.critics import Played, on_arrival, resets
 from jaxmarl_core.algos.on_policy.learning import (
     ActorUpdate,
@@ -44,7 +44,7 @@ def parts_of(env, critics=value_critics.own_critics, **options):
 def played(parts, state):
     """(play, steps, batches) of one rollout."""
     play, steps, memory = jax.jit(partial(engine.play_on, parts))(KEY, state)
-    return play, steps, engine.actor_batches(parts, steps, memory, Hparams())
+    return play, steps, engine.actor_batches(parts, state.params, steps, memory, Hparams())
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_states_weigh_what_sampling_says_of_their_step():
     state = engine.init(parts, KEY, Hparams())
     _, steps, memory = jax.jit(partial(engine.play_on, parts))(KEY, state)
     hp = Hparams(gamma=0.5)
-    batch = engine.actor_batches(parts, steps, memory, hp)["agents"]
+    batch = engine.actor_batches(parts, state.params, steps, memory, hp)["agents"]
     for b in range(2):
         expected = np.array([1, 0.5, 0.25, 0.125, 1])[:, None] * np.ones(3)
         np.testing.assert_allclose(batch.weight[:, b], expected)
@@ -222,9 +222,8 @@ def test_predictions_of_returns_stay_where_their_units_move(how):
     batch = value_critics.CriticBatch(
         None, predict(head), jnp.float32(target), jnp.ones((5, 2), bool), None, ()
     )
-    params, new, found = value_critics.rescale(
-        config, {"params": {"head": head}}, scale, batch, Hparams()
-    )
+    new, found = value_learning.rescale(config, scale, batch, Hparams())
+    params = value_learning.follow_units(config, {"params": {"head": head}}, scale, new)
     returns = partial(value_normalisation.denormalised, new)
     np.testing.assert_allclose(returns(found.target), target, rtol=1e-4)
     after = predict(params["params"]["head"])
@@ -251,9 +250,7 @@ def test_a_counterfactual_critic_sees_the_actions_of_the_others_who_live():
 
 
 def test_the_target_network_is_copied_every_period():
-    parts = parts_of(
-        DyingAgents(3), counterfactual.counterfactual_critics, normalise_value=None, target_period=3
-    )
+    parts = parts_of(DyingAgents(3), counterfactual.counterfactual_critics, target_period=3)
     hp = Hparams(critic_learning_rate=0.1)
     state = engine.init(parts, KEY, hp)
     play, steps, batches = played(parts, state)

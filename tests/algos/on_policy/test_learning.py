@@ -11,7 +11,8 @@ from jaxmarl_core.algos.on_policy import learning
 from jaxmarl_core.algos.on_policy.learning import Batch, Ratio, action_distribution, surrogate_loss
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.algos.on_policy.options import Config, Hparams, trust_region_hparams
-from jaxmarl_core.algos.on_policy.value_critics import CriticBatch, value_loss
+from jaxmarl_core.algos.on_policy.value_critics import CriticBatch
+from jaxmarl_core.algos.on_policy.value_learning import value_loss
 from jaxmarl_core.functional.trust_region import conjugate_gradient, fisher_vector_product
 from jaxmarl_core.spaces import Box, Discrete
 
@@ -108,6 +109,7 @@ def test_loss_and_gradient(name):
         batch=BATCH,
         objective=lambda ratio: objective(ratio, hp),
         entropy=ENTROPY,
+        clip=CLIP,
     )
     (value, figures), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(as_params(NOW))
     expected, expected_grads = by_hand(slope)
@@ -115,6 +117,8 @@ def test_loss_and_gradient(name):
     for field, leaf in grads["params"]["Dense_0"].items():
         np.testing.assert_allclose(leaf, expected_grads[field], **CLOSE)
     ratio = taken(probabilities(NOW)) / taken(probabilities(THEN))
+    beyond = (np.abs(ratio - 1) > CLIP)[COUNTS].mean()
+    np.testing.assert_allclose(figures["clip_fraction"], beyond, **CLOSE)
     near = (ratio - 1 - np.log(ratio))[COUNTS].mean()
     np.testing.assert_allclose(figures["kl"], near, **CLOSE)
 

@@ -131,7 +131,7 @@ def test_memories_are_those_that_the_rollout_passed_through():
     parts = engine.build(env, config, value_critics.own_critics, update, simultaneous_update)
     state = engine.init(parts, KEY, Hparams())
     _, steps, memory = jax.jit(partial(engine.play_on, parts))(KEY, state)
-    batch = engine.actor_batches(parts, steps, memory, Hparams())["agents"]
+    batch = engine.actor_batches(parts, state.params, steps, memory, Hparams())["agents"]
     step = lambda carried, seen: parts.actors.networks["agents"].policy(
         state.params.actors["agents"], carried, seen, None
     )[0]

@@ -51,7 +51,6 @@ def test_minibatches_divide_the_batch_of_the_resolved_config(name):
 REFUSED = [
     *((name, "critic", "agent") for name in ("coma", "ia2c", "ippo")),
     *((name, "target_period", 3) for name in RECIPES if name != "coma"),
-    ("coma", "normalise_value", "running"),
 ]
 
 
@@ -84,7 +83,7 @@ CRITIC = {
 }
 CLIPPING, REGION = {"clip", "target_kl"}, {"max_kl", "damping"}
 NUMBERS = {
-    "coma": ASCENT | CRITIC - {"value_clip", "scale_rate"},
+    "coma": ASCENT | CRITIC,
     "haa2c": ASCENT | CRITIC,
     "haml": ASCENT | CRITIC,
     "happo": ASCENT | CRITIC | CLIPPING,
@@ -94,6 +93,24 @@ NUMBERS = {
     "maa2c": ASCENT | CRITIC,
     "mappo": ASCENT | CRITIC | CLIPPING,
 }
+
+
+LEARNT = {"policy_loss", "entropy", "kl", "actor_grad_norm"}
+VALUED = {"value_loss", "critic_grad_norm", "explained_variance"}
+FIGURES = dict.fromkeys(RECIPES, LEARNT | VALUED)
+FIGURES |= {name: LEARNT | VALUED | {"clip_fraction"} for name in ("happo", "ippo", "mappo")}
+FIGURES["hatrpo"] = FIGURES["hatrpo"] | {"improvement", "accepted"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_figures_of_a_recipe(name):
+    algorithm = RECIPES[name](ENV)
+    state = jax.eval_shape(algorithm.init, jax.random.key(0), algorithm.hparams)
+    given = jax.random.key(0), state, algorithm.hparams, jnp.int32(0)
+    metrics = jax.eval_shape(algorithm.update, *given)[1]
+    found = {figure for figure in metrics if not figure.startswith("episode_")}
+    assert found - {"compound_ratio"} == FIGURES[name]
+    assert ("compound_ratio" in found) == (name in SEPARATE)
 
 
 @pytest.mark.parametrize("name", RECIPES)
