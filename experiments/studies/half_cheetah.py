@@ -31,10 +31,11 @@ SHAPE = {
     "squash": False,
     "normalise_value": "running",
 }
-NO_BONUS = {"entropy": 0.0, "final_entropy": 0.0}
+STEPS = {"huber": 1e6, "max_grad_norm": 0.5}  # what the figures were measured with
+NO_BONUS = STEPS | {"entropy": 0.0, "final_entropy": 0.0}
 LEARNERS = {
     "happo": (happo, Config(**SHAPE), NO_BONUS),
-    "hatrpo": (hatrpo, Config(**SHAPE), {}),
+    "hatrpo": (hatrpo, Config(**SHAPE), STEPS),
     "mappo": (mappo, Config(**SHAPE), NO_BONUS),
 }
 

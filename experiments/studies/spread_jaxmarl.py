@@ -34,6 +34,7 @@ LEARNERS = {
     "mappo": (mappo, Config(**SHAPE)),
 }
 HPARAMS: dict[str, Any] = {"entropy": 0.02, "final_entropy": 0.02}
+HPARAMS |= {"huber": 1e6, "max_grad_norm": 0.5}  # what the figures were measured with
 JAXMARL = {"ippo": (-79.1, -89.7), "mappo": (-49.1, -49.3)}  # greedy, by seed; MAPPO with a GRU
 RANDOM, STILL = -83.1, -75.9  # play at random, and standing still
 SAME = 0.02  # of either figure, beyond three standard errors: theirs have one, too
