@@ -39,8 +39,8 @@ from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_ret
 from jaxmarl_core.learners.networks import apply
 from jaxmarl_core.learners.observation_normalisation import (
     initial_statistics,
-    normalised,
-    updated,
+    normalised_observation,
+    updated_statistics,
 )
 from jaxmarl_core.learners.parameter_sharing import (
     AgentStack,
@@ -209,10 +209,12 @@ def estimate_advantages(
     advantages, batches, observations, statistics, value, bootstrap = {}, {}, {}, {}, [], []
     for stack in parts.stacks:
         name, batch = stack.name, played.batches[stack.name]
-        scaled = partial(normalised, parts.spaces[name], state.observation[name])
+        scaled = partial(normalised_observation, parts.spaces[name], state.observation[name])
         observation = critic_observation(parts, stack, timestep, played.steps.actions, 2)
         alive = stack_groups(stack, timestep.alive, 2)
-        statistics[name] = updated(parts.spaces[name], state.observation[name], observation, alive)
+        statistics[name] = updated_statistics(
+            parts.spaces[name], state.observation[name], observation, alive
+        )
         observations[name] = scaled(observation)
         last_observation = scaled(critic_observation(parts, stack, final, following, 1))
         q_target = partial(action_values, parts.networks[name], state.target[name])

@@ -32,8 +32,8 @@ from jaxmarl_core.functional.returns import standardise
 from jaxmarl_core.learners.networks import initial_memory
 from jaxmarl_core.learners.observation_normalisation import (
     initial_statistics,
-    normalised,
-    updated,
+    normalised_observation,
+    updated_statistics,
 )
 from jaxmarl_core.learners.parameter_sharing import (
     AgentStack,
@@ -254,13 +254,13 @@ def act(
 def seen_by(stack: AgentStack, params: Params, timestep: TimeStep, axis: int) -> Any:
     """Returns what a stack's networks see, leaves [..., n, *space]; `axis` is the agents'."""
     observation = observe(stack, timestep, axis)
-    return normalised(stack.observation, params.observation[stack.name], observation)
+    return normalised_observation(stack.observation, params.observation[stack.name], observation)
 
 
 def statistics_after(parts: Parts, params: Params, timestep: TimeStep) -> dict[str, Any]:
     """Returns the statistics of observations after a rollout [T, B, ...], of whom was alive."""
     return {
-        stack.name: updated(
+        stack.name: updated_statistics(
             stack.observation,
             params.observation[stack.name],
             observe(stack, timestep, 2),

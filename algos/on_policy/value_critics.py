@@ -27,8 +27,8 @@ from jaxmarl_core.learners import value_normalisation
 from jaxmarl_core.learners.networks import apply, initial_memory
 from jaxmarl_core.learners.observation_normalisation import (
     initial_statistics,
-    normalised,
-    updated,
+    normalised_observation,
+    updated_statistics,
 )
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.learners.value_normalisation import Scale
@@ -173,7 +173,7 @@ def estimate_advantages(
     for critic in parts.inputs:
         name, seen = critic.name, state.observation[critic.name]
         alive, observation = critic.alive(timestep, 2), critic.observation(timestep, 2)
-        statistics[name] = updated(critic.space, seen, observation, alive)
+        statistics[name] = updated_statistics(critic.space, seen, observation, alive)
         advantage, batches[name], memories[name] = estimate_advantage(
             scaled(critic, seen),
             parts.networks[name],
@@ -195,7 +195,7 @@ def scaled(critic: CriticInput, statistics: Any) -> CriticInput:
     """Returns the critic's input with what it sees in units of these statistics."""
 
     def observation(timestep, axis):
-        return normalised(critic.space, statistics, critic.observation(timestep, axis))
+        return normalised_observation(critic.space, statistics, critic.observation(timestep, axis))
 
     return critic._replace(observation=observation)
 

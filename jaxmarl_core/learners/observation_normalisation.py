@@ -35,7 +35,7 @@ def initial_statistics(space: Space) -> Any:
     return None
 
 
-def normalised(space: Space, statistics: Any, observation: Any) -> Any:
+def normalised_observation(space: Space, statistics: Any, observation: Any) -> Any:
     """Returns an observation [..., *space] less its mean, by its deviation, within +-LIMIT.
 
     What has no statistics, and what was never seen, is not scaled.
@@ -44,7 +44,7 @@ def normalised(space: Space, statistics: Any, observation: Any) -> Any:
         return observation
     if isinstance(space, Composite):
         return {
-            name: normalised(part, statistics[name], observation[name])
+            name: normalised_observation(part, statistics[name], observation[name])
             for name, part in space.items
         }
     deviation = jnp.sqrt(jnp.maximum(statistics.variance, SMALLEST))
@@ -52,7 +52,7 @@ def normalised(space: Space, statistics: Any, observation: Any) -> Any:
     return jnp.clip((observation - statistics.mean) / deviation, -LIMIT, LIMIT)
 
 
-def updated(space: Space, statistics: Any, observation: Any, counts: jax.Array) -> Any:
+def updated_statistics(space: Space, statistics: Any, observation: Any, counts: jax.Array) -> Any:
     """Returns the statistics after a batch of observations.
 
     Args:
@@ -66,7 +66,7 @@ def updated(space: Space, statistics: Any, observation: Any, counts: jax.Array) 
         return None
     if isinstance(space, Composite):
         return {
-            name: updated(part, statistics[name], observation[name], counts)
+            name: updated_statistics(part, statistics[name], observation[name], counts)
             for name, part in space.items
         }
     own = tuple(range(counts.ndim, observation.ndim))  # axes of the space
