@@ -185,7 +185,7 @@ def ascend(
         if target_kl is not None:
             near = near & (metrics["kl"] <= target_kl)
             after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
-        return (*after, near), metrics | {"actor_grad_norm": optax.global_norm(grads)}
+        return (*after, near), metrics | {"actor_grad_norm": optax.tree.norm(grads)}
 
     steps = minibatches(key, config, decided(config.num_epochs))
     start = (params, opt_state, jnp.bool_(True))

@@ -95,7 +95,7 @@ def fit(
         loss = lambda params: value_loss(values(params, some), some, hp)
         found, grads = jax.value_and_grad(loss)(params)
         changes, opt_state = rule.update(grads, opt_state, params)
-        metrics = {"value_loss": found, "critic_grad_norm": optax.global_norm(grads)}
+        metrics = {"value_loss": found, "critic_grad_norm": optax.tree.norm(grads)}
         return (optax.apply_updates(params, changes), opt_state), metrics
 
     steps = minibatches(key, config, config.num_critic_epochs or decided(config.num_epochs))

@@ -53,7 +53,7 @@ def test_a_team_earns_its_mean_and_goes_on_while_pay_can_come_to_one_of_it():
     over = two.replace(discount={"choosers": jnp.zeros(2), "aimer": jnp.zeros(1)})
     np.testing.assert_allclose(critic.discount(over, 0), [0.0, 0.0])
     inputs = critic.observation(two, 0)
-    np.testing.assert_array_equal(inputs["state"][:, 0], [timestep.state[0]] * 2)
+    np.testing.assert_array_equal(inputs["state"], [timestep.state])  # one for both
     np.testing.assert_array_equal(inputs["team"], [0, 1])
 
 

@@ -11,6 +11,7 @@ from jaxmarl_core.algos.on_policy.networks import Critic
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.envs.matrix_games import from_payoffs
+from jaxmarl_core.learners.value_normalisation import denormalised
 from jaxmarl_core.train import Schedule, make_train
 
 SMALL = {"num_envs": 16, "rollout_length": 8, "num_minibatches": 2, "hidden": (16,)}
@@ -83,4 +84,5 @@ def test_a_time_limit_is_no_end(truncate, value):
     for seed in range(2):
         params = jax.tree.map(lambda x, seed=seed: x[seed], state.params.critics["agents"])
         _, v = critic.apply(params, (), jnp.zeros(1, jnp.int32))
-        np.testing.assert_allclose(v[0], value, rtol=0.02)
+        scale = jax.tree.map(lambda x, seed=seed: x[seed], state.critics.scale["agents"])
+        np.testing.assert_allclose(denormalised(scale, v[0]), value, rtol=0.02)

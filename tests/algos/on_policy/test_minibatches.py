@@ -166,10 +166,7 @@ def learnt(**options):
 
 
 def test_a_chunk_as_long_as_the_rollout_is_the_rollout():
-    whole = learnt()
-    jax.tree.map(np.testing.assert_array_equal, whole, learnt(chunk_length=6))
-    pairs = zip(jax.tree.leaves(whole), jax.tree.leaves(learnt(chunk_length=3)))
-    assert any((a != b).any() for a, b in pairs)
+    jax.tree.map(np.testing.assert_array_equal, learnt(), learnt(chunk_length=6))
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ def test_critics_of_the_state_know_its_moments(build):
 
 
 def test_nothing_is_kept_where_nothing_is_normalised():
-    algorithm = mappo(FarAway(3), Config(**SIZE | {"normalise_observation": False}))
+    algorithm = mappo(
+        FarAway(3), Config(**SIZE | {"normalise_observation": False}, num_minibatches=1)
+    )
     state = jax.eval_shape(algorithm.init, KEY, algorithm.hparams)
     assert not jax.tree.leaves((state.params.observation, state.critics.observation))

@@ -57,7 +57,8 @@ def test_a_hundredfold_or_a_hundredth_of_the_reward_is_the_same_game(name):
             state, _ = train(key, algorithm.hparams)
             keys = jax.random.split(jax.random.key(1), 2000)
             first = env.reset(key)[1]
-            act = lambda key: algorithm.policy.act(state.params, key, first, ())[0]["agents"]
+            memory = algorithm.policy.memory()
+            act = lambda key: algorithm.policy.act(state.params, key, first, memory)[0]["agents"]
             return jax.vmap(act)(keys).mean(0)
 
         return jax.vmap(chance)(jax.random.split(jax.random.key(0), NUM_SEEDS)).mean()
