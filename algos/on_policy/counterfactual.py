@@ -33,7 +33,7 @@ from jaxmarl_core.algos.on_policy.critics import (
 from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, Batch, action_distribution
 from jaxmarl_core.algos.on_policy.networks import Actor, Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, require_options
-from jaxmarl_core.algos.on_policy.value_learning import fit, follow_units
+from jaxmarl_core.algos.on_policy.value_learning import fit, follow_units, predicted_returns
 from jaxmarl_core.functional.losses import chosen
 from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
 from jaxmarl_core.learners.networks import apply
@@ -50,7 +50,7 @@ from jaxmarl_core.learners.parameter_sharing import (
     values_of_teams_for_the_dead,
     where_alive,
 )
-from jaxmarl_core.learners.value_normalisation import Scale, denormalised, initial_scale
+from jaxmarl_core.learners.value_normalisation import Scale, initial_scale
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space, discrete, num_values, zeros
 from jaxmarl_core.types import Actions, Environment, Key, Metrics, TimeStep
@@ -218,7 +218,8 @@ def estimate_advantages(
         observations[name] = scaled(observation)
         last_observation = scaled(critic_observation(parts, stack, final, following, 1))
         q_target = partial(action_values, parts.networks[name], state.target[name])
-        values = lambda seen, q=q_target, name=name: denormalised(state.scale[name], q(seen))
+        returns = partial(predicted_returns, parts.config, state.scale[name])
+        values = lambda seen, q=q_target, returns=returns: returns(q(seen))
         value.append(chosen(values(observations[name]), batch.action))
         last_action = where_alive(
             stack_groups(stack, final.alive, 1), stack_groups(stack, following, 1)
@@ -245,7 +246,7 @@ def estimate_advantages(
         )
         q = action_values(parts.networks[name], state.params[name], observation)
         pi = action_probabilities(stack, parts.actors[name], played.actors[name], batch)
-        returns = denormalised(state.scale[name], q)
+        returns = predicted_returns(parts.config, state.scale[name], q)
         advantages[name] = counterfactual_advantage(returns, pi, batch.action)
         batches[name] = CounterfactualBatch(
             observation, batch.action, chosen(q, batch.action), target, batch.counts

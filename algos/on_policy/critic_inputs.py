@@ -113,7 +113,7 @@ def team_inputs(env: Environment, stacks: list[AgentStack]) -> list[CriticInput]
 
     def alive(timestep, axis):
         living = of_all_agents(stacks, timestep, "alive", axis)
-        return (members & living[..., None, :]).any(-1)
+        return jnp.where(members, living[..., None, :], False).any(-1)
 
     place = {stack.name: [teams.index(team) for team in stack.teams] for stack in stacks}
     space = Composite({"state": state, "team": Discrete(len(teams))})

@@ -21,7 +21,7 @@ from jaxmarl_core.algos.on_policy.critics import (
 from jaxmarl_core.algos.on_policy.minibatches import memory_before
 from jaxmarl_core.algos.on_policy.networks import Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, require_options
-from jaxmarl_core.algos.on_policy.value_learning import fit
+from jaxmarl_core.algos.on_policy.value_learning import fit, predicted_returns
 from jaxmarl_core.functional.returns import gae
 from jaxmarl_core.learners import value_normalisation
 from jaxmarl_core.learners.networks import apply, initial_memory
@@ -182,7 +182,7 @@ def estimate_advantages(
             state.memory[name],
             played,
             hp,
-            parts.config.sequence_length,
+            parts.config,
         )
         for stack, place in critic.place.items():
             same = place == list(range(critic.size))
@@ -208,24 +208,25 @@ def estimate_advantage(
     memory: Any,
     played: Played,
     hp: Any,
-    length: int,
+    config: Config,
 ) -> tuple[jax.Array, CriticBatch, Any]:
     """Returns (advantages [T, B, k], what the critic learns from, its memory at the end)."""
     timestep, final = played.steps.timestep, played.final
     reset, observation = resets(timestep.last), critic.observation(timestep, 2)
     values = per_critic(critic, partial(predict, network), (0, 1, 2, None), (1, 2))
+    length = config.sequence_length
     after, value, before = unroll(values, params, memory, observation, reset, length)
     ended = timestep.last[-1][:, None, None]
     after = jax.tree.map(lambda m: jnp.where(ended, 0, m), after)
     now = jax.tree.map(lambda x: x[None], critic.observation(final, 1))
     bootstrap = values(params, after, now, jnp.zeros_like(reset[:1]))[1][0]
-    predicted = value_normalisation.denormalised(scale, value)
+    predicted = predicted_returns(config, scale, value)
     valid = jnp.broadcast_to(~timestep.last[..., None], value.shape)
     advantage = over_environments(gae)(
         on_arrival(critic.reward, timestep, final),
         hp.gamma * on_arrival(critic.discount, timestep, final),
         predicted,
-        value_normalisation.denormalised(scale, bootstrap),
+        predicted_returns(config, scale, bootstrap),
         hp.gae_lambda,
         valid,
     )

@@ -23,6 +23,18 @@ from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Key, Metrics
 
 
+def predicted_returns(config: Config, scale: Scale, value: jax.Array) -> jax.Array:
+    """Returns what a critic predicts, in units of return; its value is in those of the scale.
+
+    Where values are normalised and none was seen yet there is no unit, and the prediction is 0:
+    what a critic says by chance would drown small rewards.
+    """
+    returns = value_normalisation.denormalised(scale, value)
+    if config.normalise_value == "none":
+        return returns
+    return jnp.where(scale.weight > 0, returns, 0.0)
+
+
 def rescale(config: Config, scale: Scale, batch: Any, hp: Any) -> tuple[Scale, Any]:
     """Returns (scale, batch) in units of the returns seen so far, if the config asks for it.
 
@@ -35,7 +47,7 @@ def rescale(config: Config, scale: Scale, batch: Any, hp: Any) -> tuple[Scale, A
     value = batch.value
     if config.normalise_value == "popart":
         predicted = value_normalisation.denormalised(scale, value)
-        value = value_normalisation.normalised(new, predicted)
+        value = jnp.where(scale.weight > 0, value_normalisation.normalised(new, predicted), value)
     target = value_normalisation.normalised(new, batch.target)
     return new, batch._replace(value=value, target=target)
 
@@ -43,12 +55,15 @@ def rescale(config: Config, scale: Scale, batch: Any, hp: Any) -> tuple[Scale, A
 def follow_units(config: Config, params: Any, old: Scale, new: Scale) -> Any:
     """Returns a critic's parameters after its units moved.
 
-    With "popart" the last layer is rescaled, so that predictions of returns stay as they were.
+    With "popart" the last layer is rescaled, so that predictions of returns stay as they were, if
+    there were any.
     """
     if config.normalise_value != "popart":
         return params
     layers = dict(params["params"])
-    layers["head"] = value_normalisation.rescaled(layers["head"], old, new)
+    head = value_normalisation.rescaled(layers["head"], old, new)
+    known = old.weight > 0
+    layers["head"] = jax.tree.map(partial(jnp.where, known), head, dict(layers["head"]))
     return {"params": layers}
 
 
@@ -82,7 +97,7 @@ def fit(
       hp: the hparams.
       update_index: [] int32.
     """
-    predicted = value_normalisation.denormalised(scale, batch.value)
+    predicted = predicted_returns(config, scale, batch.value)
     explained = explained_variance(predicted, batch.target, batch.counts)
     new, batch = rescale(config, scale, batch, hp)
     params = follow_units(config, params, scale, new)

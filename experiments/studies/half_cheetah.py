@@ -7,6 +7,8 @@ agent, so that they differ in the update alone. `halfcheetah_happo.toml` is the 
 accelerator.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 from matplotlib.figure import Figure
@@ -31,7 +33,7 @@ SHAPE = {
     "squash": False,
     "normalise_value": "running",
 }
-STEPS = {"huber": 1e6, "max_grad_norm": 0.5}  # what the figures were measured with
+STEPS: dict[str, Any] = {"huber": 1e6, "max_grad_norm": 0.5}  # what the figures were measured with
 NO_BONUS = STEPS | {"entropy": 0.0, "final_entropy": 0.0}
 LEARNERS = {
     "happo": (happo, Config(**SHAPE), NO_BONUS),

@@ -57,8 +57,11 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array | PartedVector) -> jax.Array:
         for i, size in enumerate(self.features):
-            layer = PartedDense if isinstance(x, PartedVector) else nn.Dense
-            x = layer(size, kernel_init=scaled_normal(self.gain), name=f"Dense_{i}")(x)
+            options = {"kernel_init": scaled_normal(self.gain), "name": f"Dense_{i}"}
+            if isinstance(x, PartedVector):
+                x = PartedDense(size, **options)(x)
+            else:
+                x = nn.Dense(size, **options)(x)
             if self.activate_final or i + 1 < len(self.features):
                 x = self.activation(x)
                 x = nn.LayerNorm()(x) if self.layer_norm else x

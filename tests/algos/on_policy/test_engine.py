@@ -219,6 +219,8 @@ def test_predictions_of_returns_stay_where_their_units_move(how):
     feature, target = rng.normal(size=(5, 2, 4)), 50 + 7 * rng.normal(size=(5, 2))
     predict = lambda layer: (jnp.float32(feature) @ layer["kernel"] + layer["bias"])[..., 0]
     scale = value_normalisation.initial_scale()
+    if how != "none":  # seen before
+        scale = value_normalisation.updated(scale, jnp.arange(6.0), jnp.ones(6, bool), 0.5)
     batch = value_critics.CriticBatch(
         None, predict(head), jnp.float32(target), jnp.ones((5, 2), bool), None, ()
     )

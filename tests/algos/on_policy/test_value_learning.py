@@ -10,13 +10,14 @@ from flax import struct
 from probes import ClockState, ConstantReward
 
 from jaxmarl_core.algos import ippo
-from jaxmarl_core.algos.on_policy import counterfactual, engine, value_critics
+from jaxmarl_core.algos.on_policy import counterfactual, engine, value_critics, value_learning
 from jaxmarl_core.algos.on_policy.critics import Played
 from jaxmarl_core.algos.on_policy.learning import gradient_ascent, importance_weighted
 from jaxmarl_core.algos.on_policy.networks import Critic
 from jaxmarl_core.algos.on_policy.options import Config, Hparams
 from jaxmarl_core.algos.on_policy.order import simultaneous_update
-from jaxmarl_core.learners.value_normalisation import Scale, denormalised
+from jaxmarl_core.learners import value_normalisation
+from jaxmarl_core.learners.value_normalisation import Scale, denormalised, updated
 from jaxmarl_core.spaces import Box, Discrete
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Group, StateEnvironment, TimeStep
@@ -120,6 +121,25 @@ def test_advantages_in_units_of_return_beside_a_time_limit(share):
 
 
 @pytest.mark.parametrize("how", ["running", "popart"])
+def test_a_critic_says_nothing_before_there_is_a_unit(how):
+    """The first targets are lambda-returns of values of 0, and no units move."""
+    parts = parts_of(ConstantReward(1, 4, True), value_critics.own_critics, normalise_value=how)
+    hp = Hparams(gamma=0.9, gae_lambda=0.7)
+    state = engine.init(parts, KEY, hp)
+    critics = state.critics.replace(params=state.params.critics)
+    _, batches, _ = parts.critics.estimate(critics, rollout(parts, state), hp)
+    four = [1, 1.63, 2.0269, 2.276947]  # 1 + 0.63 G of one step more, gamma lambda being 0.63
+    expected = [*four[::-1], 0, *four[1::-1]]
+    for b in range(2):
+        np.testing.assert_allclose(batches["agents"].target[:, b, 0], expected, rtol=1e-5)
+    scale = value_normalisation.initial_scale()
+    new, batch = value_learning.rescale(parts.config, scale, batches["agents"], hp)
+    np.testing.assert_array_equal(batch.value, batches["agents"].value)
+    moved = value_learning.follow_units(parts.config, critics.params["agents"], scale, new)
+    jax.tree.map(np.testing.assert_array_equal, moved, critics.params["agents"])
+
+
+@pytest.mark.parametrize("how", ["running", "popart"])
 def test_the_value_beyond_a_time_limit_is_found_in_any_units(how):
     """1 / (1 - 0.9) = 10, though returns hardly vary in the end, and the units with them."""
     env = ConstantReward(1, 5, True)
@@ -140,14 +160,19 @@ def test_a_counterfactual_critic_and_its_target_keep_what_they_say_where_units_m
     hp = Hparams(critic_learning_rate=0.0)
     state = engine.init(parts, KEY, hp)
     before = state.critics.replace(params=state.params.critics)
-    before = before.replace(target=jax.tree.map(lambda x: x + 0.1, before.target))
+    before = before.replace(
+        target=jax.tree.map(lambda x: x + 0.1, before.target),
+        scale={"agents": Scale(jnp.float32(0), jnp.float32(1), jnp.float32(0.5))},
+    )
     advantages, batches, _ = parts.critics.estimate(before, rollout(parts, state), hp)
     after, _ = jax.jit(parts.critics.learn)(KEY, before, batches, hp, jnp.int32(0))
     batch = batches["agents"]
     targets = np.asarray(batch.target)[np.asarray(batch.counts)]
     scale = after.scale["agents"]
-    np.testing.assert_allclose(scale.mean, targets.mean(), rtol=1e-4)
-    np.testing.assert_allclose(scale.variance, targets.var(), rtol=1e-3)
+    expected = updated(
+        before.scale["agents"], jnp.asarray(targets), jnp.ones(targets.shape, bool), hp.scale_rate
+    )
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4), scale, expected)
     network = Critic(counterfactual_space(parts), parts.config, num_values=2)
     for params in ("params", "target"):
         said = [
