@@ -23,6 +23,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.functional.shapes import (
+    as_float,
+    legal_mask,
+    require_broadcastable,
+    require_shape,
+)
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space, is_bounded
 
 with warnings.catch_warnings():
@@ -31,7 +38,11 @@ with warnings.catch_warnings():
     import distrax
 
 ILLEGAL = -1e9  # a logit; finite, so that entropy and its gradient are
-_EDGE = 1.0 - 1e-6  # |tanh| stays within: its inverse must stay finite in float32
+
+
+def _edge(dtype: Any) -> float:
+    """Returns what |tanh| stays within, so that its inverse is finite in a precision."""
+    return 1.0 - max(1e-6, float(jnp.finfo(dtype).epsneg))
 
 
 def head_size(space: Space) -> int:
@@ -60,7 +71,11 @@ def masked_logits(logits: jax.Array, mask: jax.Array | None = None) -> jax.Array
 
     A row without any legal action, as of a dead agent, becomes uniform.
     """
-    return logits if mask is None else jnp.where(mask, logits, ILLEGAL)
+    logits = as_float(logits)
+    if mask is None:
+        return logits
+    illegal = max(ILLEGAL, float(jnp.finfo(logits.dtype).min) / 2)  # float16 ends at -65504
+    return jnp.where(legal_mask(mask, logits.shape), logits, illegal)
 
 
 def categorical(logits: jax.Array, mask: jax.Array | None = None) -> distrax.Categorical:
@@ -81,6 +96,8 @@ def normal(mean: jax.Array, log_std: jax.Array, event_rank: int = 1) -> distrax.
       log_std: broadcasts against `mean`; usually [*event], a parameter and not an output.
       event_rank: how many of the last axes make one action.
     """
+    mean, log_std = as_float(mean), as_float(log_std)
+    require_broadcastable("log_std", log_std, mean.shape)
     std = jnp.broadcast_to(jnp.exp(log_std), mean.shape)
     return distrax.Independent(distrax.Normal(mean, std), event_rank)
 
@@ -116,10 +133,13 @@ class SquashedNormal:
         self.centre, self.half = (high + low) / 2, (high - low) / 2
 
     def _squash(self, x: jax.Array) -> jax.Array:
-        return self.centre + self.half * jnp.clip(jnp.tanh(x), -_EDGE, _EDGE)
+        edge = _edge(x.dtype)
+        return self.centre + self.half * jnp.clip(jnp.tanh(x), -edge, edge)
 
     def _unsquash(self, action: jax.Array) -> jax.Array:
-        return jnp.arctanh(jnp.clip((action - self.centre) / self.half, -_EDGE, _EDGE))
+        action = as_float(action)
+        edge = _edge(action.dtype)
+        return jnp.arctanh(jnp.clip((action - self.centre) / self.half, -edge, edge))
 
     def _log_slope(self, x: jax.Array) -> jax.Array:
         """Returns log(d action / d x) per entry, in a form that does not underflow."""
@@ -128,6 +148,15 @@ class SquashedNormal:
     def sample(self, *, seed: jax.Array) -> jax.Array:
         """Returns a draw, [..., *event]; differentiable in mean and log_std."""
         return self._squash(self.base.sample(seed=seed))
+
+    def sample_and_log_prob(self, *, seed: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns a draw and its log-density, which needs no inverse and so is exact to the edge.
+
+        What one differentiates along a draw, as the soft actor-critic's update does.
+        """
+        x = self.base.sample(seed=seed)
+        log_prob = jnp.asarray(self.base.log_prob(x)) - self._log_slope(x).sum(self.event_axes)
+        return self._squash(x), log_prob
 
     def log_prob(self, action: jax.Array) -> jax.Array:
         """Returns the log-density of `action` [..., *event], [...]."""
@@ -174,6 +203,11 @@ class ClippedNormal:
         """Returns a draw, [..., *event]; differentiable in mean and log_std within the bounds."""
         return jnp.clip(self.base.sample(seed=seed), self.low, self.high)
 
+    def sample_and_log_prob(self, *, seed: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns a draw and its log-density, of mass where it is a bound."""
+        action = self.sample(seed=seed)
+        return action, self.log_prob(action)
+
     def log_prob(self, action: jax.Array) -> jax.Array:
         """Returns the log-density of `action` [..., *event], of mass where it is a bound, [...]."""
         loc, scale = moments(self.base)
@@ -215,6 +249,16 @@ class CompositeDistribution:
         keys = jax.random.split(seed, len(self.parts))
         return {name: part.sample(seed=key) for (name, part), key in zip(self.parts.items(), keys)}
 
+    def sample_and_log_prob(self, *, seed: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Returns a draw from each part, as `sample` does, and their log-density together."""
+        keys = jax.random.split(seed, len(self.parts))
+        drawn = {
+            name: part.sample_and_log_prob(seed=key)
+            for (name, part), key in zip(self.parts.items(), keys)
+        }
+        action = {name: each for name, (each, _) in drawn.items()}
+        return action, reduce(add, (log_prob for _, log_prob in drawn.values()))
+
     def log_prob(self, action: Mapping[str, jax.Array]) -> jax.Array:
         """Returns the log-density of the parts together, [...]."""
         return self._sum("log_prob", action)
@@ -231,6 +275,25 @@ class CompositeDistribution:
         """Returns KL(self || other), [...], the parts' sum."""
         return self._sum("kl_divergence", other.parts)
 
+
+def _register(kind: type, data: str, *static: str) -> None:
+    """Makes a distribution a pytree, so that it may enter and leave `jit` and `vmap`."""
+
+    def flatten(whole):
+        return (getattr(whole, data),), tuple(getattr(whole, name) for name in static)
+
+    def unflatten(values, children):
+        whole = object.__new__(kind)
+        for name, value in zip((data, *static), (*children, *values)):
+            setattr(whole, name, value)
+        return whole
+
+    jax.tree_util.register_pytree_node(kind, flatten, unflatten)
+
+
+_register(SquashedNormal, "base", "event_axes", "centre", "half")
+_register(ClippedNormal, "base", "event_axes", "low", "high")
+_register(CompositeDistribution, "parts")
 
 Distribution = (
     distrax.Categorical
@@ -260,21 +323,29 @@ def distribution(
       squash: whether a bounded Box gets a SquashedNormal; if not, a ClippedNormal.
 
     Raises:
-      ValueError: for other spaces, a head of the wrong size, or a Box without `log_std`.
+      ValueError: for other spaces, a head of the wrong size, a Box without `log_std`, or a mask of
+        a part that the space does not have.
     """
-    size = head_size(space)
-    if head.shape[-1] != size:
-        raise ValueError(f"head: expected [..., {size}] for {space}, got {head.shape}")
+    head, size, scales = as_float(head), head_size(space), num_scales(space)
+    fits = head.ndim > 0 and head.shape[-1] == size
+    require(fits, "head", f"[..., {size}] for {space}", head.shape)
     if isinstance(space, Discrete):
         return categorical(head, mask)
-    if log_std is None and num_scales(space):
-        raise ValueError(f"log_std: expected [{num_scales(space)}] for {space}, got None")
+    if scales:
+        require(log_std is not None, "log_std", f"[{scales}] for {space}", None)
+        log_std = as_float(log_std)
     if isinstance(space, Composite):
+        names = [name for name, _ in space.items]
+        for name in mask or {}:
+            if name not in names:
+                raise ValueError(unknown("mask", name, names))
         return _parts(space, head, mask or {}, log_std, squash)
     assert log_std is not None  # a Box has scales
     mean = head.reshape(*head.shape[:-1], *space.shape)
     given = log_std.shape[log_std.ndim - len(space.shape) :] if space.shape else log_std.shape
     if given != space.shape:
+        fits = log_std.ndim > 0 and log_std.shape[-1] == scales
+        require(fits, "log_std", f"[{scales}] for {space}", log_std.shape)
         log_std = log_std.reshape(*log_std.shape[:-1], *space.shape)
     if is_bounded(space):
         bounded = SquashedNormal if squash else ClippedNormal
@@ -312,7 +383,8 @@ def relaxed_one_hot(
       mask: [..., A] bool, true where legal; None: all are.
       straight_through: whether the value is exactly one-hot, with the gradient of the relaxed one.
     """
-    logits = masked_logits(logits, mask)
+    logits, temperature = masked_logits(logits, mask), as_float(temperature)
+    require_shape("temperature", temperature, ())
     noise = jax.random.gumbel(key, logits.shape, logits.dtype)
     soft = jax.nn.softmax((logits + noise) / temperature, axis=-1)
     if not straight_through:

@@ -5,9 +5,10 @@ legal (a dead agent) they return 0. Ties go to the lowest index, so that agents 
 agree without a word: the social convention of Boutilier, 1996.
 """
 
-import chex
 import jax
 import jax.numpy as jnp
+
+from jaxmarl_core.functional.shapes import as_float, legal_mask, require_broadcastable
 
 
 def greedy(q: jax.Array, mask: jax.Array | None = None) -> jax.Array:
@@ -20,8 +21,12 @@ def greedy(q: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     Returns:
       [...] int32.
     """
-    legal = q if mask is None else jnp.where(mask, q, -jnp.inf)
-    return jnp.argmax(legal, axis=-1).astype(jnp.int32)
+    q = as_float(q)
+    if mask is not None:
+        # what is legal is above -inf, so that it goes before what is not
+        lowest = jnp.finfo(q.dtype).min
+        q = jnp.where(legal_mask(mask, q.shape), jnp.maximum(q, lowest), -jnp.inf)
+    return jnp.argmax(q, axis=-1).astype(jnp.int32)
 
 
 def draw(key: jax.Array, probs: jax.Array) -> jax.Array:
@@ -37,6 +42,7 @@ def draw(key: jax.Array, probs: jax.Array) -> jax.Array:
     Returns:
       [...] int32.
     """
+    probs = as_float(probs)
     return pick(jax.random.uniform(key, probs.shape[:-1]), probs)
 
 
@@ -50,6 +56,9 @@ def pick(share: jax.Array, probs: jax.Array) -> jax.Array:
     Returns:
       [...] int32.
     """
+    share, probs = as_float(share), as_float(probs)
+    require_broadcastable("share", share, probs.shape[:-1])
+    probs = probs.astype(jnp.promote_types(probs.dtype, jnp.float32))  # a sum of many small ones
     # Zero where impossible: rounding must not open a gap in the sum for an illegal action.
     total = jnp.where(probs > 0, jnp.cumsum(probs, axis=-1), 0)
     threshold = share * total.max(axis=-1)
@@ -65,7 +74,7 @@ def uniform(key: jax.Array, mask: jax.Array) -> jax.Array:
     Returns:
       [...] int32.
     """
-    return draw(key, mask.astype(jnp.float32))
+    return draw(key, jnp.asarray(mask).astype(jnp.float32))
 
 
 def epsilon_greedy_probs(
@@ -83,8 +92,9 @@ def epsilon_greedy_probs(
     Returns:
       [..., A] f32; summing to 1, save that where nothing is legal action 0 has 1 - epsilon.
     """
-    mask = jnp.ones(q.shape, bool) if mask is None else mask
-    epsilon = jnp.asarray(epsilon)[..., None]
+    q, epsilon = as_float(q), as_float(epsilon)
+    require_broadcastable("epsilon", epsilon, q.shape[:-1])
+    mask, epsilon = legal_mask(mask, q.shape), epsilon[..., None]
     share = mask / jnp.maximum(mask.sum(axis=-1, keepdims=True), 1)
     return epsilon * share + (1 - epsilon) * jax.nn.one_hot(greedy(q, mask), q.shape[-1])
 
@@ -102,8 +112,10 @@ def epsilon_greedy(
     Returns:
       [...] int32.
     """
+    q, epsilon = as_float(q), as_float(epsilon)
+    require_broadcastable("epsilon", epsilon, q.shape[:-1])
+    mask = legal_mask(mask, q.shape)
     key_explore, key_action = jax.random.split(key)
-    mask = jnp.ones(q.shape, bool) if mask is None else mask
     explore = jax.random.uniform(key_explore, q.shape[:-1]) < epsilon
     return jnp.where(explore, uniform(key_action, mask), greedy(q, mask))
 
@@ -123,15 +135,23 @@ def boltzmann_probs(
     Returns:
       [..., A] f32; 0 where illegal, uniform where nothing is legal.
     """
-    chex.assert_is_broadcastable(jnp.shape(temperature), q.shape[:-1])
-    tiny = jnp.finfo(q.dtype).tiny
-    temperature = jnp.maximum(jnp.asarray(temperature, q.dtype), tiny)[..., None]
-    legal = q if mask is None else jnp.where(mask, q, -jnp.inf)
-    best = jnp.max(legal, axis=-1, keepdims=True)
-    # Differences to the best: at temperature 0 the best stay at 0 and the others go to -infinity.
-    # Finite at the bottom, so that a row without legal actions is uniform and not NaN.
-    gap = legal - jnp.where(jnp.isfinite(best), best, 0.0)
-    return jax.nn.softmax(jnp.maximum(gap / temperature, jnp.finfo(q.dtype).min), axis=-1)
+    q, temperature = as_float(q), as_float(temperature)
+    require_broadcastable("temperature", temperature, q.shape[:-1])
+    dtype = jnp.promote_types(q.dtype, jnp.float32)
+    given, q, temperature = q.dtype, q.astype(dtype), temperature.astype(dtype)[..., None]
+    legal = q != -jnp.inf
+    if mask is not None:
+        legal = legal & legal_mask(mask, q.shape)
+    best = jnp.max(jnp.where(legal, q, -jnp.inf), axis=-1, keepdims=True)
+    # Selected before they are divided: infinite gaps, and those of a temperature whose square
+    # is 0, would make the slope in the temperature NaN. Finite at the bottom, so that a row
+    # without legal actions is uniform.
+    gap = jnp.where(legal, q - best, 0)
+    cold = temperature < jnp.finfo(dtype).tiny ** 0.5
+    logits = gap / jnp.where(cold, 1, temperature)
+    lowest = jnp.finfo(dtype).min
+    logits = jnp.where(cold & (gap < 0) | ~legal, lowest, jnp.where(cold, 0, logits))
+    return jax.nn.softmax(jnp.maximum(logits, lowest), axis=-1).astype(given)
 
 
 def boltzmann(
@@ -147,14 +167,17 @@ def boltzmann(
     Returns:
       [...] int32; 0 where nothing is legal.
     """
-    action = draw(key, boltzmann_probs(q, temperature, mask))
-    return action if mask is None else jnp.where(mask.any(axis=-1), action, 0)
+    probs = boltzmann_probs(q, temperature, mask)
+    action = draw(key, probs)
+    if mask is None:
+        return action
+    return jnp.where(legal_mask(mask, probs.shape).any(axis=-1), action, 0)
 
 
 def gaussian_noise(
     key: jax.Array,
     action: jax.Array,
-    scale: jax.Array,
+    scale: float | jax.Array,
     low: float = -jnp.inf,
     high: float = jnp.inf,
 ) -> jax.Array:
@@ -162,9 +185,11 @@ def gaussian_noise(
 
     Args:
       action: [...] f32.
-      scale: [] f32 >= 0, in units of the action.
+      scale: [] or [...] f32 >= 0, in units of the action.
       low, high: the bounds of the action's Box.
     """
+    action, scale = as_float(action), as_float(scale)
+    require_broadcastable("scale", scale, action.shape)
     return jnp.clip(action + scale * jax.random.normal(key, action.shape, action.dtype), low, high)
 
 

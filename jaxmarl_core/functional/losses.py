@@ -1,14 +1,25 @@
 """Losses and objectives, entry by entry: what to minimise or maximise, before any averaging.
 
 Each function maps arrays of one common shape [...] to that shape, or from [..., A] over actions to
-[...]. The caller averages, with `masked_mean` where some rows do not count.
+[...]; other shapes are an error that names the argument, and a number goes with any. The caller
+averages, with `masked_mean` where some rows do not count.
 """
 
 from collections.abc import Callable
 
-import chex
 import jax
 import jax.numpy as jnp
+
+from jaxmarl_core.functional.exploration import greedy
+from jaxmarl_core.functional.projections import expectation
+from jaxmarl_core.functional.shapes import (
+    as_float,
+    as_floats,
+    legal_mask,
+    require_broadcastable,
+    require_equal_shapes,
+    require_shape,
+)
 
 
 def masked_mean(x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
@@ -21,9 +32,11 @@ def masked_mean(x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     Returns:
       [] f32.
     """
+    x = as_float(x)
     if mask is None:
         return jnp.mean(x)
-    chex.assert_equal_shape([x, mask])
+    mask = jnp.asarray(mask).astype(bool)
+    require_shape("mask", mask, x.shape)
     # where, not a product: 0 * NaN is NaN
     return jnp.sum(jnp.where(mask, x, 0)) / jnp.maximum(jnp.sum(mask), 1)
 
@@ -35,7 +48,8 @@ def chosen(q: jax.Array, action: jax.Array) -> jax.Array:
       q: [..., A] f32.
       action: [...] int32 in [0, A).
     """
-    chex.assert_rank(action, q.ndim - 1)
+    q, action = jnp.asarray(q), jnp.asarray(action)
+    require_shape("action", action, q.shape[:-1])
     return jnp.take_along_axis(q, action[..., None], axis=-1)[..., 0]
 
 
@@ -50,6 +64,8 @@ def policy_gradient(ratio: jax.Array, advantage: jax.Array) -> jax.Array:
       ratio: [...] f32, the probability ratio or a log-probability.
       advantage: [...] f32, a constant: stop its gradient if it has one.
     """
+    ratio, advantage = as_floats(ratio, advantage)
+    require_equal_shapes(ratio=ratio, advantage=advantage)
     return ratio * advantage
 
 
@@ -65,12 +81,15 @@ def ppo_clip(ratio: jax.Array, advantage: jax.Array, clip: float | jax.Array) ->
       advantage: [...] f32, A.
       clip: [] f32 > 0, c; infinity gives `policy_gradient`.
     """
+    ratio, advantage = as_floats(ratio, advantage)
+    require_equal_shapes(ratio=ratio, advantage=advantage)
+    require_broadcastable("clip", clip, jnp.shape(ratio * advantage))
     return jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - clip, 1 + clip) * advantage)
 
 
 def squared(error: jax.Array) -> jax.Array:
     """Returns `error**2 / 2`, whose derivative is the error."""
-    return 0.5 * error**2
+    return 0.5 * as_float(error) ** 2
 
 
 def huber(error: jax.Array, delta: float | jax.Array = 1.0) -> jax.Array:
@@ -85,6 +104,8 @@ def huber(error: jax.Array, delta: float | jax.Array = 1.0) -> jax.Array:
       delta: [] f32 > 0; infinity gives `squared`.
     """
     # One expression for both parts, right in its gradient where they meet and at infinity.
+    error = as_float(error)
+    require_broadcastable("delta", delta, error.shape)
     near = jnp.clip(error, -delta, delta)
     return near * (error - 0.5 * near)
 
@@ -110,6 +131,9 @@ def clipped_value(
       clip: [] f32 > 0, c, in units of value; infinity gives `loss(v - y)`.
       loss: even in its argument, such as `squared` or `huber`.
     """
+    value, old_value, target = as_floats(value, old_value, target)
+    require_equal_shapes(value=value, old_value=old_value, target=target)
+    require_broadcastable("clip", clip, jnp.shape(value + old_value + target))
     near = old_value + jnp.clip(value - old_value, -clip, clip)
     return jnp.maximum(loss(value - target), loss(near - target))
 
@@ -122,11 +146,9 @@ def td_target(reward: jax.Array, discount: jax.Array, next_value: jax.Array) -> 
       discount: [...] f32 in [0, 1]; gamma, or 0 where the episode terminated.
       next_value: [...] f32.
     """
+    reward, discount, next_value = as_floats(reward, discount, next_value)
+    require_equal_shapes(reward=reward, discount=discount, next_value=next_value)
     return jax.lax.stop_gradient(reward + discount * next_value)
-
-
-def _legal(q: jax.Array, mask: jax.Array | None) -> jax.Array:
-    return q if mask is None else jnp.where(mask, q, jnp.finfo(q.dtype).min)
 
 
 def max_value(q: jax.Array, mask: jax.Array | None = None) -> jax.Array:
@@ -136,8 +158,11 @@ def max_value(q: jax.Array, mask: jax.Array | None = None) -> jax.Array:
       q: [..., A] f32.
       mask: [..., A] bool, true where legal; None: all are.
     """
-    best = jnp.max(_legal(q, mask), axis=-1)
-    return best if mask is None else jnp.where(mask.any(axis=-1), best, 0.0)
+    q = as_float(q)
+    if mask is None:
+        return jnp.max(q, axis=-1)
+    mask = legal_mask(mask, q.shape)
+    return jnp.where(mask.any(axis=-1), jnp.max(jnp.where(mask, q, -jnp.inf), axis=-1), 0.0)
 
 
 def double_q_value(
@@ -157,8 +182,12 @@ def double_q_value(
     Returns:
       [...] f32.
     """
-    value = chosen(next_q_target, jnp.argmax(_legal(next_q, mask), axis=-1))
-    return value if mask is None else jnp.where(mask.any(axis=-1), value, 0.0)
+    next_q, next_q_target = as_float(next_q), as_float(next_q_target)
+    require_shape("next_q_target", next_q_target, next_q.shape)
+    value = chosen(next_q_target, greedy(next_q, mask))
+    if mask is None:
+        return value
+    return jnp.where(legal_mask(mask, next_q.shape).any(axis=-1), value, 0.0)
 
 
 def q_target(
@@ -201,10 +230,12 @@ def mean_field_value(q: jax.Array, pi: jax.Array) -> jax.Array:
     policy it is the expected-SARSA value (van Seijen et al., 2009).
 
     Args:
-      q: [..., A] f32.
+      q: [..., A] f32; may be infinite where `pi` is 0.
       pi: [..., A] f32, probabilities; 0 for illegal actions.
     """
-    return jnp.sum(pi * q, axis=-1)
+    q, pi = as_floats(q, pi)
+    require_shape("pi", pi, q.shape)
+    return expectation(pi, q)
 
 
 def entropy(pi: jax.Array) -> jax.Array:
@@ -215,6 +246,7 @@ def entropy(pi: jax.Array) -> jax.Array:
     Args:
       pi: [..., A] f32, probabilities.
     """
+    pi = as_float(pi)
     positive = pi > 0
     # double where: keeps the gradient finite at 0
     return -jnp.sum(jnp.where(positive, pi * jnp.log(jnp.where(positive, pi, 1.0)), 0.0), axis=-1)

@@ -10,11 +10,18 @@ V(s_t), and one that truly ended (discount 0) from nothing.
 `trajectory_terms` derives these arguments from the time steps of a rollout.
 """
 
-import chex
 import jax
 import jax.numpy as jnp
 
+from jaxmarl_core.errors import require
 from jaxmarl_core.functional.losses import chosen, masked_mean
+from jaxmarl_core.functional.projections import expectation
+from jaxmarl_core.functional.shapes import (
+    as_float,
+    as_floats,
+    require_equal_shapes,
+    require_shape,
+)
 
 
 def trajectory_terms(
@@ -29,10 +36,30 @@ def trajectory_terms(
       reward, discount: [T + 1] f32, on arriving at s_0 ... s_T.
       last: [T + 1] bool, whether s_t ended its episode.
     """
-    return reward[1:], discount[1:], ~last[:-1]
+    reward, discount, last = as_float(reward), as_float(discount), jnp.asarray(last)
+    require_shape("reward", reward, (None,))
+    require_equal_shapes(reward=reward, discount=discount, last=last)
+    return reward[1:], discount[1:], ~last.astype(bool)[:-1]
 
 
-def _next(value: jax.Array, bootstrap: float | jax.Array) -> jax.Array:
+def one_trajectory(reward, discount, value, bootstrap, valid):
+    """Returns the terms of `gae`, checked, [T] floats of one type, [] and [T] bool.
+
+    Raises:
+      ValueError: a shape does not fit.
+    """
+    reward, discount, value, bootstrap = as_floats(reward, discount, value, bootstrap)
+    require_shape("reward", reward, (None,))
+    require_shape("bootstrap", bootstrap, ())
+    valid = jnp.ones(reward.shape, bool) if valid is None else jnp.asarray(valid).astype(bool)
+    for name, x in (("discount", discount), ("value", value), ("valid", valid)):
+        require_shape(name, x, reward.shape)
+    # where, not a product later: what an invalid row holds has no slope, NaN included
+    reward, discount = (jnp.where(valid, x, 0) for x in (reward, discount))
+    return reward, discount, value, bootstrap, valid
+
+
+def following(value: jax.Array, bootstrap: float | jax.Array) -> jax.Array:
     """Returns V(s_{t+1}) for t = 0 ... T - 1."""
     return jnp.append(value[1:], bootstrap)
 
@@ -62,17 +89,31 @@ def gae(
     Returns:
       [T] f32; 0 where not valid.
     """
-    valid = jnp.ones(reward.shape, bool) if valid is None else valid
-    chex.assert_rank([reward, discount, value, valid], 1)
-    chex.assert_equal_shape([reward, discount, value, valid])
-    delta = reward + discount * _next(value, bootstrap) - value
+    reward, discount, value, bootstrap, valid = one_trajectory(
+        reward, discount, value, bootstrap, valid
+    )
+    lam = jnp.asarray(lam, reward.dtype)
+    require_shape("lam", lam, ())
+    delta = reward + discount * following(value, bootstrap) - value
+    return sums_to_come(delta, discount * lam, valid)
 
-    def backward(advantage, row):
-        delta, discount, valid = row
-        advantage = jnp.where(valid, delta + discount * lam * advantage, 0.0)
-        return advantage, advantage
 
-    rows = (delta, discount, valid)
+def sums_to_come(delta: jax.Array, factor: jax.Array, valid: jax.Array) -> jax.Array:
+    """Returns what a trajectory's errors add up to from each step on.
+
+        A_t = delta_t + factor_t A_{t+1},   A_T = 0;   A_t = 0 where not valid
+
+    Args:
+      delta, factor: [T] f32.
+      valid: [T] bool.
+    """
+
+    def backward(later, row):
+        delta, factor, valid = row
+        later = jnp.where(valid, delta + factor * later, 0.0)
+        return later, later
+
+    rows = (delta, factor, valid)
     return jax.lax.scan(backward, jnp.zeros((), delta.dtype), rows, reverse=True)[1]
 
 
@@ -97,7 +138,7 @@ def lambda_returns(
     Returns:
       [T] f32.
     """
-    return gae(reward, discount, value, bootstrap, lam, valid) + value
+    return gae(reward, discount, value, bootstrap, lam, valid) + as_float(value)
 
 
 def n_step(
@@ -125,15 +166,40 @@ def n_step(
     Raises:
       ValueError: if n is below 1.
     """
-    if n < 1:
-        raise ValueError(f"n: expected at least 1, got {n}")
-    valid = jnp.ones(reward.shape, bool) if valid is None else valid
-    chex.assert_equal_shape([reward, discount, value, valid])
+    require(n >= 1, "n", "at least 1", n)
+    reward, discount, value, bootstrap, valid = one_trajectory(
+        reward, discount, value, bootstrap, valid
+    )
 
     def longer(_, returns):  # the k-step returns of t from the (k-1)-step returns of t+1
-        return jnp.where(valid, reward + discount * _next(returns, bootstrap), value)
+        return jnp.where(valid, reward + discount * following(returns, bootstrap), value)
 
     return jax.lax.fori_loop(0, min(n, len(reward)), longer, value)
+
+
+def n_step_transition(
+    reward: jax.Array, discount: jax.Array, last: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns (reward, discount, index): n transitions of a replayed sequence as a single one.
+
+        r_1 + d_1 r_2 + ... + (d_1 ... d_{h-1}) r_h,   d_1 ... d_h,   h
+
+    Its target is the reward plus the discount times the value of row h: h = n, or less where the
+    episode ended before, at row h. Where row 0 itself is an end, h = 0: no transition begins there.
+    Sutton & Barto, 2018, section 7.1.
+
+    Args:
+      reward, discount: [n + 1] f32, on arriving at each of the n + 1 time steps; gamma included.
+      last: [n + 1] bool, whether a time step ended its episode.
+
+    Returns:
+      [] f32, [] f32 and [] int32.
+    """
+    reward, discount, valid = trajectory_terms(reward, discount, last)
+    within = jnp.cumprod(valid.astype(jnp.int32)) > 0  # no end before
+    reward, discount = jnp.where(within, reward, 0.0), jnp.where(within, discount, 1.0)
+    before = jnp.append(1.0, jnp.cumprod(discount)[:-1])
+    return jnp.sum(before * reward), jnp.prod(discount), jnp.sum(within, dtype=jnp.int32)
 
 
 def counterfactual_advantage(q: jax.Array, pi: jax.Array, action: jax.Array) -> jax.Array:
@@ -151,7 +217,9 @@ def counterfactual_advantage(q: jax.Array, pi: jax.Array, action: jax.Array) -> 
     Returns:
       [...] f32. Its mean under `pi` is 0.
     """
-    return chosen(q, action) - jnp.sum(pi * q, axis=-1)
+    q, pi = as_floats(q, pi)
+    require_shape("pi", pi, q.shape)
+    return chosen(q, action) - expectation(pi, q)
 
 
 def standardise(x: jax.Array, mask: jax.Array | None = None, eps: float = 1e-5) -> jax.Array:
@@ -162,9 +230,17 @@ def standardise(x: jax.Array, mask: jax.Array | None = None, eps: float = 1e-5) 
       mask: [...] bool, or None for all true.
       eps: [] f32 > 0, in units of x: keeps a constant x at 0.
     """
-    mean = masked_mean(x, mask)
-    std = jnp.sqrt(masked_mean((x - mean) ** 2, mask))
-    scaled = (x - mean) / (std + eps)
+    x = as_float(x)
+    if mask is not None:
+        mask = jnp.asarray(mask).astype(bool)
+        require_shape("mask", mask, x.shape)
+        x = jnp.where(mask, x, 0.0)
+    x = x - masked_mean(x, mask)
+    variance = masked_mean(x**2, mask)
+    # double where: the root has no slope at 0, where all entries are the same
+    varied = variance > 0
+    std = jnp.where(varied, jnp.sqrt(jnp.where(varied, variance, 1.0)), 0.0)
+    scaled = x / (std + eps)
     return scaled if mask is None else jnp.where(mask, scaled, 0.0)
 
 

@@ -97,7 +97,9 @@ def trust_region_step(
     """Returns the parameters after one natural-gradient step within a trust region.
 
     The full step is shortened until the divergence stays below delta, the objective grows, and
-    grows by at least a share of what its slope promises.
+    grows by at least a share of what its slope promises. The step has a derivative, its length
+    taken as it is; its gain and divergence have none in reverse mode, and JAX says so: the search
+    has no fixed number of tries.
 
     Args:
       objective: maps parameters to [], to be maximised.

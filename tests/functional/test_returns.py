@@ -9,6 +9,7 @@ from jaxmarl_core.functional.returns import (
     gae,
     lambda_returns,
     n_step,
+    n_step_transition,
     standardise,
     trajectory_terms,
 )
@@ -129,7 +130,7 @@ def test_n_step_says_what_is_wrong():
 
 
 def test_shapes_are_checked():
-    with pytest.raises(AssertionError):
+    with pytest.raises(ValueError, match="discount: expected shape"):
         gae(REWARD, DISCOUNT[:2], VALUE, BOOTSTRAP, HALF)
 
 
@@ -190,3 +191,27 @@ def test_explained_variance_limits():
     np.testing.assert_allclose(explained_variance(-target, target, every), -3)
     assert explained_variance(target, jnp.ones(3), every) == 0  # nothing to explain
     assert explained_variance(target, target, ~every) == 0
+
+
+def test_n_step_transition_golden(variant):
+    # 1 + 2/2 + 4/4 = 3 over three steps, and 1/8 of what follows
+    reward, discount = np.array([9, 1, 2, 4], np.float32), np.full(4, 0.5, np.float32)
+    call = variant(n_step_transition)
+    np.testing.assert_allclose(call(reward, discount, np.zeros(4, bool)), (3, 0.125, 3))
+    # a time limit at row 2: two steps, and the value of that row; at row 0: none
+    last = np.array([False, False, True, False])
+    np.testing.assert_allclose(call(reward, discount, last), (2, 0.25, 2))
+    last = np.array([True, False, False, False])
+    np.testing.assert_allclose(call(reward, discount, last), (0, 1, 0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_n_step_transition_gives_the_first_n_step_return(seed):
+    rng = np.random.default_rng(seed)
+    reward, value = rng.normal(size=(2, 6)).astype(np.float32)
+    last = rng.random(6) < 0.3
+    discount = np.where(last & (rng.random(6) < 0.5), 0, 0.9).astype(np.float32)
+    total, weight, index = n_step_transition(reward, discount, last)
+    terms = trajectory_terms(reward, discount, last)
+    wanted = n_step(*terms[:2], value[:-1], value[-1], 5, terms[2])[0]
+    np.testing.assert_allclose(total + weight * value[index], wanted, atol=1e-5)
