@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxmarl_core.functional.shapes import require_shape
 from jaxmarl_core.learners.networks import MLP, head, scaled_normal
 
 
@@ -30,7 +31,20 @@ def additive(utilities: jax.Array, alive: jax.Array) -> jax.Array:
       utilities: [..., n] f32, of the actions taken.
       alive: [..., n] bool.
     """
+    _require_agents(utilities, alive)
     return jnp.where(alive, utilities, 0).sum(-1)
+
+
+def _require_agents(utilities, alive, state=None, **others):
+    """Raises ValueError unless all have the same leading axes, and agents their entries.
+
+    A mixer flattens them: a state with time and batch exchanged would be another's.
+    """
+    require_shape("alive", alive, jnp.shape(utilities))
+    if state is not None:
+        require_shape("state", state, (*jnp.shape(utilities)[:-1], None))
+    for name, x in others.items():
+        require_shape(name, x, jnp.shape(utilities))
 
 
 class Monotone(nn.Module):
@@ -52,6 +66,7 @@ class Monotone(nn.Module):
 
     @nn.compact
     def __call__(self, utilities: jax.Array, alive: jax.Array, state: jax.Array) -> jax.Array:
+        _require_agents(utilities, alive, state)
         n, size, hidden = utilities.shape[-1], self.embed, self.hypernet
         leading = state.shape[:-1]
         q = jnp.where(alive, utilities, 0).reshape(-1, n)
@@ -102,6 +117,8 @@ class Duplex(nn.Module):
         alive: jax.Array,
         state: jax.Array,
     ) -> jax.Array:
+        _require_agents(utilities, alive, state, best=best)
+        require_shape("actions", actions, (*utilities.shape[:-1], None))
         n, heads = utilities.shape[-1], self.num_heads
         layers = lambda size, name: MLP(
             (self.embed, size), nn.relu, activate_final=False, gain=1.0, name=name
@@ -144,6 +161,11 @@ class Codes(nn.Module):
     @nn.compact
     def __call__(self, features, actions, alive: jax.Array) -> list[jax.Array]:
         codes = []
+        num_agents = sum(x.shape[-2] for x in features)
+        for number, x in enumerate(features):
+            require_shape("alive", alive, (*x.shape[:-2], num_agents))
+            if actions is not None:
+                require_shape(f"actions[{number}]", actions[number], (*x.shape[:-1], None))
         living = _split_kinds(alive, [x.shape[-2] for x in features])
         for k, (x, here) in enumerate(zip(features, living)):
             x = x if actions is None else jnp.concatenate([x, actions[k]], -1)
@@ -172,6 +194,7 @@ class JointValue(nn.Module):
 
     @nn.compact
     def __call__(self, features, actions, alive: jax.Array, state: jax.Array) -> jax.Array:
+        require_shape("state", state, (*alive.shape[:-1], None))
         code = _sum_agents(Codes(self.embed, name="codes")(features, actions, alive))
         x = jnp.concatenate([state, code], -1)
         return head(1, gain=1.0)(MLP((self.embed, self.embed), nn.relu)(x))[..., 0]
@@ -192,6 +215,7 @@ class CounterfactualValues(nn.Module):
 
     @nn.compact
     def __call__(self, features, actions, alive: jax.Array, state: jax.Array) -> list[jax.Array]:
+        require_shape("state", state, (*alive.shape[:-1], None))
         codes = Codes(self.embed, name="others")(features, actions, alive)
         own = Codes(self.embed, name="own")(features, None, alive)
         everyone, values = _sum_agents(codes)[..., None, :], []

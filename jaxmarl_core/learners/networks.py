@@ -141,8 +141,11 @@ class GRU(nn.Module):
         dense = nn.Dense(3 * h, kernel_init=scaled_normal(1.0), name="input")
         x = dense(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], 3 * h)
         # flax starts the recurrent weights orthogonal; see the top of this file
-        kernel = self.param("recurrent", scaled_normal(1.0), (h, 3 * h))
-        bias = self.param("bias", nn.initializers.zeros, (h,))
+        kernel = self.param("recurrent", scaled_normal(1.0), (h, 3 * h), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (h,), jnp.float32)
+        # a loop keeps its carry's type: the widest of all
+        dtype = jnp.result_type(memory, x, kernel)
+        memory, x = memory.astype(dtype), x.astype(dtype)
         if reset is None:
             memory, _ = _gru_step(kernel, bias, memory, _gates(x))
             return memory, memory

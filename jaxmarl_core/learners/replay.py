@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.errors import require
+from jaxmarl_core.functional.shapes import require_shape
 
 
 def num_bytes(tree: Any) -> int:
@@ -83,7 +84,14 @@ def write_block(buffer: Any, block: Any, block_index: jax.Array) -> Any:
       block_index: [] int32, counts blocks from 0.
     """
 
+    _require_same_names(buffer, "block", block)
+
     def one(stored, new):
+        capacity = len(stored)
+        fits = new.shape[1:] == stored.shape[1:] and len(new) > 0 and capacity % len(new) == 0
+        # a slice that does not fit would be moved, over entries that are not the oldest
+        expected = f"[a divisor of {capacity}, {', '.join(map(str, stored.shape[1:]))}]"
+        require(fits, "block", expected, new.shape)
         start = block_start(stored, block_index, len(new))
         return jax.lax.dynamic_update_slice_in_dim(stored, new.astype(stored.dtype), start, axis=0)
 
@@ -113,10 +121,21 @@ def write_entry(buffer: Any, entry: Any, position: jax.Array, first_agent: int =
       first_agent: the first of the m agents, static.
     """
 
+    _require_same_names(buffer, "entry", entry)
+
     def one(stored, new):
+        kept = stored.shape[1:]
+        fits = new.ndim == len(kept) >= 2 and (new.shape[0], *new.shape[2:]) == (kept[0], *kept[2:])
+        fits = fits and first_agent >= 0 and first_agent + new.shape[1] <= kept[1]
+        require(fits, "entry", f"agents from {first_agent} on of {kept}", new.shape)
         return _write_slice(stored, new[None].astype(stored.dtype), position, 0, first_agent)
 
     return jax.tree.map(one, buffer, entry)
+
+
+def _require_same_names(buffer: Any, name: str, new: Any) -> None:
+    same = jax.tree.structure(buffer) == jax.tree.structure(new)
+    require(same, name, f"{jax.tree.structure(buffer)}", jax.tree.structure(new))
 
 
 def _write_slice(
@@ -176,6 +195,38 @@ def sample_transitions(
     return entry // num_envs, entry % num_envs
 
 
+def sample_sequences(
+    key: jax.Array,
+    buffer: Any,
+    block_length: int,
+    block_index: jax.Array,
+    size: int,
+    length: int,
+) -> jax.Array:
+    """Returns [size] int32, where sequences of stored entries begin, uniformly.
+
+    `gather_sequences` takes them out. For n-step returns sample n + 1 entries, and add up by
+    `returns.n_step_transition`.
+
+    Args:
+      key: randomness.
+      buffer: the buffer after block number `block_index` was written.
+      block_length: entries a block; at least `length` entries must have been written.
+      block_index: [] int32, the newest block.
+      size: how many to draw, with replacement.
+      length: entries of a sequence, static, at most the buffer's capacity.
+
+    Raises:
+      ValueError: no sequence of that length fits.
+    """
+    capacity = len(jax.tree.leaves(buffer)[0])
+    require(1 <= length <= capacity, "length", f"1 to the capacity ({capacity})", length)
+    newest = block_start(buffer, block_index, block_length) + block_length - 1
+    # ages length - 1 ... stored - 1: younger entries have not that many successors yet
+    stored = num_stored(buffer, block_index, block_length)
+    return (newest - jax.random.randint(key, (size,), length - 1, stored)) % capacity
+
+
 def sample_uniform(
     key: jax.Array, buffer: Any, block_length: int, block_index: jax.Array, size: int
 ) -> jax.Array:
@@ -225,11 +276,14 @@ def sample_prioritised(
 
     Args:
       key: randomness.
-      priority: [capacity] f32 >= 0; an entry of 0 is never drawn. One at least is above 0.
+      priority: [capacity] f32 >= 0; an entry of 0 is never drawn, but where all are: with weight 0.
       size: how many to draw.
       exponent: [] f32 >= 0; 0 draws uniformly among those above 0.
       importance: [] f32 in [0, 1]; at 1 the weights make up for the priorities.
     """
+    require_shape("priority", priority, (None,))
+    require_shape("exponent", exponent, ())
+    require_shape("importance", importance, ())
     stored = priority > 0
     mass = jnp.where(stored, jnp.where(stored, priority, 1.0) ** exponent, 0.0)
     total = jnp.cumsum(mass)
@@ -237,8 +291,10 @@ def sample_prioritised(
     # the first whose sum passes the share; rounding may leave the last share without one
     positions = jnp.searchsorted(total, share, side="right", method="compare_all")
     positions = jnp.minimum(positions, jnp.argmax(total)).astype(jnp.int32)
-    least = jnp.where(stored, mass, jnp.inf).min()
-    return positions, (least / mass[positions]) ** importance
+    least, drawn = jnp.where(stored, mass, jnp.inf).min(), stored[positions]
+    # of a buffer without any priority nothing is learnt: weight 0, where the quotient is infinite
+    weight = (least / jnp.where(drawn, mass[positions], jnp.inf)) ** importance
+    return positions, jnp.where(drawn, weight, 0.0)
 
 
 def gather(buffer: Any, *positions: jax.Array) -> Any:
@@ -248,6 +304,8 @@ def gather(buffer: Any, *positions: jax.Array) -> Any:
     """
 
     def one(stored):
+        fits = len(positions) <= stored.ndim
+        require(fits, "positions", f"at most {stored.ndim}, as the buffer has axes", len(positions))
         return stored[tuple(at % size for at, size in zip(positions, stored.shape))]
 
     return jax.tree.map(one, buffer)
@@ -265,3 +323,16 @@ def learning_has_started(
     """
     # a quotient of floats: the product of both would pass 2^31
     return update_index + 1 >= learning_starts / env_steps
+
+
+def gather_sequences(buffer: Any, start: jax.Array, length: int, *positions: jax.Array) -> Any:
+    """Returns the sequences of entries that begin at `start`, leaves [size, length, ...].
+
+    Args:
+      buffer: leaves [capacity, ...].
+      start: [size] int32, from `sample_sequences`.
+      length: entries of a sequence, static.
+      positions: [size] int32 each: of which environment, of which agent, ... as of `gather`.
+    """
+    at = start[:, None] + jnp.arange(length, dtype=start.dtype)
+    return gather(buffer, at, *(position[:, None] for position in positions))

@@ -220,3 +220,19 @@ def test_an_agents_own_action_is_no_part_of_its_counterfactuals():
     np.testing.assert_allclose(before[:, 0], after[:, 0], rtol=1e-4, atol=1e-5)
     changed = np.abs(before - after).max(-1)
     assert (changed[:2, 2] > 1e-4).all() and changed[2].max() < 1e-5  # the dead change nothing
+
+
+def test_a_state_with_time_and_batch_exchanged_is_refused():
+    """It would be flattened to as many rows, of other steps."""
+    utilities, alive = jnp.ones((4, 3, 2)), jnp.ones((4, 3, 2), bool)
+    state, actions = jnp.ones((3, 4, 5)), jnp.ones((4, 3, 6))
+    calls = [
+        (Monotone(), (utilities, alive, state)),
+        (Duplex(), (utilities, utilities, actions, alive, state)),
+        (JointValue(), ([jnp.ones((4, 3, 2, 5))], None, alive, state)),
+    ]
+    for mixer, args in calls:
+        with pytest.raises(ValueError, match=r"^state: expected shape"):
+            jax.eval_shape(mixer.init, jax.random.key(0), *args)
+    with pytest.raises(ValueError, match=r"^alive: expected shape"):
+        additive(utilities, alive[..., :1])

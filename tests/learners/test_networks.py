@@ -264,3 +264,21 @@ def test_normalised_layers_tell_small_observations_apart(activation):
 
     learn = jax.jit(lambda start: jax.lax.scan(step, start, length=1000)[0][0])
     assert jnp.abs(error(learn((params, rule.init(params))))).max() < 0.1
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_a_gru_takes_inputs_and_memory_of_another_precision(dtype):
+    gru, x, memory = networks.GRU(4), jnp.ones((3, 2, 5)), jnp.ones((2, 4))
+    reset = jnp.zeros((3, 2), bool)
+    params = gru.init(jax.random.key(0), memory, x, reset)
+    wanted = networks.apply(gru, params, memory, x, reset)
+    for given in ((memory.astype(dtype), x), (memory, x.astype(dtype))):
+        for found, truth in zip(networks.apply(gru, params, *given, reset), wanted):
+            assert found.dtype == jnp.float32
+            np.testing.assert_allclose(found, truth, rtol=1e-2)
+
+
+def test_a_grus_weights_are_single_under_x64():
+    with jax.enable_x64(True):
+        params = networks.GRU(4).init(jax.random.key(0), jnp.ones(4), jnp.ones(5))
+    assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}

@@ -260,3 +260,49 @@ def test_memory_is_told_and_refused():
     message = r"buffer_length: expected at most \d+, .* left .*, got 1099511627776, which take"
     with pytest.raises(ValueError, match=message):
         replay.require_memory("buffer_length", 2**40, most)
+
+
+@pytest.mark.parametrize("num_blocks", [2, 4, 7])
+@pytest.mark.parametrize("length", [1, 4])
+def test_sequences_are_whole_and_drawn_uniformly(num_blocks, length):
+    buffer, expected = after(num_blocks)
+    newest = jnp.int32(num_blocks - 1)
+    draw = jax.jit(replay.sample_sequences, static_argnums=(2, 4, 5))
+    start = draw(jax.random.key(1), buffer, BLOCK, newest, 6000, length)
+    environment = jnp.arange(6000) % 2
+    found = replay.gather_sequences({"x": buffer["x"]}, start, length, environment)["x"]
+    assert found.shape == (6000, length, 5)
+    first = np.asarray(replay.gather_sequences({"t": buffer["t"]}, start, length)["t"])
+    np.testing.assert_array_equal(first - first[:, :1], np.tile(np.arange(length), (6000, 1)))
+    np.testing.assert_array_equal(found[:, :, 0], 100 * first + 10 * (np.arange(6000) % 2)[:, None])
+    allowed = list(expected)[: len(expected) - length + 1]
+    counts = np.array([np.sum(first[:, 0] == t) for t in allowed])
+    assert counts.sum() == 6000 and stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_without_priorities_nothing_weighs():
+    """Where the quotient of two zeros or an infinite one would be learnt from."""
+    _, weight = replay.sample_prioritised(jax.random.key(0), jnp.zeros(4), 3, 0.5, 0.5)
+    np.testing.assert_array_equal(weight, 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        # five of twelve would be moved back by two once they reach the end
+        (lambda b: replay.write_block(b, jax.tree.map(lambda x: x[:5], b), 0), "block"),
+        (lambda b: replay.write_block(b, {"t": b["t"][:3], "x": b["x"][:3, :1]}, 0), "block"),
+        (lambda b: replay.write_block(b, {"t": b["t"][:3]}, 0), "block"),
+        (lambda b: replay.write_entry(b["x"][..., None], jnp.ones((2, 3, 1)), 0, 4), "entry"),
+        (lambda b: replay.write_entry(b["x"][..., None], jnp.ones((1, 3, 1)), 0), "entry"),
+        (lambda b: replay.sample_sequences(jax.random.key(0), b, BLOCK, 9, 4, 13), "length"),
+        (lambda b: replay.gather(b["t"], jnp.ones(2, int), jnp.ones(2, int)), "positions"),
+        (
+            lambda b: replay.sample_prioritised(jax.random.key(0), b["x"], 3, 0.5, 0.5),
+            "priority",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(call, words):
+    with pytest.raises(ValueError, match=f"^{words}: expected"):
+        jax.eval_shape(call, replay.empty_buffer(ENTRY, CAPACITY, BLOCK))
