@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.functional.exploration import draw
+from jaxmarl_core.functional.shapes import as_float, require_shape
 from jaxmarl_core.spaces import Box, Discrete, Space, discrete
 from jaxmarl_core.types import Actions, EnvState, Key, StateEnvironment, TimeStep
 
@@ -81,6 +82,9 @@ def backup(game: MarkovGame, value: jax.Array, gamma: float | jax.Array) -> jax.
     Returns:
       [N, S, A_1, ..., A_N] f32, the stage games.
     """
+    value = as_float(value)
+    require_shape("value", value, (game.num_players, game.num_states))
+    require_shape("gamma", gamma, ())
     following = jnp.where(game.terminal, 0.0, value)[:, game.successor]  # [N, S, A.., K]
     return jnp.sum(game.probability * (game.reward + gamma * following), axis=-1)
 

@@ -92,7 +92,7 @@ def feedbacks(
     """Returns u [m] and d [l] in a state x [n]: the saddle point if V is the value."""
     slope = weights @ jax.jacfwd(basis)(x)  # V_x
     control = -jnp.linalg.solve(game.R, game.control_gain(x).T @ slope) / 2
-    return control, game.disturbance_gain(x).T @ slope / (2 * jnp.square(game.gamma))
+    return control, game.disturbance_gain(x).T @ slope * jnp.square(1 / game.gamma) / 2
 
 
 def residual(game: Game, basis: Basis, weights: jax.Array, x: jax.Array) -> jax.Array:
@@ -105,8 +105,9 @@ def _along(game, basis, weights, x):
     """Returns how fast each basis function changes under the feedbacks, [M], and the cost, []."""
     u, d = feedbacks(game, basis, weights, x)
     velocity = game.drift(x) + game.control_gain(x) @ u + game.disturbance_gain(x) @ d
-    # no price on nobody: gamma may be infinite
-    price = jnp.where(jnp.isfinite(game.gamma), jnp.square(game.gamma), 0.0)
+    # no price on nobody: gamma may be infinite, and has a slope there, too
+    finite = jnp.isfinite(game.gamma)
+    price = jnp.where(finite, jnp.square(jnp.where(finite, game.gamma, 0.0)), 0.0)
     cost = game.cost(x) + u @ game.R @ u - price * (d @ d)
     return jax.jvp(basis, (x,), (velocity,))[1], cost
 

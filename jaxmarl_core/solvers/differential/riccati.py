@@ -19,6 +19,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxmarl_core.errors import require
+from jaxmarl_core.functional.shapes import as_floats, require_shape
+
 
 class Solution(NamedTuple):
     """A candidate solution, and what to think of it."""
@@ -81,7 +84,7 @@ def hamiltonian(
     # an overdetermined system of rank n, solved by its normal equations
     left, right = shifted[:, n:], shifted[:, :n]
     P = _symmetric(-jnp.linalg.solve(left.T @ left, left.T @ right))
-    return _judge(_newton_step(A, Q, S, P), A, B, Q, R, D, gamma)
+    return _solution(_newton_step(A, Q, S, P), A, B, Q, R, D, gamma)
 
 
 def newton_kleinman(
@@ -110,9 +113,9 @@ def newton_kleinman(
     """
     A, B, Q, R, D = _arrays(A, B, Q, R, D)
     S = _quadratic_term(B, R, D, gamma)
-    P = jnp.zeros_like(A) if initial is None else jnp.asarray(initial, A.dtype)
+    P = _starting_at(initial, A.shape, A.dtype)
     P = jax.lax.fori_loop(0, num_iterations, lambda _, P: _newton_step(A, Q, S, P), P)
-    return _judge(P, A, B, Q, R, D, gamma)
+    return _solution(P, A, B, Q, R, D, gamma)
 
 
 def coupled(
@@ -142,11 +145,12 @@ def coupled(
       initial: [N, n, n], together stabilising; None: 0, fit where A itself is stable.
       num_iterations: at least 1.
     """
-    A = jnp.asarray(A, jnp.result_type(float))
-    B, Q, R = ([jnp.asarray(each, A.dtype) for each in given] for given in (B, Q, R))
+    require(len(B) == len(Q) == len(R), "B, Q, R", "as many", (len(B), len(Q), len(R)))
+    each = [_arrays(A, *players, None) for players in zip(B, Q, R)]
+    A, (B, Q, R) = each[0][0], ([arrays[i] for arrays in each] for i in (1, 2, 3))
     weights = jnp.stack(Q)
     S = jnp.stack([b @ jnp.linalg.solve(r, b.T) for b, r in zip(B, R)])
-    P = jnp.zeros_like(S) if initial is None else jnp.asarray(initial, A.dtype)
+    P = _starting_at(initial, S.shape, A.dtype)
 
     def closed(P):
         return A - jnp.sum(S @ P, axis=0)
@@ -185,7 +189,10 @@ def discrete(
     A, B, Q, R, D = _arrays(A, B, Q, R, D)
     m, k = B.shape[1], D.shape[1]
     G = jnp.concatenate([B, D], 1)
-    T = jax.scipy.linalg.block_diag(R, -jnp.square(gamma) * jnp.eye(k, dtype=A.dtype))
+    T = R
+    if k:  # without a disturbance gamma may be infinite
+        price = jnp.square(jnp.asarray(gamma, A.dtype))
+        T = jax.scipy.linalg.block_diag(R, -price * jnp.eye(k, dtype=A.dtype))
 
     def gains(P):
         return jnp.linalg.solve(T + G.T @ P @ G, G.T @ P @ A)
@@ -196,8 +203,9 @@ def discrete(
     P = jax.lax.fori_loop(0, num_iterations, lambda _, P: backup(P), jnp.zeros_like(A))
     both = gains(P)
     residual = _norm(backup(P) - P) / (_norm(P) + _norm(Q))
-    margin = jnp.square(gamma) * jnp.eye(k, dtype=A.dtype) - D.T @ P @ D
-    saddle = jnp.all(jnp.linalg.eigvalsh(margin) > 0) if k else True
+    saddle = jnp.bool_(True)
+    if k:
+        saddle = jnp.all(jnp.linalg.eigvalsh(price * jnp.eye(k, dtype=A.dtype) - D.T @ P @ D) > 0)
     closed = A - G @ both
     # Stein's equation X = A' X A + I has a positive definite solution iff A is stable
     system = jnp.eye(A.size, dtype=A.dtype) - jnp.kron(closed.T, closed.T)
@@ -211,31 +219,54 @@ def lyapunov(A: jax.Array, Q: jax.Array) -> jax.Array:
 
     It has n^2 unknowns: meant for n up to about 20.
     """
+    A, Q = as_floats(A, Q)
+    require_shape("A", A, (len(A), len(A)))
+    require_shape("Q", Q, A.shape)
     eye = jnp.eye(len(A), dtype=A.dtype)
     system = jnp.kron(A.T, eye) + jnp.kron(eye, A.T)
     return _symmetric(jnp.linalg.solve(system, -Q.reshape(-1)).reshape(Q.shape))
 
 
 def _arrays(A, B, Q, R, D):
+    """Returns the game's matrices in floats; a vector would broadcast to another game."""
     dtype = jnp.result_type(float)
-    A = jnp.asarray(A, dtype)
-    D = jnp.zeros((len(A), 0)) if D is None else D
-    return A, *(jnp.asarray(each, dtype) for each in (B, Q, R, D))
+    A, B, Q, R = (jnp.asarray(each, dtype) for each in (A, B, Q, R))
+    require(A.ndim == 2 and A.shape[0] == A.shape[1], "A", "a square matrix", A.shape)
+    n = len(A)
+    D = jnp.zeros((n, 0), dtype) if D is None else jnp.asarray(D, dtype)
+    require_shape("B", B, (n, None))
+    require_shape("Q", Q, (n, n))
+    require_shape("R", R, (B.shape[1], B.shape[1]))
+    require_shape("D", D, (n, None))
+    return A, B, Q, R, D
+
+
+def _starting_at(initial, shape, dtype):
+    """Returns where an iteration begins: 0 if that is not given."""
+    if initial is None:
+        return jnp.zeros(shape, dtype)
+    initial = jnp.asarray(initial, dtype)
+    require_shape("initial", initial, shape)
+    return initial
 
 
 def _quadratic_term(B, R, D, gamma):
-    return B @ jnp.linalg.solve(R, B.T) - D @ D.T / jnp.square(gamma)
+    # the square of 1 / gamma, not 1 / gamma^2, whose slope at infinity would be no number
+    return B @ jnp.linalg.solve(R, B.T) - D @ D.T * jnp.square(1 / jnp.asarray(gamma, D.dtype))
 
 
 def _newton_step(A, Q, S, P):
     return lyapunov(A - S @ P, Q + P @ S @ P)
 
 
-def _judge(P, A, B, Q, R, D, gamma):
+def _solution(P, A, B, Q, R, D, gamma):
     S = _quadratic_term(B, R, D, gamma)
     residual = _residual(A, Q, S, P)
     stabilising = _solved(residual) & _is_stable(A - S @ P)
-    control, disturbance = jnp.linalg.solve(R, B.T @ P), D.T @ P / jnp.square(gamma)
+    control, disturbance = (
+        jnp.linalg.solve(R, B.T @ P),
+        D.T @ P * jnp.square(1 / jnp.asarray(gamma, P.dtype)),
+    )
     return Solution(P, control, disturbance, residual, stabilising)
 
 

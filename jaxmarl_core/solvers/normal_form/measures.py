@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.functional.projections import expectation
+from jaxmarl_core.functional.shapes import as_floats, require_shape
 from jaxmarl_core.solvers.normal_form.responses import Masks, best_response, legal_payoffs
 
 REGRETS = ("external", "internal", "swap")
@@ -29,7 +31,12 @@ def joint_play(strategies: Sequence[jax.Array]) -> jax.Array:
     Returns:
       [..., A_1, ..., A_N] f32. The mean over a leading axis of time is a history's average play.
     """
-    joint = jnp.ones(strategies[0].shape[:-1])
+    strategies = as_floats(*strategies)
+    for number, strategy in enumerate(strategies):
+        require(strategy.ndim > 0, f"strategies[{number}]", "shape [..., A]", strategy.shape)
+        leading = strategies[0].shape[:-1]
+        require_shape(f"strategies[{number}]", strategy, (*leading, None))
+    joint = jnp.ones(strategies[0].shape[:-1], strategies[0].dtype)
     for number, strategy in enumerate(strategies):
         lead = strategy.shape[:-1]
         joint = joint[..., None] * strategy.reshape(*lead, *[1] * number, strategy.shape[-1])
@@ -56,8 +63,8 @@ def empirical_play(history: jax.Array, sizes: Sequence[int]) -> jax.Array:
 def expected_payoffs(payoffs: jax.Array, joint: jax.Array, masks: Masks = None) -> jax.Array:
     """Returns what joint play [A_1, ..., A_N] is worth to each player, [N] f32."""
     payoffs, _ = legal_payoffs(payoffs, masks)
-    _check(payoffs, joint)
-    return jnp.sum(payoffs * joint, axis=tuple(range(1, payoffs.ndim)))
+    joint = _checked(payoffs, joint)
+    return expectation(joint.reshape(-1), payoffs.reshape(len(payoffs), -1))
 
 
 def social_welfare(payoffs: jax.Array, joint: jax.Array, masks: Masks = None) -> jax.Array:
@@ -72,7 +79,8 @@ def deviation_gain(
 
         max_a u_i(a, pi_-i) - u_i(pi)
 
-    The largest is the epsilon of an epsilon-equilibrium.
+    The largest is the epsilon of an epsilon-equilibrium. Differentiable by payoffs and strategies,
+    where a player has one best reply; else its derivative is the mean of theirs.
 
     Args:
       payoffs: [N, A_1, ..., A_N] f32.
@@ -82,8 +90,10 @@ def deviation_gain(
     gains = []
     for player, strategy in enumerate(strategies):
         reply = best_response(payoffs, strategies, player, masks)
-        value = jnp.sum(jnp.where(strategy > 0, strategy * reply.worth, 0))
-        gains.append(jnp.maximum(reply.value - value, 0))
+        # an action that is not played has a worth, and so the gain a slope in its probability
+        gain = reply.value - expectation(jnp.asarray(strategy), reply.worth)
+        # below 0 by rounding alone, and there it has a slope, too
+        gains.append(gain - jax.lax.stop_gradient(jnp.minimum(gain, 0)))
     return jnp.stack(gains)
 
 
@@ -123,15 +133,14 @@ def regret(
       masks: N times [A_i] bool or None; illegal actions are not deviated to.
     """
     payoffs, masks = legal_payoffs(payoffs, masks)
-    _check(payoffs, joint)
+    joint = _checked(payoffs, joint)
     if kind not in REGRETS:
         raise ValueError(unknown("kind", kind, REGRETS))
     each = []
     for player, mask in enumerate(masks):
         worth = jnp.moveaxis(payoffs[player], player, 0).reshape(len(mask), -1)
         played = jnp.moveaxis(joint, player, 0).reshape(len(mask), -1)
-        instead = jnp.matmul(played, worth.T, precision="highest")  # [a, d]
-        gain = instead - jnp.sum(played * worth, axis=1, keepdims=True)
+        gain = _worth_of_each(played, worth) - expectation(played, worth)[:, None]  # [a, d]
         if kind == "external":
             each.append(jnp.where(mask, gain.sum(0), -jnp.inf).max())
             continue
@@ -153,5 +162,17 @@ def correlated_gap(
     return jnp.maximum(jnp.max(regret(payoffs, joint, kind, masks)), 0)
 
 
-def _check(payoffs, joint):
-    require(jnp.shape(joint) == payoffs.shape[1:], "joint", payoffs.shape[1:], jnp.shape(joint))
+def _worth_of_each(played, worth):
+    """What action d would be worth where a was played, [a, d]; infinities count if they happen."""
+    total = jnp.matmul(played, jnp.where(jnp.isinf(worth), 0, worth).T, precision="highest")
+    possible = (played > 0).astype(worth.dtype)
+    for infinity in (jnp.inf, -jnp.inf):
+        met = jnp.matmul(possible, (worth == infinity).astype(worth.dtype).T) > 0
+        total = total + jnp.where(met, infinity, 0)
+    return total
+
+
+def _checked(payoffs, joint):
+    joint = jnp.asarray(joint)
+    require(joint.shape == payoffs.shape[1:], "joint", str(payoffs.shape[1:]), joint.shape)
+    return joint

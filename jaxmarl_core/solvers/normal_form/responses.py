@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.solvers.normal_form.zero_sum import (
-    as_floating,
     legal_actions,
     outer_and,
     precision,
@@ -37,7 +36,8 @@ class Reply(NamedTuple):
 
 def legal_payoffs(payoffs: jax.Array, masks: Masks) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     """Returns payoffs [N, A_1, ..., A_N], 0 where somebody's action is illegal, and all masks."""
-    payoffs = as_floating(payoffs)
+    payoffs = jnp.asarray(payoffs)
+    payoffs = payoffs.astype(jnp.promote_types(payoffs.dtype, jnp.float32))
     fits = payoffs.ndim >= 2 and len(payoffs) == payoffs.ndim - 1 and payoffs.size > 0
     require(fits, "payoffs", "shape [N, A_1, ..., A_N]", payoffs.shape)
     masks = legal_actions(payoffs.shape[1:], masks)
@@ -54,15 +54,27 @@ def best_response(
       strategies: N times [A_j] f32; the player's own is not used.
       player: its number, static.
       masks: N times [A_j] bool or None; None: every action is legal.
+
+    Where several actions are best, the value's derivative is the mean of theirs.
     """
     payoffs, masks = legal_payoffs(payoffs, masks)
     sizes = tuple((size,) for size in payoffs.shape[1:])
     got = tuple(jnp.shape(strategy) for strategy in strategies)
     require(got == sizes, "strategies", f"vectors of sizes {payoffs.shape[1:]}", got)
     require(0 <= player < len(sizes), "player", f"a player below {len(sizes)}", player)
-    worth = action_payoffs(payoffs[player], strategies, player)
+    worth = _worth(payoffs[player], strategies, player)
     worth = jnp.where(masks[player], worth, -jnp.inf)
     return Reply(jnp.argmax(worth).astype(jnp.int32), worth.max(), worth)
+
+
+def _worth(payoffs, strategies, player):
+    """What actions are worth [A_i], infinities counting where they happen and nowhere else."""
+    worth = action_payoffs(jnp.where(jnp.isinf(payoffs), 0, payoffs), strategies, player)
+    possible = [(jnp.asarray(pi) > 0).astype(payoffs.dtype) for pi in strategies]
+    for infinity in (jnp.inf, -jnp.inf):
+        met = action_payoffs((payoffs == infinity).astype(payoffs.dtype), possible, player) > 0
+        worth = worth + jnp.where(met, infinity, 0)
+    return worth
 
 
 def pure_equilibria(payoffs: jax.Array, masks: Masks = None, tolerance: float = 0.0) -> jax.Array:
@@ -99,6 +111,7 @@ def undominated(
       N times [A_i] bool.
     """
     payoffs, masks = legal_payoffs(payoffs, masks)
+    payoffs = jax.lax.stop_gradient(payoffs)
     if by not in DOMINATED_BY:
         raise ValueError(unknown("by", by, DOMINATED_BY))
     dominated = _by_one if by == "pure" else _by_mixture
