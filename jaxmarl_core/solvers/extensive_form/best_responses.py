@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 
+from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.extensive_form.card_game import (
     CardGame,
     action_values,
     counterfactual_values,
     leaf_matrices,
     reach,
+    require_shapes,
 )
 
 Pair = tuple[jax.Array, jax.Array]
@@ -22,6 +24,7 @@ def expected_value(game: CardGame, strategies: Pair) -> jax.Array:
       strategies: of both players, each [N, A, C]: a distribution over A for each public state and
         card.
     """
+    require_shapes(game, strategies)
     own, other = (reach(*each) for each in zip(game.decisions, strategies))
     return jnp.sum(own * counterfactual_values(leaf_matrices(game, 0), other))
 
@@ -38,6 +41,8 @@ def best_response(game: CardGame, strategies: Pair, player: int) -> tuple[jax.Ar
       [], on average over the cards; and a strategy [N, A, C] of zeros and ones, the first of equal
       actions.
     """
+    require_shapes(game, strategies)
+    require(player in (0, 1), "player", "0 or 1", player)
     decisions = game.decisions[player]
     other = reach(game.decisions[1 - player], strategies[1 - player])
     values = counterfactual_values(leaf_matrices(game, player), other)

@@ -14,6 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxmarl_core.errors import require
+from jaxmarl_core.functional.shapes import require_shape
+
 
 @struct.dataclass
 class Decisions:
@@ -60,6 +63,14 @@ class CardGame:
     def num_infosets(self) -> int:
         """Of both players; not inside `jit`."""
         return sum(each.num_infosets for each in self.decisions)
+
+
+def require_shapes(game: CardGame, strategies: tuple[jax.Array, jax.Array]) -> None:
+    """Raises ValueError unless there are two strategies [N, A, C]; free in a traced program."""
+    require(len(strategies) == 2, "strategies", "one for each of two players", len(strategies))
+    for player, (decisions, strategy) in enumerate(zip(game.decisions, strategies)):
+        shape = (*decisions.legal.shape, len(game.cards))
+        require_shape(f"strategies[{player}]", strategy, shape)
 
 
 def uniform(game: CardGame) -> tuple[jax.Array, jax.Array]:

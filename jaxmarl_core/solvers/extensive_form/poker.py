@@ -3,14 +3,13 @@
 Kuhn, 1950; Southey et al., 2005, "Bayes' bluff", UAI. The rules are OpenSpiel's, to the number.
 """
 
-import itertools
 import math
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.errors import require
-from jaxmarl_core.solvers.extensive_form.card_game import CardGame, Decisions
+from jaxmarl_core.solvers.extensive_form.assembly import End, Levels, Met, Place, assemble
+from jaxmarl_core.solvers.extensive_form.card_game import CardGame
 
 FOLD, CALL, RAISE = 0, 1, 2
 ACTIONS = ("fold", "call", "raise")
@@ -79,13 +78,8 @@ def poker(
     cards = tuple(rank + suit for rank in RANKS[-ranks:] for suit in marks)
     deal = (1 - np.eye(num_cards)) / (num_cards * (num_cards - 1))
     table = _Table(cards, np.arange(num_cards) // suits, deal, bets, max_raises)
-    table.play("", "", None, (ante, ante), (_START, _START))
-    return table.game()
-
-
-# A player's place in the tree: (level of its next decision, its last sequence within the level
-# before). Sequences within a level count decision by decision, len(ACTIONS) each.
-_START = (0, 0)
+    table.play("", "", None, (ante, ante), (Place(), Place()))
+    return assemble(table.levels, table.ends, cards, ACTIONS)
 
 
 class _Table:
@@ -94,23 +88,23 @@ class _Table:
     def __init__(self, cards, rank, deal, bets, max_raises):
         self.cards, self.rank, self.deal = cards, rank, deal
         self.bets, self.max_raises = bets, max_raises
-        self.nodes = ([], [])  # per player and level, (name, legal, possible, last sequence)
-        self.ends = []  # (payoff [C, C], chance [C, C], places of both)
+        self.levels: tuple[Levels, Levels] = ([], [])
+        self.ends: list[End] = []
 
     def play(self, before, moves, board, paid, places):
         """Plays on from a public state: what came before this round, its moves, who paid what."""
         player, pot = len(moves) % 2, max(paid)
         legal = (paid[player] < pot, True, moves.count("r") < self.max_raises)
         level, sequence = places[player]
-        levels = self.nodes[player]
+        levels = self.levels[player]
         if level == len(levels):
             levels.append([])
         first = len(levels[level]) * len(ACTIONS)
         possible = np.arange(len(self.cards)) != board
-        levels[level].append(((before + moves).rstrip(), legal, possible, sequence))
+        levels[level].append(Met((before + moves).rstrip(), legal, possible, sequence))
         for action in np.flatnonzero(legal):
             following = moves + ACTIONS[action][0]
-            there = _put(places, player, (level + 1, first + int(action)))
+            there = _put(places, player, Place(level + 1, first + int(action)))
             if action == FOLD:
                 self.end(np.full_like(self.deal, paid[1] if player else -paid[0]), board, there)
             elif action == RAISE:
@@ -135,53 +129,8 @@ class _Table:
         if board is not None:
             free = np.arange(len(self.cards)) != board
             chance = chance * np.outer(free, free) / (len(self.cards) - 2)
-        self.ends.append((payoff, chance, places))
-
-    def game(self):
-        return CardGame(
-            payoff=jnp.asarray(np.stack([end[0] for end in self.ends])),
-            chance=jnp.asarray(np.stack([end[1] for end in self.ends])),
-            decisions=(self.decisions(0), self.decisions(1)),
-            cards=self.cards,
-            actions=ACTIONS,
-        )
-
-    def decisions(self, player):
-        """Returns what was written down of a player as arrays."""
-        levels = self.nodes[player]
-        sizes = [len(level) for level in levels]
-        before = [sum(sizes[:i]) * len(ACTIONS) for i in range(len(levels))]
-        num_sequences = sum(sizes) * len(ACTIONS)
-        children = []
-        for size, after in zip(sizes, [*levels[1:], []]):
-            following = [[] for _ in range(size * len(ACTIONS))]
-            for number, node in enumerate(after):
-                following[node[3]].append(number)
-            children.append(_padded(following, len(after)))
-        last = [
-            before[level - 1] + sequence if level else num_sequences
-            for level, sequence in (end[2][player] for end in self.ends)
-        ]
-        leaves = [[] for _ in range(num_sequences + 1)]
-        for number, sequence in enumerate(last):
-            leaves[sequence].append(number)
-        nodes = list(itertools.chain.from_iterable(levels))
-        return Decisions(
-            legal=jnp.asarray([node[1] for node in nodes]),
-            possible=jnp.asarray(np.stack([node[2] for node in nodes])),
-            parents=tuple(jnp.asarray([node[3] for node in level]) for level in levels),
-            children=tuple(children),
-            leaves=_padded(leaves, len(self.ends)),
-            last=jnp.asarray(last),
-            names=tuple(node[0] for node in nodes),
-        )
+        self.ends.append(End(payoff, chance, places))
 
 
 def _put(pair, player, value):
     return (value, pair[1]) if player == 0 else (pair[0], value)
-
-
-def _padded(lists, filler):
-    """Returns lists of numbers as an array [len(lists), longest], filled up."""
-    longest = max(1, *map(len, lists))
-    return jnp.asarray([[*each, *[filler] * (longest - len(each))] for each in lists], jnp.int32)
