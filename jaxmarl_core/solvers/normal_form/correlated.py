@@ -111,13 +111,15 @@ def _correlated(
         legal = possible & ~jnp.any(jnp.isneginf(payoffs), axis=0)
         targets = _survivors(payoffs, masks, rounds=1)
 
-    units = _ranges(payoffs, surviving)
-    gains = [gain / unit for gain, unit in zip(deviation_gains(payoffs, targets, coarse), units)]
+    ranges = _ranges(payoffs, surviving)
+    gains = [
+        gain / spread for gain, spread in zip(deviation_gains(payoffs, targets, coarse), ranges)
+    ]
     gains = jnp.concatenate([gain.reshape(-1, legal.size) for gain in gains])
     flat = legal.reshape(-1)
     gains = jnp.where(flat, gains, 0)
     finite = jnp.all(jnp.where(legal, jnp.isfinite(payoffs), True)) & legal.any()
-    finite = finite & jnp.all(jnp.isfinite(gains)) & jnp.all(jnp.isfinite(units))
+    finite = finite & jnp.all(jnp.isfinite(gains)) & jnp.all(jnp.isfinite(ranges))
     base = jnp.where(surviving, payoffs, jnp.inf).min()
     payoffs = jnp.where(legal, payoffs, base)
     objectives, one_of = _objectives(payoffs, base, objective)
@@ -132,7 +134,7 @@ def _correlated(
     if one_of:  # solve for each, and take the richest
         each = jax.vmap(lambda c: best_mixture(c[None], *args, **options))(objectives)
         worth = jnp.sum(objectives * each.probability, axis=1)
-        reach = jnp.max(worth) - 1e-6 * jnp.max(units)
+        reach = jnp.max(worth) - 1e-6 * jnp.max(ranges)
         taken = jnp.cumsum(worth >= reach) == 1
         taken = taken & (worth >= reach)
         joint = jnp.where(taken[:, None], each.probability, 0).sum(0)

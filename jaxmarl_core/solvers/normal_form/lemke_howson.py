@@ -130,9 +130,9 @@ def lemke_howson_equilibria(
     )
     walks = jax.vmap(search)(jnp.array(tried, jnp.int32))
     row, column = walks.strategies
-    apart = lambda x: jnp.max(jnp.abs(x[:, None] - x[None]), axis=2)
+    distance = lambda x: jnp.max(jnp.abs(x[:, None] - x[None]), axis=2)
     near = default_tolerance(row.dtype) if tolerance is None else tolerance
-    same = jnp.maximum(apart(row), apart(column)) < 100 * near
+    same = jnp.maximum(distance(row), distance(column)) < 100 * near
     again = jnp.any(jnp.tril(same, -1) & walks.solved, axis=1)
     found = walks.solved & ~again
     chosen = first_true(found, len(tried))  # [K, M], one row each

@@ -75,8 +75,8 @@ def risk_dominant(equilibria: Equilibria, payoffs: jax.Array) -> jax.Array:
     column_leaves = jnp.einsum("ea,ab,fb->ef", row, payoffs[1], column, precision="highest")
     row_loss = jnp.maximum(values[:, 0, None] - row_leaves, 0)
     column_loss = jnp.maximum(values[:, 1, None] - column_leaves, 0)
-    units = jnp.max(payoffs, axis=(1, 2)) - jnp.min(payoffs, axis=(1, 2))
-    product = row_loss * column_loss / jnp.prod(jnp.where(units > 0, units, 1))
+    ranges = jnp.max(payoffs, axis=(1, 2)) - jnp.min(payoffs, axis=(1, 2))
+    product = row_loss * column_loss / jnp.prod(jnp.where(ranges > 0, ranges, 1))
     wins = (product > product.T + default_tolerance(product.dtype)) & equilibria.valid
     wins = jnp.sum(wins, axis=1)
     return jnp.argmax(jnp.where(equilibria.valid, wins, -1))
