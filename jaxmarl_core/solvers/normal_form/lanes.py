@@ -33,11 +33,12 @@ def lanes(function: Callable[..., Any], entries: int) -> Callable[..., Any]:
     return lambda *args: jax.lax.platform_dependent(*args, cpu=in_blocks, default=function)
 
 
-def all_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a function of one game, from one of many games on the last axis.
+def all_at_once(function: Callable[..., Any], axis: int = -1) -> Callable[..., Any]:
+    """Returns a function of one game, from one of many games on an axis, the last or the first.
 
-    Under `vmap`, however often nested, all games reach `function` on one axis. The arguments'
-    leaves may have any other axes. Reverse-mode derivatives are not defined.
+    Under `vmap`, however often nested, all games reach `function` on that axis: the last suits
+    loops over small arrays, the first costs no transposition. The arguments' leaves may have any
+    other axes. Reverse-mode derivatives are not defined.
     """
     many = custom_vmap(function)
 
@@ -46,18 +47,22 @@ def all_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
         def fold(leaf, is_batched):
             if not is_batched:
                 leaf = jnp.broadcast_to(leaf, (size, *leaf.shape))
+            if axis == 0:
+                return leaf.reshape(-1, *leaf.shape[2:])
             leaf = jnp.moveaxis(leaf, 0, -2)
             return leaf.reshape(*leaf.shape[:-2], -1)
 
         def unfold(leaf):
+            if axis == 0:
+                return leaf.reshape(size, -1, *leaf.shape[1:])
             return jnp.moveaxis(leaf.reshape(*leaf.shape[:-1], size, -1), -2, 0)
 
         out = jax.tree.map(unfold, many(*jax.tree.map(fold, args, tuple(batched))))
         return out, jax.tree.map(lambda _: True, out)
 
     def one(*args):
-        out = many(*jax.tree.map(lambda leaf: jnp.asarray(leaf)[..., None], args))
-        return jax.tree.map(lambda leaf: leaf[..., 0], out)
+        out = many(*jax.tree.map(lambda leaf: jnp.expand_dims(leaf, axis), args))
+        return jax.tree.map(lambda leaf: jnp.squeeze(leaf, axis), out)
 
     return one
 

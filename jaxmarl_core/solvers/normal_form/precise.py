@@ -29,11 +29,19 @@ def doubled_where_doubtful(solve: Solver) -> Callable[..., Any]:
       solve: maps one game's arrays, the payoffs first, to (a pytree, [] bool whether it is in
         doubt), and follows the type of its floating arguments.
     """
-    return doubled_lanes(lambda *args: jax.vmap(solve, in_axes=-1, out_axes=-1)(*args))
+    return all_at_once(_twice(jax.vmap(solve), axis=0), axis=0)
 
 
 def doubled_lanes(solve: Solver) -> Callable[..., Any]:
     """Returns the same, from a solver of many games on the last axis."""
+    return all_at_once(_twice(solve, axis=-1))
+
+
+def _twice(solve: Solver, axis: int) -> Callable[..., Any]:
+    """Returns a solver of many games on an axis that looks twice where one look is not enough."""
+
+    def put(old, here, new):
+        return (old.at[here] if axis == 0 else old.at[..., here]).set(new, mode="drop")
 
     def many(*args):
         if any(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(args)):
@@ -41,20 +49,20 @@ def doubled_lanes(solve: Solver) -> Callable[..., Any]:
         if jnp.issubdtype(args[0].dtype, jnp.integer):
             return _in_double(solve, args)
         found, doubt = solve(*args)
-        games = doubt.shape[-1]
+        games = len(doubt)
         few = min(games, max(SMALLEST, games // SHARE))
 
         def again(carry):
             found, doubt = carry
             (here,) = jnp.nonzero(doubt, size=few, fill_value=games)
-            some = jax.tree.map(lambda x: jnp.take(x, here, axis=-1, mode="clip"), args)
+            some = jax.tree.map(lambda x: jnp.take(x, here, axis=axis, mode="clip"), args)
             better = _in_double(solve, some)
-            put = lambda old, new: old.at[..., here].set(new, mode="drop")
-            return jax.tree.map(put, found, better), put(doubt, False)
+            found = jax.tree.map(lambda old, new: put(old, here, new), found, better)
+            return found, doubt.at[here].set(False, mode="drop")
 
         return jax.lax.while_loop(lambda carry: carry[1].any(), again, (found, doubt))[0]
 
-    return all_at_once(many)
+    return many
 
 
 def _in_double(solve: Solver, args: tuple) -> Any:
