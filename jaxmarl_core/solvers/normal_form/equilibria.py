@@ -121,22 +121,24 @@ def certificate(solving: Game, row, column, share: float):
     the other's, as in zero_sum.py. Gains are computed from losses, which are rounded by their own
     size alone; values from what the best replies are worth, less that.
     """
-    gains, ranges, values = [], [], []
-    for own, other, losses, best, legal in (
-        (row, column, solving.losses[1], solving.best[0], solving.legal[0]),
-        (column, row, solving.losses[0], solving.best[1], solving.legal[1]),
+    gains, values, enough = [], [], solving.finite
+    rows, columns = solving.legal
+    for own, other, losses, best, legal, payoffs in (
+        (row, column, solving.losses[1], solving.best[0], rows, solving.payoffs[0]),
+        (column, row, solving.losses[0], solving.best[1], columns, solving.payoffs[1]),
     ):
         worth = jnp.einsum("ba,b->a", losses, other, precision="highest")
         lost = jnp.sum(own * worth)
+        gain = jnp.maximum(jnp.max(jnp.where(legal, worth, -jnp.inf)) - lost, 0)
+        spread = jnp.max(-worth * jnp.minimum(own / RARELY, 1))
+        if worth.dtype == jnp.float64:
+            cells = rows[:, None] & columns
+            spread = jnp.max(jnp.where(cells, payoffs, -jnp.inf))
+            spread = spread - jnp.min(jnp.where(cells, payoffs, jnp.inf))
+        gains.append(gain)
         values.append(jnp.sum(other * best) + lost)
-        gains.append(jnp.maximum(jnp.max(jnp.where(legal, worth, -jnp.inf)) - lost, 0))
-        ranges.append(jnp.max(-worth * jnp.minimum(own / RARELY, 1)))
-    gains, ranges, values = jnp.stack(gains), jnp.stack(ranges), jnp.stack(values)
-    if gains.dtype == jnp.float64:
-        legal = solving.legal[0][:, None] & solving.legal[1]
-        high = jnp.max(jnp.where(legal, solving.payoffs, -jnp.inf), axis=(1, 2))
-        ranges = high - jnp.min(jnp.where(legal, solving.payoffs, jnp.inf), axis=(1, 2))
-    return values, jnp.max(gains), jnp.all(gains <= share * ranges) & solving.finite
+        enough = enough & (gain <= share * spread)
+    return jnp.stack(values), jnp.maximum(*gains), enough
 
 
 def certified(solving: Game, row, column, valid, count, share: float):

@@ -24,13 +24,10 @@ def over_lanes(function: Callable[..., Any], entries: int) -> Callable[..., Any]
       function: maps arrays [..., games] to a pytree of arrays [..., games].
       entries: numbers that it works on per game, static.
     """
-    return all_at_once(lanes(function, entries))
-
-
-def lanes(function: Callable[..., Any], entries: int) -> Callable[..., Any]:
-    """Returns the same function of many games on the last axis, block by block on a processor."""
     in_blocks = blocked(function, entries)
-    return lambda *args: jax.lax.platform_dependent(*args, cpu=in_blocks, default=function)
+    return all_at_once(
+        lambda *args: jax.lax.platform_dependent(*args, cpu=in_blocks, default=function)
+    )
 
 
 def all_at_once(function: Callable[..., Any], axis: int = -1) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ a million games is therefore done once more for those in doubt, from the payoffs
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -29,40 +30,33 @@ def doubled_where_doubtful(solve: Solver) -> Callable[..., Any]:
       solve: maps one game's arrays, the payoffs first, to (a pytree, [] bool whether it is in
         doubt), and follows the type of its floating arguments.
     """
-    return all_at_once(_twice(jax.vmap(solve), axis=0), axis=0)
+    again = all_at_once(partial(_again, jax.vmap(solve)), axis=0)
 
-
-def doubled_lanes(solve: Solver) -> Callable[..., Any]:
-    """Returns the same, from a solver of many games on the last axis."""
-    return all_at_once(_twice(solve, axis=-1))
-
-
-def _twice(solve: Solver, axis: int) -> Callable[..., Any]:
-    """Returns a solver of many games on an axis that looks twice where one look is not enough."""
-
-    def put(old, here, new):
-        return (old.at[here] if axis == 0 else old.at[..., here]).set(new, mode="drop")
-
-    def many(*args):
+    def one(*args):
         if any(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(args)):
             return solve(*args)[0]
         if jnp.issubdtype(args[0].dtype, jnp.integer):
             return _in_double(solve, args)
+        # by itself, so that masks which all games share stay single, and cost nothing
         found, doubt = solve(*args)
-        games = len(doubt)
-        few = min(games, max(SMALLEST, games // SHARE))
+        return again(found, doubt, *args)
 
-        def again(carry):
-            found, doubt = carry
-            (here,) = jnp.nonzero(doubt, size=few, fill_value=games)
-            some = jax.tree.map(lambda x: jnp.take(x, here, axis=axis, mode="clip"), args)
-            better = _in_double(solve, some)
-            found = jax.tree.map(lambda old, new: put(old, here, new), found, better)
-            return found, doubt.at[here].set(False, mode="drop")
+    return one
 
-        return jax.lax.while_loop(lambda carry: carry[1].any(), again, (found, doubt))[0]
 
-    return many
+def _again(solve: Solver, found: Any, doubt: jax.Array, *args: Any) -> Any:
+    """Returns what was found, the doubtful ones solved in double precision; all lead with games."""
+    games = len(doubt)
+    few = min(games, max(SMALLEST, games // SHARE))
+
+    def step(carry):
+        found, doubt = carry
+        (here,) = jnp.nonzero(doubt, size=few, fill_value=games)
+        some = jax.tree.map(lambda x: jnp.take(x, here, axis=0, mode="clip"), args)
+        put = lambda old, new: old.at[here].set(new, mode="drop")
+        return jax.tree.map(put, found, _in_double(solve, some)), put(doubt, False)
+
+    return jax.lax.while_loop(lambda carry: carry[1].any(), step, (found, doubt))[0]
 
 
 def _in_double(solve: Solver, args: tuple) -> Any:

@@ -27,8 +27,8 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.normal_form import tableau as simplex
 from jaxmarl_core.solvers.normal_form.dominance import survivors
 from jaxmarl_core.solvers.normal_form.gradients import envelope, without_gradient
-from jaxmarl_core.solvers.normal_form.lanes import lanes
-from jaxmarl_core.solvers.normal_form.precise import doubled_lanes
+from jaxmarl_core.solvers.normal_form.lanes import over_lanes
+from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful
 
 RARELY = 1e-4  # what is played with a lower probability tells little about the payoffs' range
 
@@ -126,8 +126,9 @@ def zero_sum(
         max_pivots = 4 * (rows + columns) + 10
     given = as_given(payoff)
     share = sufficient(result_type(given))
-    solve = lanes(partial(solutions, max_pivots=max_pivots, share=share), entries=rows * columns)
-    found = doubled_lanes(solve)(jax.lax.stop_gradient(given), row_mask, column_mask)
+    solve = partial(solutions, max_pivots=max_pivots, share=share)
+    solve = doubled_where_doubtful(over_lanes(solve, entries=rows * columns))
+    found = solve(jax.lax.stop_gradient(given), row_mask, column_mask)
     if not jnp.issubdtype(payoff.dtype, jnp.floating):
         return found
     value = envelope(payoff, found.value, found.row, found.column)
