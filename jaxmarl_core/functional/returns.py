@@ -256,6 +256,9 @@ def explained_variance(value: jax.Array, target: jax.Array, mask: jax.Array) -> 
       value, target: [...] f32.
       mask: [...] bool, the entries that count.
     """
+    value, target = as_floats(value, target)
+    require_equal_shapes(value=value, target=target, mask=mask)
+    mask = jnp.asarray(mask).astype(bool)
     centred = lambda x: jnp.where(mask, x - masked_mean(x, mask), 0.0)
     of_target = masked_mean(centred(target) ** 2, mask)
     of_error = masked_mean(centred(target - value) ** 2, mask)

@@ -123,6 +123,16 @@ SLOPES = [
         lambda q, pi: returns.counterfactual_advantage(q, jnp.append(pi, 0), 1),
         ([1, 2, -INF], [0, 1]),
     ),
+    Edge(
+        "explained_variance",
+        lambda v, y: returns.explained_variance(v, y, FIRST_TWO),
+        ([1, 2, NAN], [1, 3, NAN]),
+    ),
+    Edge(
+        "explained_variance: nothing varies",
+        lambda v: returns.explained_variance(v, jnp.ones(3), FIRST_TWO),
+        (Q,),
+    ),
     Edge("standardise", lambda x: returns.standardise(x, FIRST_TWO), ([1, 2, NAN],)),
     Edge(
         "standardise: all the same",

@@ -49,6 +49,7 @@ WRONG = {
         "pi",
     ),
     "standardise": (lambda: returns.standardise(T, jnp.ones((3, 1), bool)), "mask"),
+    "explained_variance": (lambda: returns.explained_variance(T, COLUMN, T), "value, target, mask"),
     "vtrace": (lambda: off_policy.vtrace(T, T, T, 1.0, COLUMN), "ratio"),
     "retrace": (lambda: off_policy.retrace(T, T, T, COLUMN, T), "next_value"),
     "greedy": (lambda: exploration.greedy(jnp.ones(2), jnp.ones((3, 2), bool)), "mask"),
