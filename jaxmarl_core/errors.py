@@ -4,18 +4,22 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_FEW = 8  # names that are all listed in a message
+
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Returns the message for a wrong name: the nearest valid one, and all of them."""
+    """Returns the message for a wrong name: up to three near ones, and all where they are few."""
     known = sorted(known)
     plain = {_plain(each): each for each in known}
-    near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.5)
-    hint = f"; did you mean {plain[near[0]]!r}?" if near else ""
-    return f"{kind}: expected one of {', '.join(known)}; got {name!r}{hint}"
+    near = difflib.get_close_matches(_plain(name), plain, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(repr(plain[each]) for each in near)}?" if near else ""
+    few = len(known) <= _FEW
+    names = ", ".join(known) if few else f"{len(known)} names ({', '.join(known[:3])}, ...)"
+    return f"{kind}: expected one of {names}; got {name!r}{hint}"
 
 
 def lookup(registry: Mapping[str, Any], name: str, kind: str) -> Any:
