@@ -43,3 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:  # a disk that is full, or not to be written to
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(74) from None

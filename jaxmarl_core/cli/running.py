@@ -1,21 +1,33 @@
-"""Running a sweep from the shell, and showing what came of it."""
+"""Running a sweep from the shell, and showing what came of it.
+
+Exit codes: 0, all is done; 2, something in the command or the spec is wrong; 74, the disk does not
+take what is written; 75, a scheduler asked to stop (SIGTERM, SIGUSR1) and should queue it again;
+130, Ctrl-C. After 74, 75 and 130 the same command with `--resume` goes on.
+"""
 
 import contextlib
 import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 from rich.console import Console
 
 from jaxmarl_core.report.progress_bar import ProgressBar
-from jaxmarl_core.report.sweep_report import report_sweep
+from jaxmarl_core.report.sweep_report import lost_metrics, report_sweep
 from jaxmarl_core.report.terminal_table import terminal_table
 from jaxmarl_core.sweeps.progress import Silent
+from jaxmarl_core.sweeps.signals import is_computing
 from jaxmarl_core.sweeps.spec import Spec
 from jaxmarl_core.sweeps.worker import Stopped, run
 
 CONSOLE = Console()
+DISK, QUEUE_AGAIN, INTERRUPTED = 74, 75, 130  # EX_IOERR, EX_TEMPFAIL, 128 + SIGINT
 
 
 def use_all_cores() -> None:
@@ -29,32 +41,54 @@ def use_all_cores() -> None:
             jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
 
-def run_and_show(spec: Spec, out: Path | None, resume: bool, quiet: bool, line: str) -> None:
-    """Runs a sweep and shows its table; on Ctrl-C says which `line` goes on with it, exit code 130.
+def run_and_show(
+    spec: Spec,
+    out: Path | None,
+    resume: bool,
+    quiet: bool,
+    line: Sequence[str],
+    recut: bool = False,
+    source: str | Path = "",
+) -> None:
+    """Runs a sweep and shows its table; where it ends early, says how to go on.
 
     Args:
       spec: what to run.
-      out, resume: as `sweeps.worker.run` takes them.
+      out, resume, source: as `sweeps.worker.run` takes them.
       quiet: show no progress.
-      line: the command that was given.
+      line: the command that was given, in words.
+      recut: `cut_again` of `sweeps.worker.run`.
     """
     progress = Silent if quiet else partial(ProgressBar, console=Console(stderr=True))
     try:
-        folder = run(spec, out, resume, progress)
+        folder = run(spec, out, resume, progress, cut_again=recut, source=source)
     except Stopped as stopped:
-        where = f" --out {out}" if out and "--out" not in line else ""
-        line = line.replace(" --resume", "")
-        CONSOLE.print(
-            f"{stopped}; all is saved. To go on:\n  {line}{where} --resume",
-            markup=False,
-            soft_wrap=True,
-        )
-        raise SystemExit(130) from None
+        code = INTERRUPTED if stopped.signal == signal.SIGINT else QUEUE_AGAIN
+        _leave(f"{stopped}; all is saved", line, out, code)
+    except KeyboardInterrupt:
+        _leave("stopped now; all is saved but for the last updates", line, out, INTERRUPTED)
+    except OSError as error:
+        _leave(f"error: {error}; what was written before is whole", line, out, DISK)
     show(folder)
+
+
+def _leave(why: str, line: Sequence[str], out: Path | None, code: int) -> NoReturn:
+    """Says why a sweep ends here and how to go on, and leaves."""
+    where = ["--out", str(out)] if out and "--out" not in line else []
+    words = [*(word for word in line if word != "--resume"), *where, "--resume"]
+    text = f"{why}. To go on:\n  {shlex.join(words)}"
+    (Console(stderr=True) if code == DISK else CONSOLE).print(text, markup=False, soft_wrap=True)
+    if is_computing():  # the interpreter would wait for it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def show(folder: Path) -> None:
     """Writes the report of a sweep and prints its table."""
-    _, goal, rows = report_sweep(folder)
+    results, goal, rows = report_sweep(folder)
+    for sentence in lost_metrics(folder, results):
+        print(f"warning: {sentence}", file=sys.stderr)
     CONSOLE.print(terminal_table(rows, goal))
     CONSOLE.print(f"{Path(folder) / 'report.html'}", markup=False, soft_wrap=True)

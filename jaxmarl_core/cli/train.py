@@ -53,7 +53,7 @@ def command(arguments: Sequence[str]) -> None:
         evaluation=Evaluation(asked.evaluate_every, asked.episodes, 0, opponents),
         **given,
     )
-    line = f"jaxmarl-core train {' '.join(arguments)}"
+    line = ["jaxmarl-core", "train", *arguments]
     run_and_show(spec, asked.out, asked.resume, asked.quiet, line)
 
 
@@ -68,7 +68,7 @@ TRAIN_OPTIONS = (
     ("against", tuple[str, ...], (), "groups that an opponent plays in evaluations"),
     ("opponent", str, "random", "who plays them"),
     ("out", Path | None, None, "the folder to write, new; by default under runs/"),
-    ("resume", bool, False, "go on with the sweep in that folder"),
+    ("resume", bool, False, "go on with the sweep in that folder; begin it where there is none"),
     ("quiet", bool, False, "show no progress"),
 )
 

@@ -116,6 +116,10 @@ class ProgressBar:
         if is_due and not self._live:
             self._print_line()
 
+    def say(self, text: str) -> None:
+        """Shows a sentence that should be read, on lines of its own that stay."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def _fields(self) -> dict[str, Any]:
         left = self.seconds_left
         return {

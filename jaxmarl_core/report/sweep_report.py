@@ -14,6 +14,7 @@ from jaxmarl_core.play.wrappers import Episode, team_names
 from jaxmarl_core.report.films import Replay
 from jaxmarl_core.report.page import write_report
 from jaxmarl_core.store import sweep_folder
+from jaxmarl_core.store.checkpoint import saved_steps
 from jaxmarl_core.store.tables import Objective, Results, final, table, write_csv
 from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
 from jaxmarl_core.sweeps.worker import load_run_state, objective, scales
@@ -39,6 +40,21 @@ def report_sweep(folder: str | Path) -> tuple[Results, Objective, list[dict]]:
     replay = _replay(folder, spec, results, goal)
     write_report(folder / "report.html", results, goal, declared, replay, title)
     return results, goal, rows
+
+
+def lost_metrics(folder: str | Path, results: Results) -> list[str]:
+    """Returns a sentence for each part whose state is further than its metrics: some were lost."""
+    done = {run["run"]: int(n) for run, n in zip(results.runs, results.num_updates_done)}
+    sentences = []
+    for part in sweep_folder.part_folders(folder):
+        saved = max(saved_steps(part / "checkpoints"), default=0)
+        found = done[sweep_folder.read_runs(part)[0]["run"]]
+        if found < saved:
+            sentences.append(
+                f"{part}: expected metrics of {saved} updates, got those of {found}; the sweep's "
+                "command with --resume computes the others again"
+            )
+    return sentences
 
 
 def _replay(folder: Path, spec: Spec, results: Results, goal: Objective) -> Replay | None:

@@ -1,90 +1,155 @@
 """Saving a learner's whole state, so that a run goes on bit for bit, or is refused by name.
 
-Files are orbax's; it writes aside and renames, so a process killed in the middle of a save leaves
-the one before. Typed PRNG keys are saved as their data.
+    checkpoints/program.json            what the state belongs to
+    checkpoints/checkpoint-000050.npz   the state after 50 updates, an array a leaf, [R, ...]
+    checkpoints/checkpoint-000100.npz   the two newest are kept
+
+A checkpoint knows nothing of devices: it holds the part's R runs and no filling, and is read into
+host memory, from which it goes to any devices. Typed PRNG keys are saved as their data.
 """
 
 import json
-import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import orbax.checkpoint as ocp
+import numpy as np
+
+from jaxmarl_core.store import archive, atomic
 
 PROGRAM = "program.json"
+_NAME = "checkpoint-"
 
 
 class Checkpoints:
     """The checkpoints of one part of a sweep, in one folder; the two newest are kept.
 
     Args:
-      folder: where; made if missing.
+      folder: where; made by the first `save`.
       program: what makes the program (algorithm, environment, options, ...), plain JSON values.
-      like: a state of this program (arrays, or jax.ShapeDtypeStruct with shardings).
+      like: the state of the part's R runs, as arrays or shapes with leaves [R, ...].
 
     Raises:
       ValueError: the folder belongs to another program; the message names the first difference.
     """
 
     def __init__(self, folder: Path, program: dict[str, Any], like: Any):
-        self.folder = Path(folder).absolute()
+        self.folder = Path(folder)
         self.like = like
-        self._claim(json.loads(json.dumps(program | {"state": signature(like)})))
-        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports each save at length
-        self._manager = ocp.CheckpointManager(
-            self.folder / "steps",
-            options=ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False),
-        )
+        self.program = json.loads(json.dumps(program | {"state": signature(like)}))
+        if (self.folder / PROGRAM).exists():
+            self._check(json.loads((self.folder / PROGRAM).read_text("utf-8")))
 
-    def _claim(self, program: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / PROGRAM
-        if not file.exists():
-            aside = file.with_suffix(".tmp")
-            aside.write_text(json.dumps(program, indent=1))
-            aside.replace(file)
-        there = json.loads(file.read_text())
-        for path in _differences(there, program):
-            ours, theirs = _at(program, path), _at(there, path)
+    def _check(self, there: dict[str, Any]) -> None:
+        for path in _differences(there, self.program):
+            ours, theirs = _at(self.program, path), _at(there, path)
             raise ValueError(
                 f"checkpoint: expected {'.'.join(path)} = {ours!r}, got a checkpoint of another "
                 f"program, with {theirs!r}, in {self.folder}"
             )
 
     def save(self, num_updates: int, state: Any) -> None:
-        """Saves the state reached after `num_updates` updates; returns once it is on disk."""
-        self._manager.save(num_updates, args=ocp.args.StandardSave(jax.tree.map(_raw, state)))
-        self._manager.wait_until_finished()
+        """Saves the state reached after `num_updates` updates; returns once it is on disk.
 
-    def latest(self) -> int | None:
-        """Returns the number of updates of the newest checkpoint, None if there is none."""
-        return self._manager.latest_step()
+        Rows after the R-th are filling, and left out. Checkpoints of later updates go, as the run
+        now goes on from here.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / PROGRAM).exists():
+            atomic.write(self.folder / PROGRAM, json.dumps(self.program, indent=1))
+        leaves = zip(named_leaves(self.like), jax.tree.leaves(state), strict=True)
+        arrays = ((name, np.asarray(_raw(leaf))[: len(like)]) for (name, like), leaf in leaves)
+        archive.write(self._path(num_updates), arrays)
+        kept = {num_updates, *[step for step in self.steps() if step < num_updates][-1:]}
+        for step in set(self.steps()) - kept:
+            self._path(step).unlink()
 
-    def restore(self) -> tuple[int, Any]:
-        """Returns (number of updates, state) of the newest checkpoint; ValueError if none."""
-        step = self.latest()
-        if step is None:
-            raise ValueError(f"checkpoint: expected one in {self.folder}, got none")
-        raw = self._manager.restore(step, args=ocp.args.StandardRestore(_shapes(self.like)))
-        return step, jax.tree.map(_cooked, self.like, raw)
+    def steps(self) -> list[int]:
+        """Returns the numbers of updates after which there is a checkpoint, the newest last."""
+        return saved_steps(self.folder)
 
-    def close(self) -> None:
-        """Frees the manager's threads."""
-        self._manager.close()
+    def newest(self, at_most: int | None = None) -> int:
+        """Returns the number of updates of the newest checkpoint, 0 if there is none.
 
-    def __enter__(self) -> "Checkpoints":
-        return self
+        Args:
+          at_most: leave out what was saved after more updates.
+        """
+        steps = [step for step in self.steps() if at_most is None or step <= at_most]
+        return max(steps, default=0)
 
-    def __exit__(self, *_) -> None:
-        self.close()
+    def restore(
+        self, at_most: int | None = None, say: Callable[[str], None] = lambda text: None
+    ) -> tuple[int, Any]:
+        """Returns (number of updates, state) of the newest checkpoint that can be read.
+
+        The state is in host memory: leaves are NumPy arrays [R, ...], keys as their data; see
+        `typed`.
+
+        Args:
+          at_most: leave out what was saved after more updates.
+          say: is told of checkpoints that are damaged, and so passed over.
+
+        Returns (0, None) if there is none.
+        """
+        for step in reversed(self.steps()):
+            if at_most is None or step <= at_most:
+                try:
+                    return step, self._read(step)
+                except archive.Damaged as error:
+                    say(f"{error}; going on from the checkpoint before it")
+        return 0, None
+
+    def _read(self, step: int) -> Any:
+        arrays = archive.read(self._path(step))
+        names = dict(named_leaves(self.like))
+        if arrays.keys() != names.keys():
+            raise archive.Damaged(f"{self._path(step)}: expected the leaves of the state")
+        leaves = [_as_declared(arrays[name], like) for name, like in names.items()]
+        return jax.tree.unflatten(jax.tree.structure(self.like), leaves)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{_NAME}{step:06d}.npz"
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Returns the numbers of updates after which a folder has a checkpoint, in order."""
+    return sorted(int(path.stem.removeprefix(_NAME)) for path in folder.glob(f"{_NAME}*.npz"))
+
+
+def typed(like: Any, raw: Any) -> Any:
+    """Returns a restored state whose PRNG keys are typed keys again."""
+    return jax.tree.map(lambda x, y: jax.random.wrap_key_data(y) if _is_key(x) else y, like, raw)
+
+
+def placed(like: Any, raw: Any) -> Any:
+    """Returns a restored state on devices, its leading axis [R] filled up with its last row.
+
+    Args:
+      like: leaves with shape [R', ...], dtype and sharding, R' at least R.
+      raw: what `Checkpoints.restore` read, leaves [R, ...].
+    """
+
+    def one(like, leaf):
+        extra = like.shape[0] - len(leaf)
+        leaf = np.concatenate([leaf, np.repeat(leaf[-1:], extra, axis=0)]) if extra else leaf
+        if _is_key(like):
+            return jax.device_put(jax.random.wrap_key_data(leaf), like.sharding)
+        return jax.device_put(leaf, like.sharding)
+
+    return jax.tree.map(one, like, raw)
+
+
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """Returns (path, leaf) for every leaf of a pytree, in order."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
 
 
 def signature(state: Any) -> dict[str, str]:
     """Returns path -> dtype[shape] for every leaf of a pytree."""
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    return {jax.tree_util.keystr(path): f"{x.dtype}{list(x.shape)}" for path, x in leaves}
+    return {name: f"{x.dtype}{list(x.shape)}" for name, x in named_leaves(state)}
 
 
 def _is_key(leaf: Any) -> bool:
@@ -92,29 +157,12 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _raw(leaf: Any) -> Any:
-    if leaf.size == 0:  # orbax refuses empty arrays: ones on the empty axes stand in for them
-        return jnp.zeros(_filled(leaf.shape), leaf.dtype, device=leaf.sharding)
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
-def _cooked(like: Any, leaf: Any) -> Any:
-    if like.size == 0:
-        return jnp.zeros(like.shape, like.dtype, device=like.sharding)
-    return jax.random.wrap_key_data(leaf) if _is_key(like) else leaf
-
-
-def _filled(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(max(n, 1) for n in shape)
-
-
-def _shapes(like: Any) -> Any:
-    def one(x):
-        if x.size == 0:
-            return jax.ShapeDtypeStruct(_filled(x.shape), x.dtype, sharding=x.sharding)
-        raw = jax.eval_shape(_raw, x)
-        return jax.ShapeDtypeStruct(raw.shape, raw.dtype, sharding=x.sharding)
-
-    return jax.tree.map(one, like)
+def _as_declared(array: np.ndarray, like: Any) -> np.ndarray:
+    # NumPy's format knows no bfloat16: such leaves come back as bytes of that size
+    return array if _is_key(like) else array.view(like.dtype)
 
 
 def _differences(a: Any, b: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

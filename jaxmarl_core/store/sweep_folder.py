@@ -1,21 +1,24 @@
 """The folder of a sweep on disk: nothing in it is ever lost, overwritten or half written.
 
     out/spec.json                     what was asked for
-    out/facts.json                    what it ran on: versions, device, date
+    out/facts.json                    what it ran on: versions, device, date, and what changed since
+    out/plan.json                     which runs are computed together: the parts
+    out/lease.json                    who writes here now (see `lease`)
     out/part-000/runs.json            the runs of one compiled program
-    out/part-000/metrics-000000.npz   their metrics from update 0 on, [R, k] each
-    out/part-000/metrics-000050.npz   from update 50 on
+    out/part-000/metrics-000000.npz   their metrics (see `segments`)
+    out/part-000/checkpoints/         their state (see `checkpoint`)
 
-A part is any folder in it that has a `runs.json`. A segment that is computed again after a crash
-has the same name and, a sweep being deterministic, the same content.
+The parts are those that the plan names; without a plan, all folders with a `runs.json`. A segment
+that is computed again after a crash has the same name and, a sweep being deterministic, the same
+content.
 """
 
 import datetime
 import importlib.metadata
-import io
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +27,11 @@ import jax
 import numpy as np
 
 from jaxmarl_core.errors import require
-from jaxmarl_core.store import atomic
+from jaxmarl_core.store import atomic, lease, segments
 from jaxmarl_core.store.tables import Results, first_divergence
 
-_METRIC = "metric."  # before each name in the archive, which may hold "seconds" or "file" then
+SPEC, FACTS, PLAN, RUNS = "spec.json", "facts.json", "plan.json", "runs.json"
+_UNFINISHED = {FACTS, PLAN, lease.FILE}  # what a sweep that has not begun may have left
 
 
 def host_facts() -> dict[str, Any]:
@@ -44,13 +48,29 @@ def host_facts() -> dict[str, Any]:
     }
 
 
+def is_sweep(folder: str | os.PathLike) -> bool:
+    """Returns whether a folder holds a sweep."""
+    return (Path(folder) / SPEC).is_file()
+
+
+def is_free(folder: str | os.PathLike) -> bool:
+    """Returns whether a sweep may begin here: nothing, or only what one left before it began."""
+    folder = Path(folder)
+    if not folder.exists():
+        return True
+    temporary = re.compile(r"\..*\.tmp")
+    return folder.is_dir() and all(
+        path.name in _UNFINISHED or temporary.fullmatch(path.name) for path in folder.iterdir()
+    )
+
+
 def create(
     folder: str | os.PathLike, spec: Mapping[str, Any], facts: Mapping[str, Any] | None = None
 ) -> Path:
     """Makes the folder of a new sweep, writes its spec and facts, and returns its path.
 
     Args:
-      folder: a path where nothing is yet, or an empty folder.
+      folder: a path where nothing is yet, or a folder that `is_free`.
       spec: what was asked for, as JSON can hold it.
       facts: added to `host_facts()`.
 
@@ -58,19 +78,60 @@ def create(
       ValueError: the folder has something in it.
     """
     folder = Path(folder)
-    is_new = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    require(is_new, "out", "a new folder", f"{folder} (use --resume or another name)")
+    require(is_free(folder), "out", "a new folder", f"{folder} (use --resume or another name)")
     folder.mkdir(parents=True, exist_ok=True)
-    atomic.write(folder / "facts.json", _to_json(host_facts() | dict(facts or {})))
-    atomic.write(folder / "spec.json", _to_json(spec))  # last: with it, the folder is a sweep
+    atomic.write(folder / FACTS, _to_json(host_facts() | dict(facts or {})))
+    write_spec(folder, spec)  # last: with it, the folder is a sweep
     return folder
 
 
 def read_spec(folder: str | os.PathLike) -> dict[str, Any]:
     """Returns the spec of a sweep; raises ValueError where there is none."""
-    path = Path(folder) / "spec.json"
-    require(path.is_file(), "out", "the folder of a sweep, with a spec.json", folder)
-    return json.loads(path.read_text("utf-8"))
+    require(is_sweep(folder), "out", f"the folder of a sweep, with a {SPEC}", folder)
+    return _from_json(Path(folder) / SPEC)
+
+
+def write_spec(folder: str | os.PathLike, spec: Mapping[str, Any]) -> None:
+    """Writes what was asked for, in place of what was asked for before."""
+    atomic.write(Path(folder) / SPEC, _to_json(spec))
+
+
+def read_plan(folder: str | os.PathLike) -> dict[str, Any] | None:
+    """Returns the plan of a sweep, {"parts": [{"folder": its name, ...}], ...}; None: none yet."""
+    path = Path(folder) / PLAN
+    return _from_json(path) if path.exists() else None
+
+
+def write_plan(folder: str | os.PathLike, plan: Mapping[str, Any]) -> None:
+    """Writes which runs are computed together; parts are `{"folder": its name, ...}`."""
+    atomic.write(Path(folder) / PLAN, json.dumps(plan, default=_plain) + "\n")
+
+
+def note_changes(folder: str | os.PathLike, now: Mapping[str, Any]) -> list[str]:
+    """Records what a sweep goes on with that is not what it ran on before; returns it in words.
+
+    Args:
+      folder: of the sweep.
+      now: as `host_facts` returns them.
+    """
+    path = Path(folder) / FACTS
+    facts = _from_json(path) if path.exists() else dict(now)
+    latest = facts | (facts["later"][-1] if facts.get("later") else {})
+    changed = {
+        name: now[name] for name in ("versions", "device", "system") if now[name] != latest[name]
+    }
+    if not changed and path.exists():
+        return []
+    words = [
+        f"{name} was {latest['versions'].get(name)}, is now {version}"
+        for name, version in changed.get("versions", {}).items()
+        if version != latest["versions"].get(name)
+    ]
+    words += [f"{n} was {latest[n]}, is now {x}" for n, x in changed.items() if n != "versions"]
+    if changed:
+        facts["later"] = [*facts.get("later", []), {"date": now["date"], **changed}]
+    atomic.write(path, _to_json(facts))
+    return words
 
 
 def write_runs(part_folder: str | os.PathLike, runs: Sequence[Mapping[str, Any]]) -> None:
@@ -88,7 +149,7 @@ def write_runs(part_folder: str | os.PathLike, runs: Sequence[Mapping[str, Any]]
     for run in runs:
         both = sorted(set(run["hparams"]) & set(run["static"]))
         require(not both, "runs", "each option static or an hparam", f"both for {both}")
-    path = Path(part_folder) / "runs.json"
+    path = Path(part_folder) / RUNS
     path.parent.mkdir(parents=True, exist_ok=True)
     text = _to_json(runs)
     if path.exists():
@@ -116,18 +177,22 @@ def write_segment(
       ValueError: a shape is not [R, k] with the part's number of runs.
     """
     arrays = {name: np.asarray(values, np.float32) for name, values in metrics.items()}
-    num_runs = len(_read_runs(Path(part_folder)))
+    num_runs = len(read_runs(part_folder))
     shapes = {name: array.shape for name, array in arrays.items()}
     fits = len(set(shapes.values())) == 1 and all(
         len(shape) == 2 and shape[0] == num_runs and shape[1] > 0 for shape in shapes.values()
     )
     require(fits, "metrics", f"arrays [{num_runs}, k] of one shape", shapes)
-    archive = io.BytesIO()
-    named: dict[str, Any] = {_METRIC + name: array for name, array in arrays.items()}
-    np.savez(archive, seconds=np.float64(seconds), **named)
-    path = Path(part_folder) / f"metrics-{first:06d}.npz"
-    atomic.write(path, archive.getvalue())
-    return path
+    return segments.write(part_folder, first, segments.Segment(arrays, seconds))
+
+
+def part_folders(folder: str | os.PathLike) -> list[Path]:
+    """Returns the folders of a sweep's parts that have begun, in order."""
+    folder, plan = Path(folder), read_plan(folder)
+    if plan is None:
+        return sorted(path.parent for path in folder.glob(f"*/{RUNS}"))
+    parts = (folder / part["folder"] for part in plan["parts"])
+    return [part for part in parts if (part / RUNS).exists()]
 
 
 def read(folder: str | os.PathLike) -> Results:
@@ -139,13 +204,13 @@ def read(folder: str | os.PathLike) -> Results:
     """
     folder = Path(folder)
     spec = read_spec(folder)
-    parts = [_read_part(path.parent) for path in sorted(folder.glob("*/runs.json"))]
+    parts = [_read_part(part) for part in part_folders(folder)]
     runs = [run for part_runs, _, _ in parts for run in part_runs]
     indices = np.array([run["run"] for run in runs], int)
     require(len(set(indices)) == len(runs), "runs", "each index once", sorted(indices.tolist()))
     order = np.argsort(indices)
 
-    done = [_num_updates(metrics) for _, metrics, _ in parts]
+    done = [segments.length(metrics) for _, metrics, _ in parts]
     sizes = [len(part_runs) for part_runs, _, _ in parts]
     diverged = [
         first_divergence(metrics) if metrics else np.full(size, -1)
@@ -166,7 +231,7 @@ def read(folder: str | os.PathLike) -> Results:
         num_updates_done=np.repeat(done, sizes).astype(int)[order],
         diverged_at=np.concatenate([np.zeros(0, int), *diverged])[order],
         spec=spec,
-        facts=json.loads((folder / "facts.json").read_text("utf-8")),
+        facts=_from_json(folder / FACTS),
         seconds=sum(seconds for _, _, seconds in parts),
     )
 
@@ -178,51 +243,27 @@ def diverged(part_folder: str | os.PathLike, num_updates: int) -> np.ndarray:
     return first_divergence(metrics) >= 0 if metrics else np.zeros(len(runs), bool)
 
 
-def _read_runs(part_folder: Path) -> list[dict[str, Any]]:
-    path = part_folder / "runs.json"
-    require(path.is_file(), "part", "a folder with a runs.json", part_folder)
-    return json.loads(path.read_text("utf-8"))
+def read_runs(part_folder: str | os.PathLike) -> list[dict[str, Any]]:
+    """Returns the runs of a part, as `write_runs` took them."""
+    path = Path(part_folder) / RUNS
+    require(path.is_file(), "part", f"a folder with a {RUNS}", part_folder)
+    return _from_json(path)
 
 
 def _read_part(part_folder: Path) -> tuple[list[dict], dict[str, np.ndarray], float]:
     """Returns the runs of a part, its metrics [R, number of updates done], and its seconds."""
-    runs = _read_runs(part_folder)
-    metrics: dict[str, np.ndarray] = {}
-    seconds = 0.0
-    for path in sorted(part_folder.glob("metrics-*.npz"), key=_first):
-        with np.load(path) as archive:
-            segment = {k[len(_METRIC) :]: archive[k] for k in archive if k.startswith(_METRIC)}
-            seconds += float(archive["seconds"])
-        metrics = _append(metrics, _first(path), segment, part_folder.name)
+    runs = read_runs(part_folder)
+    metrics, seconds = segments.read(part_folder)
     if "finite" in metrics:
         metrics["finite"] = np.minimum.accumulate(metrics["finite"], axis=1)
     return runs, metrics, seconds
 
 
-def _first(path: Path) -> int:
-    return int(path.stem.removeprefix("metrics-"))
-
-
-def _append(
-    metrics: dict[str, np.ndarray], first: int, segment: dict[str, np.ndarray], part: str
-) -> dict[str, np.ndarray]:
-    """Returns the metrics up to `first`, then the segment's, then what stood after it."""
-    done = _num_updates(metrics)
-    require(first <= done, part, f"a segment from update {done}", f"the next from {first}")
-    same = not metrics or set(metrics) == set(segment)
-    require(same, part, f"the metrics {sorted(metrics)} in each segment", sorted(segment))
-    end = first + _num_updates(segment)
-    empty = next(iter(segment.values()))[:, :0]
-    return {
-        name: np.concatenate(
-            [metrics.get(name, empty)[:, :first], values, metrics.get(name, empty)[:, end:]], axis=1
-        )
-        for name, values in segment.items()
-    }
-
-
-def _num_updates(metrics: Mapping[str, np.ndarray]) -> int:
-    return next(iter(metrics.values())).shape[1] if metrics else 0
+def _from_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: expected JSON, got a damaged file ({error})") from error
 
 
 def _to_json(value: Any) -> str:

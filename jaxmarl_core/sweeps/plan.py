@@ -1,24 +1,24 @@
-"""Cutting a sweep into parts that fit in memory; a part is one program.
+"""Which runs of a sweep are computed together: its parts, decided once and written down.
 
-What a run computes does not depend on the part it is in, but for rounding (another batch width may
-round differently); what a part is depends on the spec and the machine's memory alone, so that a
-sweep is resumed with the same programs.
+A part is some runs of one variant, of which each device takes an equal share. Whoever goes on with
+the sweep computes the same parts, on whatever devices: nothing is cut again when memory or devices
+change. What is new in a sweep (more seeds) becomes parts of its own.
+
+    {"parts": [{"folder": "part-000", "variant": 0, "runs": [0, 1], "rows": [0, 0],
+                "seeds": [0, 1]}],
+     "measured": [{"variant": 0, "devices": 8, "runs_per_device": 1, "bytes_per_device": 81920}]}
 """
 
-import math
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require
-from jaxmarl_core.sweeps.batch import pad, pairs, run_mesh, sharded
+from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.sweeps.spec import Spec, Variant
 
 
@@ -26,101 +26,118 @@ class Part(NamedTuple):
     """Runs of one variant that are computed together."""
 
     folder: Path
+    index: int  # of the variant among the spec's
     variant: Variant
     numbers: np.ndarray  # [R] of each run in the sweep
+    rows: np.ndarray  # [R] of each run's hparams in those of the variant
     seeds: np.ndarray  # [R]
-    hparams: Any  # leaves [R] f32
+
+    @property
+    def hparams(self) -> Any:
+        """The runs' hparams, leaves [R] f32."""
+        return jax.tree.map(lambda leaf: leaf[self.rows], self.variant.hparams)
+
+    @property
+    def num_runs(self) -> int:
+        return len(self.numbers)
+
+    def some(self, chosen: slice, folder: Path) -> "Part":
+        """Returns the part of these of its runs alone."""
+        runs = (self.numbers[chosen], self.rows[chosen], self.seeds[chosen])
+        return Part(folder, self.index, self.variant, *runs)
 
 
-def cut(spec: Spec, choices: list[Variant], out: Path) -> Iterator[Part]:
-    """Yields the parts of a sweep, in order; the same spec on the same machine is cut alike."""
-    seeds = spec.first_seed + np.arange(spec.seeds)
-    first, number = 0, 0
-    for variant in choices:
-        run_seeds, hparams = pairs(jnp.asarray(seeds), variant.hparams)
-        num_runs = len(run_seeds)
-        size = _part_size(spec, variant, num_runs)
-        for start in range(0, num_runs, size):
-            some = slice(start, min(start + size, num_runs))
-            yield Part(
-                out / f"part-{number:03d}",
-                variant,
-                first + np.arange(some.start, some.stop),
-                np.asarray(run_seeds[some]),
-                jax.tree.map(lambda leaf, some=some: leaf[some], hparams),
+def read(out: Path, choices: list[Variant]) -> list[Part]:
+    """Returns the parts of the sweep in a folder, as its plan has them; none without a plan."""
+    plan = sweep_folder.read_plan(out) or {"parts": []}
+    parts = []
+    for entry in plan["parts"]:
+        within = 0 <= entry["variant"] < len(choices)
+        require(within, f"{out / sweep_folder.PLAN}", "variants of the spec", entry["variant"])
+        parts.append(
+            Part(
+                out / entry["folder"],
+                entry["variant"],
+                choices[entry["variant"]],
+                *(np.asarray(entry[name], int) for name in ("runs", "rows", "seeds")),
             )
-            number += 1
-        first += num_runs
+        )
+    return parts
 
 
-def _part_size(spec: Spec, variant: Variant, num_runs: int) -> int:
-    """Returns how many runs to compute together: all, or equal shares that fit in memory."""
-    key, row = jax.eval_shape(lambda: jax.random.key(0)), hp.row(variant.hparams, 0)
-    state = jax.eval_shape(variant.algorithm.init, key, row)
-    each = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
-    # twice the state: a program holds what it reads beside what it writes
-    fit = int(_memory_bytes(spec) // (2 * each))
-    require(
-        fit >= 1,
-        "memory_gb",
-        f"at least {2 * each / 2**30:.2f}, what one run needs",
-        f"{_memory_bytes(spec) / 2**30:.2f}",
-    )
-    num_parts = math.ceil(num_runs / fit)
-    return math.ceil(num_runs / num_parts)
+def write(out: Path, parts: list[Part], measured: list[dict[str, Any]]) -> None:
+    """Writes the plan of a sweep; `measured` is added to what it says of measurements."""
+    earlier = (sweep_folder.read_plan(out) or {}).get("measured", [])
+    entries = [
+        {
+            "folder": part.folder.name,
+            "variant": part.index,
+            "runs": part.numbers,
+            "rows": part.rows,
+            "seeds": part.seeds,
+        }
+        for part in parts
+    ]
+    sweep_folder.write_plan(out, {"parts": entries, "measured": [*earlier, *measured]})
 
 
-def _memory_bytes(spec: Spec) -> float:
-    if spec.memory_gb:
-        return spec.memory_gb * 2**30
-    # fixed per machine, not what happens to be free: a resumed sweep must be cut alike
-    stats = jax.devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return 0.5 * stats["bytes_limit"] * len(jax.devices())
-    return 0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def missing(spec: Spec, choices: list[Variant], parts: list[Part], out: Path) -> list[Part]:
+    """Returns the runs that the spec asks for and no part has, a part a variant, to be cut.
+
+    Runs are numbered on from those there are; rows of hparams are the slower axis, seeds the
+    faster. The folders are not final.
+    """
+    seeds = spec.first_seed + np.arange(spec.seeds)
+    number = 1 + max((int(part.numbers.max()) for part in parts), default=-1)
+    found = []
+    for index, variant in enumerate(choices):
+        have = {
+            pair
+            for part in parts
+            if part.index == index
+            for pair in zip(part.rows.tolist(), part.seeds.tolist())
+        }
+        asked = ((row, seed) for row in range(hp.num_rows(variant.hparams)) for seed in seeds)
+        new = np.array([pair for pair in asked if pair not in have], int).reshape(-1, 2)
+        if len(new):
+            numbers = number + np.arange(len(new))
+            found.append(Part(out, index, variant, numbers, new[:, 0], new[:, 1]))
+            number += len(new)
+    return found
 
 
-def _start(variant: Variant, seed: jax.Array, row: Any) -> tuple[jax.Array, Any]:
-    """Returns (key of the run, first state), as `train(jax.random.key(seed), row)` has them."""
-    key_init, key_run = jax.random.split(jax.random.key(seed))
-    return key_run, variant.algorithm.init(key_init, row)
+def cut(whole: Part, size: int, folders: Iterator[Path]) -> list[Part]:
+    """Returns a part in parts of `size` runs at most, with a folder each."""
+    starts = range(0, whole.num_runs, size)
+    return [whole.some(slice(start, start + size), next(folders)) for start in starts]
 
 
-def padded(part: Part, mesh: Mesh) -> tuple[jax.Array, Any]:
-    """Returns the part's seeds and hparams, rounded up to a multiple of the mesh's devices."""
-    return pad((jnp.asarray(part.seeds), part.hparams), mesh.size)
+def new_folders(out: Path, parts: list[Part]) -> Iterator[Path]:
+    """Yields folders of parts to come: part-000, part-001, ..., after those there are."""
+    taken = [int(part.folder.name.removeprefix("part-")) for part in parts]
+    number = 1 + max(taken, default=-1)
+    while True:
+        yield out / f"part-{number:03d}"
+        number += 1
 
 
-def starter(part: Part, mesh: Mesh) -> Callable:
-    """Returns the jitted function from (seeds, hparams) of runs to their keys and states."""
-    return sharded(lambda seed, row: _start(part.variant, seed, row), mesh, (0, 0))
-
-
-def like(part: Part) -> Any:
-    """Returns the shapes and shardings of the state of a part's runs."""
-    mesh = run_mesh()
-    _, shapes = jax.eval_shape(starter(part, mesh), *padded(part, mesh))
-    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("run"))
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spread), shapes)
-
-
-def program(spec: Spec, part: Part) -> dict[str, Any]:
+def identity(spec: Spec, part: Part) -> dict[str, Any]:
     """Returns what must be equal for a checkpoint to be gone on with."""
     fields = ("algorithm", "environment", "environment_options", "config", "evaluation")
     asked = {name: value for name, value in spec.to_dict().items() if name in fields}
+    hparams = jax.tree.map(np.asarray, part.hparams)
     swept = {
         "static": part.variant.static,
         "seeds": part.seeds.tolist(),
-        "hparams": {
-            n: np.asarray(getattr(part.hparams, n)).tolist() for n in hp.names(part.hparams)
-        },
-        "segment": spec.segment_length,
+        "hparams": {name: getattr(hparams, name).tolist() for name in hp.names(hparams)},
     }
     return asked | swept
 
 
 def run_records(part: Part) -> list[dict[str, Any]]:
     """Returns what is written down of each run: number, seed, hparams, swept static options."""
+    hparams = jax.tree.map(np.asarray, part.hparams)
+    rows = (hp.row(hparams, i) for i in range(part.num_runs))
     return [
         {
             "run": int(number),
@@ -129,9 +146,5 @@ def run_records(part: Part) -> list[dict[str, Any]]:
             "static": part.variant.static,
             "env_steps_per_update": part.variant.algorithm.env_steps,
         }
-        for number, seed, row in zip(
-            part.numbers,
-            part.seeds,
-            (hp.row(jax.tree.map(np.asarray, part.hparams), i) for i in range(len(part.numbers))),
-        )
+        for number, seed, row in zip(part.numbers, part.seeds, rows)
     ]

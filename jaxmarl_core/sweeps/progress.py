@@ -1,5 +1,6 @@
 """What a sweep tells while it runs, to whoever shows it; `report.progress_bar` draws it."""
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -14,13 +15,16 @@ class Progress(Protocol):
     def advance(self, updates: int, note: str = "") -> None:
         """Hears of updates done, over all runs, and the latest objective in words."""
 
+    def say(self, text: str) -> None:
+        """Hears a sentence that should be read: a file was damaged, a stop was heard."""
+
 
 StartProgress = Callable[[int, int], AbstractContextManager[Progress]]
 # (updates of the whole sweep, how many of them are done) -> who is told of the rest
 
 
 class Silent:
-    """Shows nothing."""
+    """Shows nothing, but for sentences that should be read, on the standard error stream."""
 
     def __init__(self, total_updates: int, done: int = 0):
         pass
@@ -36,3 +40,6 @@ class Silent:
 
     def advance(self, updates: int, note: str = "") -> None:
         pass
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)

@@ -30,13 +30,17 @@ Instead of `[grid.hparams]`, `[random]` draws `num` rows: `learning_rate = [1e-4
 
 import dataclasses
 import itertools
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require, unknown
@@ -44,6 +48,10 @@ from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.registry import make_algorithm, make_environment
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Algorithm, Environment
+
+LARGEST = 2**31 - 1  # a seed or an update's number is an int32 in the program
+MOST_RUNS = 10**7
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Spec:
     updates: int = 100
     segment: int = 0  # updates between looks from the host; 0: about fifty looks a run
     checkpoint_seconds: float = 60.0  # at most one checkpoint in this time, and one at the end
-    memory_gb: float = 0.0  # for the state of one part's runs; 0: half of the machine's memory
+    memory_gb: float = 0.0  # for a part, on all devices together; 0: what the machine has
     objective: str = ""  # the metric runs are ranked by; by default the first return
     higher_is_better: bool = True
     environment_options: Mapping[str, Any] = field(default_factory=dict)
@@ -86,10 +94,24 @@ class Spec:
     evaluation: Evaluation = field(default_factory=Evaluation)
 
     def __post_init__(self):
-        for name in ("seeds", "updates"):
-            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        for name, least in (("seeds", 1), ("updates", 1), ("first_seed", 0)):
+            value = getattr(self, name)
+            require(value >= least, name, f"at least {least}", value)
+            require(value <= LARGEST, name, f"at most {LARGEST}", value)
+        last = self.first_seed + self.seeds - 1
+        require(last <= LARGEST, "seeds", f"the last one at most {LARGEST}", last)
+        for name in ("checkpoint_seconds", "memory_gb"):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, name, "a finite number, at least 0", value)
         divides = self.segment == 0 or (self.segment > 0 and self.updates % self.segment == 0)
         require(divides, "segment", f"a divisor of updates ({self.updates})", self.segment)
+        every = self.evaluation.every
+        ever = every <= self.updates
+        require(ever, "evaluation.every", f"at most updates ({self.updates})", every)
+        _check_name(self.name)
+        self._check_grids()
+
+    def _check_grids(self) -> None:
         for name in self.grid:
             if name not in GRIDS:
                 raise ValueError(unknown("grid", name, GRIDS))
@@ -98,12 +120,24 @@ class Spec:
             for name, axis in axes.items():
                 ok = isinstance(axis, list | tuple) and len(axis) > 0
                 require(ok, f"grid.{kind}.{name}", "a list of values", axis)
+                fixed = name in getattr(self, kind)
+                either = "fixed or in the grid"
+                require(not fixed, f"{kind}.{name}", either, f"both, {axis} in the grid")
+                if kind != "hparams":  # those are compared as the program sees them
+                    _check_distinct(f"grid.{kind}.{name}", axis)
+        swept = [name for kind in GRIDS for name in self.grid.get(kind, {})]
+        for name in swept:
+            once = swept.count(name) == 1
+            require(once, f"grid.*.{name}", "an option of one kind", "options of two kinds")
         both = bool(self.random) and bool(self.grid.get("hparams"))
         require(not both, "random", "either [random] or [grid.hparams]", "both")
+        for name in self.random:
+            fixed = name in self.hparams
+            require(not fixed, f"random.{name}", "fixed or drawn", "both")
 
     @property
     def folder_name(self) -> str:
-        return self.name or f"{self.algorithm}-{self.environment}"
+        return self.name or f"{self.algorithm}-{self.environment}".replace(":", ".")
 
     @property
     def segment_length(self) -> int:
@@ -113,12 +147,34 @@ class Spec:
         wanted = max(1, self.updates // 50)
         return max(k for k in range(1, wanted + 1) if self.updates % k == 0)
 
+    def segment_from(self, done: int) -> int:
+        """Returns the updates in one call when some are done: a divisor of what is left.
+
+        It is `segment_length`, unless the sweep was made longer by what that does not divide.
+        """
+        left = self.updates - done
+        return max(k for k in range(1, self.segment_length + 1) if left % k == 0)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the spec as nested plain values; `from_dict` is its inverse."""
         return dataclasses.asdict(self)
 
 
 GRIDS = ("hparams", "config", "environment_options")
+
+
+def _check_name(name: str) -> None:
+    """Raises ValueError unless a folder under `runs/` can have the name."""
+    plain = name.isprintable() and name == name.strip() and not set(name) & set("/\\:")
+    fits = plain and name not in (".", "..") and len(name.encode()) <= 200
+    require(fits, "name", "the name of a folder under runs/", repr(name))
+
+
+def _check_distinct(name: str, axis: Sequence[Any]) -> None:
+    """Raises ValueError if a value stands twice on an axis: its runs would count as other seeds."""
+    for place, value in enumerate(axis):
+        twice = any(value == other and type(value) is type(other) for other in axis[:place])
+        require(not twice, name, "distinct values", f"{value!r} twice")
 
 
 def from_dict(values: Mapping[str, Any]) -> Spec:
@@ -136,11 +192,20 @@ def load(path: str | Path) -> Spec:
     """Returns the spec in a TOML file; raises ValueError naming the file and what is wrong."""
     path = Path(path)
     require(path.is_file(), "spec", "a TOML file", path)
-    try:
+    with naming(path):  # a TOML error is a ValueError too
         spec = from_dict(tomllib.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError) as error:  # a TOML error is a ValueError too
-        raise ValueError(f"{path}: {error}") from error
-    return spec if spec.name else dataclasses.replace(spec, name=path.stem)
+        return spec if spec.name else dataclasses.replace(spec, name=path.stem)
+
+
+@contextmanager
+def naming(source: str | Path) -> Iterator[None]:
+    """A context in which what is said of a mistake begins with the file it is in, if one is."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if not source:
+            raise
+        raise ValueError(f"{source}: {error}") from error
 
 
 def _known(kind: str, values: Mapping[str, Any], record: type) -> None:
@@ -177,7 +242,31 @@ def variants(spec: Spec) -> list[Variant]:
     """
     grids = [(kind, name) for kind in GRIDS[1:] for name in spec.grid.get(kind, {})]
     axes = [spec.grid[kind][name] for kind, name in grids]
+    rows = spec.grid.get("hparams", {}).values()
+    num_runs = math.prod(map(len, (*axes, *rows))) * spec.seeds
+    require(num_runs <= MOST_RUNS, "seeds", f"at most {MOST_RUNS:,} runs in all", f"{num_runs:,}")
     return [_variant(spec, dict(zip(grids, point))) for point in itertools.product(*axes)]
+
+
+def metric_names(variant: Variant) -> list[str]:
+    """Returns the names of all that a variant's runs report; nothing is compiled."""
+    algorithm = variant.algorithm
+    _, resume = make_train(algorithm, variant.env, variant.schedule._replace(num_updates=1))
+
+    def update(seed, row):
+        key = jax.random.key(seed)
+        return resume(key, algorithm.init(key, row), row, jnp.int32(0))[1]
+
+    return list(jax.eval_shape(update, jnp.int32(0), hp.row(variant.hparams, 0)))
+
+
+def check_objective(spec: Spec, choices: list[Variant]) -> None:
+    """Raises ValueError unless every variant of the spec reports its objective."""
+    if spec.objective:
+        for variant in choices:
+            names = metric_names(variant)
+            if spec.objective not in names:
+                raise ValueError(unknown("objective", spec.objective, names))
 
 
 def _variant(spec: Spec, point: Mapping[tuple[str, str], Any]) -> Variant:
@@ -217,11 +306,18 @@ def _hparam_rows(spec: Spec, defaults: Any) -> Any:
     if not spec.random:
         axes = spec.grid.get("hparams", {})
         axes = {n: [_number(f"grid.hparams.{n}", x) for x in axis] for n, axis in axes.items()}
+        for name, axis in axes.items():
+            _check_distinct(f"grid.hparams.{name}", list(map(np.float32, axis)))
         return hp.grid(fixed, **axes)
     ranges = dict(spec.random)
     num, seed = ranges.pop("num", None), ranges.pop("seed", 0)
     counts = isinstance(num, int) and not isinstance(num, bool) and num >= 1
     require(counts, "random.num", "at least 1", num)
+    few = num * spec.seeds <= MOST_RUNS
+    require(few, "random.num", f"at most {MOST_RUNS:,} runs in all", f"{num * spec.seeds:,}")
+    starts = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= LARGEST
+    require(starts, "random.seed", f"in [0, {LARGEST}]", repr(seed))
+    require(bool(ranges), "random", "a range [low, high] for some hparam", f"{num} equal rows")
     for name, ends in ranges.items():
         pair = isinstance(ends, list | tuple) and len(ends) == 2
         require(pair, f"random.{name}", "a range [low, high]", ends)
@@ -233,4 +329,6 @@ def _number(name: str, value: Any) -> float:
     """Returns the value as a float; raises TypeError if it is none."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name}: expected a number, got {value!r}")
+    fits = (isinstance(value, float) and math.isnan(value)) or abs(value) <= _LARGEST_FLOAT
+    require(fits, name, "a finite number, as float32 holds it", value)  # NaN is in no range
     return float(value)

@@ -1,37 +1,51 @@
 """Running a sweep from the host: parts, segments, files, progress.
 
-The runs of a variant are cut into parts that fit in memory; a part is one program, which the host
-calls for a segment of updates at a time. Between two calls the host writes metrics and, now and
-then, a checkpoint. Nothing a run computes depends on any of this: randomness hangs on the number of
-the update.
+A part is one program, which the host calls for a segment of updates at a time. Between two calls
+the host writes metrics and, now and then, a checkpoint. Nothing a run computes depends on any of
+this: randomness hangs on the number of the update.
 """
 
+import itertools
 import json
-import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require
-from jaxmarl_core.store import sweep_folder
-from jaxmarl_core.store.checkpoint import Checkpoints
+from jaxmarl_core.store import atomic, segments, sweep_folder
+from jaxmarl_core.store.checkpoint import placed, saved_steps, typed
+from jaxmarl_core.store.lease import Lease
 from jaxmarl_core.store.tables import Objective, Results, first_divergence
 from jaxmarl_core.sweeps import plan
-from jaxmarl_core.sweeps.batch import run_mesh, sharded
+from jaxmarl_core.sweeps.batch import run_mesh
+from jaxmarl_core.sweeps.memory import bytes_allowed, gib, runs_that_fit
 from jaxmarl_core.sweeps.plan import Part
+from jaxmarl_core.sweeps.program import Program, Programs, filled, state_bytes, state_like
 from jaxmarl_core.sweeps.progress import Progress, Silent, StartProgress
-from jaxmarl_core.sweeps.spec import Spec, Variant, from_dict, variants
-from jaxmarl_core.train import make_train
+from jaxmarl_core.sweeps.recut import checkpoints_of, recut
+from jaxmarl_core.sweeps.signals import Stopped as Stopped
+from jaxmarl_core.sweeps.signals import StopSignals
+from jaxmarl_core.sweeps.spec import Spec, Variant, check_objective, from_dict, naming, variants
 
 
-class Stopped(Exception):
-    """The sweep was asked to stop; all that was done is saved."""
+class Session(NamedTuple):
+    """One process's work on a sweep."""
+
+    spec: Spec
+    programs: Programs
+    allowed: float  # bytes on each device
+    told: Progress
+    stop: StopSignals
+    lease: Lease
 
 
 def run(
@@ -39,32 +53,60 @@ def run(
     out: str | Path | None = None,
     resume: bool = False,
     progress: StartProgress = Silent,
+    mesh: Mesh | None = None,
+    cut_again: bool = False,
+    source: str | Path = "",
 ) -> Path:
     """Runs a sweep, or what is left of it, and returns its folder (see `sweep_folder.read`).
 
     Args:
       spec: what to run; checked here before anything is compiled.
       out: the folder to write; by default `runs/<name>`, numbered if that is taken.
-      resume: go on with the sweep in `out`, which must be of the same spec.
-      progress: who is told how far the sweep is; nobody by default.
+      resume: go on with the sweep in `out`, which must be of the same spec but for what may change
+        (see `CHANGEABLE`); where there is none, begin.
+      progress: who is told how far the sweep is; by default only of what should be read.
+      mesh: the devices to spread runs over; all by default.
+      cut_again: cut the parts that do not fit on these devices into smaller ones.
+      source: the file of the spec, named in what is said of its mistakes.
 
     Raises:
-      ValueError, TypeError: whatever is wrong with the spec; or `out` exists (without `resume`), or
-        holds another spec (with it).
-      Stopped: on the first Ctrl-C, once everything is saved.
+      ValueError, TypeError: whatever is wrong with the spec; or `out` exists (without `resume`),
+        holds another spec (with it), or is being written by another process.
+      OSError: the disk does not take what is written; what was written before is whole.
+      Stopped: on the first Ctrl-C, SIGTERM or SIGUSR1, once everything is saved.
     """
-    choices = variants(spec)
-    out = Path(out) if out else _default_folder(spec, resume)
-    todo = list(plan.cut(spec, choices, out))
-    if resume:
-        _check_same(spec, from_dict(sweep_folder.read_spec(out)), out)
-    else:
-        sweep_folder.create(out, spec.to_dict())
-    total = sum(len(part.numbers) for part in todo) * spec.updates
-    with _graceful() as stop, progress(total, _done(todo)) as told:
-        for number, part in enumerate(todo, 1):
-            where = f"part {number} of {len(todo)}" if len(todo) > 1 else "the sweep"
-            _run_part(spec, part, told, where, stop)
+    with naming(source):
+        choices = variants(spec)
+        check_objective(spec, choices)
+    mesh = run_mesh() if mesh is None else mesh
+    with _claimed(spec, out, resume) as (out, lease):
+        is_new = not sweep_folder.is_sweep(out)
+        if not is_new:
+            _check_same(spec, from_dict(sweep_folder.read_spec(out)), out)
+        parts = [] if is_new else plan.read(out, choices)
+        noted: list[str] = []
+        done = sum(min(_begin(p, noted.append), spec.updates) * p.num_runs for p in parts)
+        total = spec.updates * spec.seeds * sum(hp.num_rows(v.hparams) for v in choices)
+        with progress(max(total, done), done) as told, StopSignals(told.say) as stop:
+            for text in noted:
+                told.say(text)
+            programs = Programs(choices, mesh, stop.compiling)
+            session = Session(
+                spec, programs, bytes_allowed(spec.memory_gb, mesh), told, stop, lease
+            )
+            parts = _planned(session, choices, parts, out)
+            if cut_again:
+                parts = recut(spec, out, parts, lambda part: _fitting(session, part), told.say)
+            if is_new:
+                sweep_folder.create(out, spec.to_dict())
+            else:
+                sweep_folder.write_spec(out, spec.to_dict())
+            if done < total:
+                for change in sweep_folder.note_changes(out, sweep_folder.host_facts()):
+                    told.say(f"going on with a change: {change}")
+            for number, part in enumerate(parts, 1):
+                where = f"part {number} of {len(parts)}" if len(parts) > 1 else "the sweep"
+                _run_part(session, part, where)
     return out
 
 
@@ -84,62 +126,124 @@ def scales(variant: Variant) -> dict[str, str]:
 def load_run_state(folder: str | Path, index: int) -> tuple[Variant, Any]:
     """Returns the variant and the learner's state of run `index` of a sweep, as last saved.
 
-    `state.params` is what `variant.algorithm.policy` acts by. Raises ValueError if no part of the
-    sweep has saved that run.
+    `state.params` is what `variant.algorithm.policy` acts by. It is read onto the default device,
+    whatever devices the sweep ran on. Raises ValueError if no part of the sweep has saved that run.
     """
     folder = Path(folder)
     spec = from_dict(sweep_folder.read_spec(folder))
-    for part in plan.cut(spec, variants(spec), folder):
+    for part in plan.read(folder, variants(spec)):
         if index in part.numbers:
-            with Checkpoints(
-                part.folder / "checkpoints", plan.program(spec, part), plan.like(part)
-            ) as c:
-                _, state = c.restore()
+            _, raw = checkpoints_of(spec, part).restore(say=warnings.warn)
+            require(raw is not None, "run", "one that was saved", f"{index}, which is not yet")
             place = int(np.flatnonzero(part.numbers == index)[0])
-            return part.variant, hp.row(state, place)
+            return part.variant, _one_run(part, raw, place)
     raise ValueError(f"run: expected one of the sweep in {folder}, got {index}")
 
 
-def _run_part(
-    spec: Spec, part: Part, progress: Progress, where: str, stop: Callable[[], bool]
-) -> None:
-    mesh, length = run_mesh(), spec.segment_length
-    variant, num_runs = part.variant, len(part.numbers)
+def _one_run(part: Part, raw: Any, place: int) -> Any:
+    """Returns the state of one of a part's runs on the default device."""
+    rows = jax.tree.map(lambda leaf: leaf[place : place + 1], raw)
+    state = typed(state_like(part.variant, 1), rows)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), state)
+
+
+# ---- parts
+
+
+def _planned(session: Session, choices: list[Variant], parts: list[Part], out: Path) -> list[Part]:
+    """Returns the parts there are, and those of runs that are new, which the plan now names."""
+    new = plan.missing(session.spec, choices, parts, out)
+    folders = plan.new_folders(out, parts)
+    for whole in new:
+        session.told.phase("compiling, to see how many runs fit in memory")
+        parts = [*parts, *plan.cut(whole, _fitting(session, whole), folders)]
+    if new:
+        plan.write(out, parts, session.programs.measured())
+    return parts
+
+
+def _fitting(session: Session, part: Part) -> int:
+    """Returns how many of a part's runs to compute together on this machine."""
+    num_devices, length = session.programs.mesh.size, session.spec.segment_length
+    measure = lambda w: session.programs.get(part.index, w * num_devices, length).num_bytes
+    least = state_bytes(part.variant)
+    return runs_that_fit(part.num_runs, num_devices, session.allowed, measure, least)
+
+
+def _begin(part: Part, say: Callable[[str], None]) -> int:
+    """Returns the update that a part goes on from: saved, and its metrics up to there readable."""
+    if not (part.folder / sweep_folder.RUNS).exists():
+        return 0
+    covered = segments.covered(part.folder, say)
+    saved = saved_steps(part.folder / "checkpoints")
+    begin = max((step for step in saved if step <= covered), default=0)
+    if saved and saved[-1] > covered:
+        say(
+            f"{part.folder}: expected metrics of {saved[-1]} updates, got those of {covered}; "
+            f"going back to update {begin}"
+        )
+    return begin
+
+
+def _run_part(session: Session, part: Part, where: str) -> None:
+    """Computes what is left of a part."""
+    spec, told, stop = session.spec, session.told, session.stop
+    begin = _begin(part, lambda text: None)
+    if begin >= spec.updates:
+        return
+    stop.check(f"before {where}")
     sweep_folder.write_runs(part.folder, plan.run_records(part))
-    like = plan.like(part)
-    with Checkpoints(part.folder / "checkpoints", plan.program(spec, part), like) as checkpoints:
-        done = checkpoints.latest() or 0
-        if done >= spec.updates:
-            return
-        progress.phase(f"compiling {where}")
-        seeds, rows = plan.padded(part, mesh)
-        schedule = variant.schedule._replace(num_updates=length)
-        _, resume = make_train(variant.algorithm, variant.env, schedule)
-        keys, state = plan.starter(part, mesh)(seeds, rows)
-        segment = sharded(resume, mesh, (0, 0, 0, None), donate=(1,))
-        program = segment.lower(keys, state, rows, jnp.int32(0)).compile()
-        if done:
-            del state
-            _, state = checkpoints.restore()
-        progress.phase(f"training {where}")
-        saved, diverged = time.monotonic(), sweep_folder.diverged(part.folder, done)
-        for first in range(done, spec.updates, length):
-            began = time.monotonic()
-            state, metrics = program(keys, state, rows, jnp.int32(first))
-            metrics = {name: np.asarray(x)[:num_runs] for name, x in metrics.items()}
-            seconds = time.monotonic() - began
-            sweep_folder.write_segment(part.folder, first, metrics, seconds)
-            diverged |= first_divergence(metrics) >= 0
-            progress.advance(num_runs * length, _note(spec, metrics, diverged))
-            reached = first + length
-            due = time.monotonic() - saved >= spec.checkpoint_seconds
-            if due or stop() or reached >= spec.updates:
-                checkpoints.save(reached, state)
-                saved = time.monotonic()
-            if stop() and reached < spec.updates:
-                raise Stopped(f"stopped after update {reached} of {where}")
-    if stop():
-        raise Stopped(f"stopped after {where}")
+    checkpoints = checkpoints_of(spec, part)
+    for folder in (part.folder, checkpoints.folder):
+        atomic.sweep_up(folder)
+    begin, saved_state = checkpoints.restore(begin, told.say)
+    told.phase(f"compiling {where}")
+    length = spec.segment_from(begin)
+    program = session.programs.get(part.index, part.num_runs, length)
+    _check_fits(session, part, program)
+    seeds, rows = filled(part.seeds, part.hparams, session.programs.mesh)
+    keys, state = stop.waiting(program.start, seeds, rows)
+    if saved_state is not None:
+        del state
+        state, saved_state = placed(program.state, saved_state), None
+    told.phase(f"training {where}")
+    saved, diverged = time.monotonic(), sweep_folder.diverged(part.folder, begin)
+    for first in range(begin, spec.updates, length):
+        began = time.monotonic()
+        state, metrics = stop.waiting(_segment, program, keys, state, rows, first)
+        metrics = {name: values[: part.num_runs] for name, values in metrics.items()}
+        session.lease.check()
+        sweep_folder.write_segment(part.folder, first, metrics, time.monotonic() - began)
+        reached = first + length
+        segments.join(part.folder, reached)
+        diverged |= first_divergence(metrics) >= 0
+        told.advance(part.num_runs * length, _note(spec, metrics, diverged))
+        due = time.monotonic() - saved >= spec.checkpoint_seconds
+        if due or stop.asked is not None or reached >= spec.updates:
+            checkpoints.save(reached, state)
+            saved = time.monotonic()
+        if reached < spec.updates:
+            stop.check(f"after update {reached} of {where}")
+    segments.join_all(part.folder)
+
+
+def _segment(
+    program: Program, keys: jax.Array, state: Any, rows: Any, first: int
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """Returns the states after a segment, and its metrics in host memory."""
+    state, metrics = program.segment(keys, state, rows, jnp.int32(first))
+    return state, {name: np.asarray(values) for name, values in metrics.items()}
+
+
+def _check_fits(session: Session, part: Part, program: Program) -> None:
+    num_devices = session.programs.mesh.size
+    needed, allowed = program.num_bytes * num_devices, session.allowed * num_devices
+    require(
+        needed <= allowed,
+        "memory_gb",
+        f"at least {gib(needed)}, what the {part.num_runs} runs of {part.folder.name} need",
+        f"{gib(allowed)}; --recut cuts the part into smaller ones",
+    )
 
 
 def _note(spec: Spec, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> str:
@@ -149,61 +253,81 @@ def _note(spec: Spec, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> s
     for name in names[:1]:
         values = metrics.get(name, np.zeros((0, 0)))
         if np.isfinite(values).any():
-            words.append(f"best {name} {np.nanmax(values):.3g}")
+            best = np.nanmax(values) if spec.higher_is_better else np.nanmin(values)
+            words.append(f"best {name} {best:.3g}")
     return ", ".join(words + ([f"{diverged.sum()} diverged"] if diverged.any() else []))
 
 
-# ---- folders and signals
+# ---- folders
 
-
-def _default_folder(spec: Spec, resume: bool) -> Path:
-    base = Path("runs") / spec.folder_name
-    numbered = (base.with_name(f"{base.name}-{i}") for i in range(2, 10**6))
-    taken = [base] if base.exists() else []
-    for folder in numbered:
-        if not folder.exists():
-            break
-        taken.append(folder)
-    if resume:
-        require(bool(taken), "out", "a sweep to resume", f"nothing at {base}")
-        return taken[-1]
-    return folder if taken else base
-
-
-def _check_same(spec: Spec, there: Spec, out: Path) -> None:
-    ours, theirs = (json.loads(json.dumps(s.to_dict())) for s in (spec, there))
-    for name in ours:
-        if name not in ("name", "title", "checkpoint_seconds", "objective", "higher_is_better"):
-            same = ours[name] == theirs[name]
-            require(same, name, f"{theirs[name]!r}, that of the sweep in {out}", repr(ours[name]))
-
-
-def _done(todo: list[Part]) -> int:
-    """Returns the updates, over all runs, that checkpoints of an earlier session hold."""
-    done = 0
-    for part in todo:
-        steps = part.folder / "checkpoints" / "steps"
-        found = [int(p.name) for p in steps.glob("*") if p.name.isdigit()] if steps.exists() else []
-        done += max(found, default=0) * len(part.numbers)
-    return done
+CHANGEABLE = (
+    "name", "title", "objective", "higher_is_better", "checkpoint_seconds", "memory_gb", "segment",
+)  # fmt: skip
+GROWING = ("seeds", "updates")
 
 
 @contextmanager
-def _graceful() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C into a wish, told by the function it yields; the second one kills."""
-    asked = []
-
-    def ask(number, frame):
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
+def _claimed(spec: Spec, out: str | Path | None, resume: bool) -> Iterator[tuple[Path, Lease]]:
+    """Yields the folder of the sweep and the lease on it; a new folder that stays empty goes."""
+    folder, is_ours = _folder(spec, out, resume)
     try:
-        before = signal.signal(signal.SIGINT, ask)
-    except ValueError:  # not in the main thread: nobody can press Ctrl-C here
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(asked)
+        with Lease(folder) as lease:
+            _check_usable(folder, resume)  # again, now that nobody else writes to it
+            atomic.sweep_up(folder)
+            yield folder, lease
     finally:
-        signal.signal(signal.SIGINT, before)
+        if is_ours:
+            with suppress(OSError):  # it has something in it
+                folder.rmdir()
+
+
+def _folder(spec: Spec, out: str | Path | None, resume: bool) -> tuple[Path, bool]:
+    """Returns the folder to write, which exists, and whether it was made here.
+
+    Making a folder is one step that fails where it is there: of two sweeps that start together
+    under one name, each has its own.
+    """
+    base = Path(out) if out else Path("runs") / spec.folder_name
+    if not out and resume:
+        taken = [base] if base.exists() else []
+        for folder in _numbered(base):
+            if not folder.exists():
+                break
+            taken.append(folder)
+        base = taken[-1] if taken else base
+    if out or resume:
+        _check_usable(base, resume)
+        is_new = not base.exists()
+        base.mkdir(parents=True, exist_ok=True)
+        return base, is_new
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for folder in itertools.chain([base], _numbered(base)):
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder, True
+    raise AssertionError("numbers do not end")
+
+
+def _check_usable(folder: Path, resume: bool) -> None:
+    usable = sweep_folder.is_free(folder) or (resume and sweep_folder.is_sweep(folder))
+    new = "a new folder or a sweep" if resume else "a new folder"
+    advice = "another name" if resume else "use --resume or another name"
+    require(usable, "out", new, f"{folder} ({advice})")
+
+
+def _numbered(base: Path) -> Iterator[Path]:
+    number = 2
+    while True:
+        yield base.with_name(f"{base.name}-{number}")
+        number += 1
+
+
+def _check_same(spec: Spec, there: Spec, out: Path) -> None:
+    """Raises ValueError unless a spec asks for what the sweep in a folder is, or for more of it."""
+    ours, theirs = (json.loads(json.dumps(s.to_dict())) for s in (spec, there))
+    for name in ours:
+        whose = f"{theirs[name]!r}, that of the sweep in {out}"
+        if name in GROWING:
+            require(ours[name] >= theirs[name], name, f"at least {whose}", repr(ours[name]))
+        elif name not in CHANGEABLE:
+            require(ours[name] == theirs[name], name, whose, repr(ours[name]))

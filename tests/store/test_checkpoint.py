@@ -1,4 +1,4 @@
-"""Checkpoints: exact, refused where they do not belong, and safe against a kill."""
+"""Checkpoints: exact, without filling or devices, refused where they do not belong."""
 
 import json
 
@@ -9,64 +9,102 @@ import pytest
 from flax import struct
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxmarl_core.store.checkpoint import Checkpoints, signature
-from jaxmarl_core.sweeps.batch import run_mesh
+from jaxmarl_core.store.checkpoint import Checkpoints, placed, signature, typed
+from jaxmarl_core.sweeps.batch import pad, run_mesh
 
 PROGRAM = {"algorithm": "mfq", "config": {"num_envs": 2, "hidden": (4, 4)}, "hparams": [0.1]}
+NUM_RUNS = 5
 
 
 @struct.dataclass
 class State:
+    """A leaf of every kind that a learner has."""
+
     key: jax.Array
     params: dict
     count: jax.Array
     memory: tuple = ()
+    nothing: None = None
 
 
 def state(number=1.0):
-    """A learner's state of 8 runs, spread over 8 devices."""
-    tree = State(
-        key=jax.random.split(jax.random.key(int(number)), 8),
-        params={"w": jnp.full((8, 3), number / 3), "half": jnp.full((8,), 0.1, jnp.bfloat16)},
-        memory=(jnp.zeros((8, 0, 2)),),  # a world where nobody speaks has messages of no words
-        count=jnp.arange(8) + int(number),
+    """The states of 5 runs."""
+    return State(
+        key=jax.random.split(jax.random.key(int(number)), (NUM_RUNS, 2)),
+        params={
+            "w": jnp.arange(15.0).reshape(NUM_RUNS, 3) * number / 3,
+            "half": jnp.full((NUM_RUNS,), 0.1 * number, jnp.bfloat16),
+            "a/b 'c'": [{"alive": jnp.arange(NUM_RUNS) % 2 == 0}, jnp.ones((NUM_RUNS, 1), "int8")],
+        },
+        memory=(jnp.zeros((NUM_RUNS, 0, 2)), ()),  # where nobody speaks: messages of no words
+        count=jnp.arange(NUM_RUNS, dtype=jnp.uint32) + int(number),
     )
-    return jax.device_put(tree, NamedSharding(run_mesh(), PartitionSpec("run")))
+
+
+def spread(tree, num_devices):
+    """The states filled up to a multiple of the devices, on them."""
+    mesh = run_mesh(jax.devices()[:num_devices])
+    return jax.device_put(pad(tree, num_devices), NamedSharding(mesh, PartitionSpec("run")))
+
+
+LIKE = jax.eval_shape(state)
 
 
 @pytest.fixture
 def saved(tmp_path):
     """A folder with a checkpoint of update 5."""
-    with Checkpoints(tmp_path, PROGRAM, state()) as checkpoints:
-        checkpoints.save(5, state(5))
+    Checkpoints(tmp_path, PROGRAM, LIKE).save(5, state(5))
     return tmp_path
 
 
-def test_what_comes_back_is_what_was_saved(saved):
-    like = jax.eval_shape(state)
-    spread = NamedSharding(run_mesh(), PartitionSpec("run"))
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spread), like)
-    with Checkpoints(saved, PROGRAM, like) as checkpoints:
-        assert checkpoints.latest() == 5
-        step, back = checkpoints.restore()
-    assert step == 5
-    expected = state(5)
-    assert jax.tree.structure(back) == jax.tree.structure(expected)
-    np.testing.assert_array_equal(jax.random.key_data(back.key), jax.random.key_data(expected.key))
-    assert jnp.issubdtype(back.key.dtype, jax.dtypes.prng_key)
-    np.testing.assert_array_equal(back.params["w"], expected.params["w"])
-    np.testing.assert_array_equal(back.count, expected.count)
-    for leaf, wanted in zip(jax.tree.leaves(back), jax.tree.leaves(expected)):
+def assert_equal(found, expected):
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for leaf, wanted in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
         assert (leaf.shape, leaf.dtype) == (wanted.shape, wanted.dtype)
-        assert leaf.sharding.device_set == wanted.sharding.device_set
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf, wanted = jax.random.key_data(leaf), jax.random.key_data(wanted)
+        np.testing.assert_array_equal(leaf, wanted)
+
+
+@pytest.mark.parametrize("before", [1, 2, 8])
+@pytest.mark.parametrize("after", [1, 2, 8])
+def test_what_is_saved_on_some_devices_comes_back_on_others(tmp_path, before, after):
+    Checkpoints(tmp_path, PROGRAM, LIKE).save(5, spread(state(5), before))
+    step, raw = Checkpoints(tmp_path, PROGRAM, LIKE).restore()
+    assert step == 5
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(raw))
+    assert_equal(typed(LIKE, raw), state(5))
+    wanted = spread(state(5), after)
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), wanted
+    )
+    found = placed(shapes, raw)
+    assert_equal(found, wanted)
+    for leaf, like in zip(jax.tree.leaves(found), jax.tree.leaves(wanted)):
+        assert leaf.sharding.is_equivalent_to(like.sharding, leaf.ndim)
+
+
+def test_numpy_alone_reads_a_checkpoint(saved):
+    with np.load(saved / "checkpoint-000005.npz") as arrays:
+        assert arrays[".params['w']"].shape == (NUM_RUNS, 3)
+        np.testing.assert_array_equal(arrays[".count"], np.arange(NUM_RUNS) + 5)
 
 
 def test_the_two_newest_are_kept(saved):
-    with Checkpoints(saved, PROGRAM, state()) as checkpoints:
-        for step in (6, 7, 8):
-            checkpoints.save(step, state(step))
-        assert checkpoints.restore()[0] == 8
-    assert sorted(p.name for p in (saved / "steps").iterdir() if p.name.isdigit()) == ["7", "8"]
+    checkpoints = Checkpoints(saved, PROGRAM, LIKE)
+    for step in (6, 7, 8):
+        checkpoints.save(step, state(step))
+    assert checkpoints.restore()[0] == 8
+    assert checkpoints.steps() == [7, 8]
+    assert [checkpoints.newest(at_most) for at_most in (None, 8, 7, 6)] == [8, 8, 7, 0]
+    assert checkpoints.restore(7)[0] == 7
+
+
+def test_who_went_back_leaves_what_lay_ahead(saved):
+    checkpoints = Checkpoints(saved, PROGRAM, LIKE)
+    checkpoints.save(6, state(6))
+    checkpoints.save(2, state(2))
+    assert checkpoints.steps() == [2]
 
 
 @pytest.mark.parametrize(
@@ -80,42 +118,52 @@ def test_the_two_newest_are_kept(saved):
 )
 def test_another_program_is_refused_by_name(saved, program, message):
     with pytest.raises(ValueError, match=message):
-        Checkpoints(saved, program, state())
+        Checkpoints(saved, program, LIKE)
 
 
 def test_another_structure_is_refused_by_name(saved):
     other = state()
-    other = other.replace(params={"w": other.params["w"][:, :2], "half": other.params["half"]})
-    with pytest.raises(ValueError, match=r"state.\.params\['w'\] = 'float32\[8, 2\]'"):
+    other = other.replace(params=other.params | {"w": other.params["w"][:, :2]})
+    with pytest.raises(ValueError, match=r"state.\.params\['w'\] = 'float32\[5, 2\]'"):
         Checkpoints(saved, PROGRAM, other)
 
 
-def test_a_refusal_changes_nothing(saved):
+def test_reading_writes_nothing(saved, tmp_path):
     before = (saved / "program.json").read_text()
     with pytest.raises(ValueError, match="checkpoint"):
-        Checkpoints(saved, {}, state())
+        Checkpoints(saved, {}, LIKE)
     assert (saved / "program.json").read_text() == before
-
-
-def test_without_one_there_is_nothing_to_restore(tmp_path):
-    with Checkpoints(tmp_path / "new", PROGRAM, state()) as checkpoints:
-        assert checkpoints.latest() is None
-        with pytest.raises(ValueError, match="checkpoint: expected one in"):
-            checkpoints.restore()
+    none = Checkpoints(tmp_path / "none", PROGRAM, LIKE)
+    assert none.steps() == [] and none.restore() == (0, None)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_half_written_step_is_ignored(saved):
-    """What a kill in the middle of a save leaves: a folder under its temporary name."""
-    names = [p.name for p in (saved / "steps" / "5").iterdir()]
-    assert names, "a checkpoint is a folder with something in it"
-    half = saved / "steps" / "6.orbax-checkpoint-tmp-1"
-    half.mkdir()
-    (half / "default").write_text("half")
-    with Checkpoints(saved, PROGRAM, state()) as checkpoints:
-        assert checkpoints.latest() == 5
-        np.testing.assert_array_equal(checkpoints.restore()[1].count, state(5).count)
-        checkpoints.save(6, state(6))
-        assert checkpoints.restore()[0] == 6
+    """What a kill in the middle of a save leaves: a file under its temporary name."""
+    (saved / ".checkpoint-000006.npz-ab12.tmp").write_bytes(b"half")
+    checkpoints = Checkpoints(saved, PROGRAM, LIKE)
+    assert checkpoints.steps() == [5]
+    checkpoints.save(6, state(6))
+    assert checkpoints.restore()[0] == 6
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "other"])
+def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(saved, harm):
+    checkpoints = Checkpoints(saved, PROGRAM, LIKE)
+    checkpoints.save(6, state(6))
+    path = saved / "checkpoint-000006.npz"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    harmed = {"cut": data[:-200], "flip": data, "empty": b""}
+    if harm == "other":
+        np.savez(path, x=np.zeros(3))
+    else:
+        path.write_bytes(harmed[harm])
+    said = []
+    step, raw = checkpoints.restore(say=said.append)
+    assert step == 5
+    assert_equal(typed(LIKE, raw), state(5))
+    assert len(said) == 1 and str(path) in said[0] and "going on from the" in said[0]
 
 
 def test_signature_tells_every_leaf():

@@ -1,6 +1,8 @@
 """Sweeps from end to end on a small game: files, crashes, Ctrl-C, parts, what is learned."""
 
 import csv
+import json
+import shutil
 import signal
 
 import jax
@@ -8,10 +10,12 @@ import numpy as np
 import pytest
 
 from jaxmarl_core import hparams
-from jaxmarl_core.report.sweep_report import report_sweep
-from jaxmarl_core.store import sweep_folder
+from jaxmarl_core.report.sweep_report import lost_metrics, report_sweep
+from jaxmarl_core.store import atomic, lease, sweep_folder
 from jaxmarl_core.store.checkpoint import Checkpoints
-from jaxmarl_core.sweeps import plan, worker
+from jaxmarl_core.sweeps import program, worker
+from jaxmarl_core.sweeps.batch import run_mesh
+from jaxmarl_core.sweeps.progress import Silent
 from jaxmarl_core.sweeps.spec import from_dict, variants
 from jaxmarl_core.sweeps.worker import Stopped, load_run_state, run
 
@@ -40,6 +44,27 @@ def whole(tmp_path_factory):
     return run(spec(), tmp_path_factory.mktemp("whole") / "sweep")
 
 
+def a_copy(folder, tmp_path):
+    """A finished sweep to harm."""
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def listener(said):
+    """Progress that writes down what should be read."""
+
+    class Listener(Silent):
+        def say(self, text):
+            said.append(text)
+
+    return Listener
+
+
+def compute_nothing(monkeypatch):
+    """Makes sweeps that are planned, and no more."""
+    monkeypatch.setattr(worker, "_run_part", lambda *args: None)
+    monkeypatch.setattr(worker, "_fitting", lambda session, part: part.num_runs)
+
+
 def assert_same_results(folder, other):
     a, b = sweep_folder.read(folder), sweep_folder.read(other)
     assert a.runs == b.runs
@@ -64,8 +89,9 @@ def crash_after(monkeypatch, owner, name, calls):
 
 def test_writes_what_was_asked_and_what_came_of_it(whole):
     names = sorted(path.name for path in (whole / "part-000").iterdir())
-    segments = [f"metrics-{first:06d}.npz" for first in (0, 2, 4)]
-    assert names == ["checkpoints", *segments, "runs.json"]
+    assert names == ["checkpoints", "metrics-000000.npz", "runs.json"]
+    names = sorted(path.name for path in whole.iterdir())
+    assert names == ["facts.json", "part-000", "plan.json", "spec.json"]
     results = sweep_folder.read(whole)
     assert [(r["seed"], r["hparams"]["learning_rate"]) for r in results.runs] == [
         (7, 0.1), (8, 0.1), (7, 0.2), (8, 0.2)
@@ -97,7 +123,7 @@ def test_resumes_bit_for_bit_after_a_crash(tmp_path, monkeypatch, whole, owner, 
 
 
 def test_resuming_what_is_finished_changes_nothing(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr(worker, "make_train", None)  # nothing is built again
+    monkeypatch.setattr(program, "compile_program", None)  # nothing is compiled again
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*.npz")}
     run(spec(), whole, resume=True)
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.npz")} == before
@@ -142,8 +168,10 @@ def test_an_existing_folder_is_never_overwritten(whole):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": 3}, "seeds: expected 2, that of the sweep in"),
-        ({"updates": 12}, "updates: expected 6"),
+        ({"seeds": 1}, "seeds: expected at least 2, that of the sweep in"),
+        ({"updates": 4}, "updates: expected at least 6"),
+        ({"first_seed": 8}, "first_seed: expected 7"),
+        ({"config": {"rollout_length": 8}}, "config: expected"),
         ({"grid": {"hparams": {"learning_rate": [0.1, 0.3]}}}, "grid: expected"),
     ],
 )
@@ -152,12 +180,26 @@ def test_a_different_spec_is_not_resumed(whole, changes, message):
         run(spec(**changes), whole, resume=True)
 
 
-def test_resuming_needs_a_sweep(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="out: expected the folder of a sweep"):
-        run(spec(), tmp_path, resume=True)
+def test_resuming_nothing_begins(tmp_path, monkeypatch, whole):
+    """A job that is queued again says --resume the first time, too."""
+    compute_nothing(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="out: expected a sweep to resume"):
-        run(spec(), resume=True)
+    assert str(run(spec(name="few"), resume=True)) == "runs/few"
+    (tmp_path / "empty").mkdir()
+    run(spec(), tmp_path / "empty", resume=True)
+    (tmp_path / "begun").mkdir()  # what a crash before the first line of the spec leaves
+    (tmp_path / "begun" / "facts.json").write_text("{}")
+    (tmp_path / "begun" / ".spec.json-ab.tmp").write_text("{")
+    run(spec(), tmp_path / "begun", resume=True)
+    for folder in ("runs/few", "empty", "begun"):
+        assert sorted(p.name for p in (tmp_path / folder).iterdir()) == [
+            "facts.json", "plan.json", "spec.json"
+        ]  # fmt: skip
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("")
+    with pytest.raises(ValueError, match=r"out: expected a new folder or a sweep, got .*other"):
+        run(spec(), tmp_path / "other", resume=True)
+    assert [p.name for p in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 
 
 @pytest.mark.parametrize(
@@ -171,34 +213,247 @@ def test_a_mistake_leaves_no_folder(tmp_path, changes):
 
 def test_folders_are_numbered_and_the_newest_is_resumed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(worker, "_run_part", lambda *args: None)
+    compute_nothing(monkeypatch)
     for expected in ("few", "few-2", "few-3"):
         assert run(spec(name="few")).name == expected
     assert run(spec(name="few"), resume=True).name == "few-3"
 
 
+def on(num_devices):
+    return run_mesh(jax.devices()[:num_devices])
+
+
+BARE = {"evaluation": {}}
+
+
+def needed(num_runs):
+    """GiB that the program of some of these runs takes on one device."""
+    (variant,) = variants(spec(**BARE))
+    return program.compile_program(variant, num_runs, 2, on(1)).num_bytes / 2**30
+
+
 def test_too_little_memory_cuts_the_sweep_into_parts(tmp_path, whole):
     """The same runs in narrower programs: the same figures but for rounding."""
-    variant = variants(spec())[0]
-    row = jax.tree.map(lambda x: x[0], variant.hparams)
-    state = jax.eval_shape(variant.algorithm.init, jax.eval_shape(lambda: jax.random.key(0)), row)
-    each = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
-    small = spec(memory_gb=2 * each * 3.5 / 2**30)  # three runs fit, so two parts of two
-    assert [len(part.numbers) for part in plan.cut(small, variants(small), tmp_path)] == [2, 2]
-    run(small, tmp_path / "x")
-    assert (tmp_path / "x" / "part-001" / "metrics-000004.npz").exists()
+    small = spec(memory_gb=needed(3), **BARE)  # three fit, so two parts of two
+    run(small, tmp_path / "x", mesh=on(1))
+    parts = json.loads((tmp_path / "x" / "plan.json").read_text())["parts"]
+    assert [part["runs"] for part in parts] == [[0, 1], [2, 3]]
+    assert (tmp_path / "x" / "part-001" / "metrics-000000.npz").exists()
     cut, together = sweep_folder.read(tmp_path / "x"), sweep_folder.read(whole)
     assert cut.runs == together.runs
+    assert_like(cut, together)
+
+
+def assert_like(results, others):
+    """The same runs in programs of other widths: a flipped action sends one its own way."""
     same = [
-        np.isclose(cut.metrics[name], figures, rtol=1e-4, equal_nan=True).all(axis=1)
-        for name, figures in together.metrics.items()
+        np.isclose(figures, others.metrics[name], rtol=1e-4, equal_nan=True).all(axis=1)
+        for name, figures in results.metrics.items()
     ]
-    assert np.mean(same) > 0.7  # a flipped action sends a run its own way
+    assert np.mean(same) > 0.7
+
+
+def stopped_after(monkeypatch, updates, *args, **kwargs):
+    """Runs a sweep until it has saved so many updates."""
+    with monkeypatch.context() as patch:
+        crash_after(patch, Checkpoints, "save", updates // 2 - 1)
+        with pytest.raises(RuntimeError, match="pulled the plug"):
+            run(*args, **kwargs)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 8), (2, 1), (8, 2)])
+def test_a_sweep_goes_on_on_other_devices(tmp_path, monkeypatch, before, after):
+    """Two runs: with 2 and with 8 devices each is alone on its own, and so the same bit for bit."""
+    two = spec(grid={})
+    unbroken = sweep_folder.read(run(two, tmp_path / "unbroken", mesh=on(before)))
+    stopped_after(monkeypatch, 2, two, tmp_path / "moved", mesh=on(before))
+    run(two, tmp_path / "moved", resume=True, mesh=on(after))
+    moved = sweep_folder.read(tmp_path / "moved")
+    assert moved.num_updates_done.tolist() == [6, 6]
+    if {before, after} == {2, 8}:
+        assert_same_results(tmp_path / "moved", tmp_path / "unbroken")
+    for name, figures in unbroken.metrics.items():
+        np.testing.assert_array_equal(moved.metrics[name][:, :2], figures[:, :2])
+    assert_like(moved, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["ippo", "qmix"])
+def test_a_state_with_empty_arrays_goes_on_on_two_devices(tmp_path, monkeypatch, algorithm):
+    """Nobody speaks in simple_spread: its messages have no words, and no sharding of their own."""
+    spread = {
+        "algorithm": algorithm,
+        "environment": "simple_spread",
+        "seeds": 3,
+        "updates": 4,
+        "segment": 2,
+        "checkpoint_seconds": 0.0,
+        "environment_options": {"max_steps": 4},
+        "config": {"num_envs": 4},
+    }
+    asked = from_dict(spread)
+    run(asked, tmp_path / "unbroken", mesh=on(2))
+    stopped_after(monkeypatch, 2, asked, tmp_path / "moved", mesh=on(2))
+    run(asked, tmp_path / "moved", resume=True, mesh=on(2))
+    assert_same_results(tmp_path / "moved", tmp_path / "unbroken")
+
+
+def test_a_part_that_does_not_fit_is_refused_or_cut_again(tmp_path, monkeypatch, whole):
+    stopped_after(monkeypatch, 4, spec(**BARE), tmp_path / "x", mesh=on(8))
+    small = spec(memory_gb=needed(2), **BARE)
+    message = r"memory_gb: expected at least .* what the 4 runs of part-000 need, got .*--recut"
+    with pytest.raises(ValueError, match=message):
+        run(small, tmp_path / "x", resume=True, mesh=on(1))
+    said = []
+    run(small, tmp_path / "x", True, listener(said), on(1), cut_again=True)
+    assert any("part-000 (4 runs) is cut into 2 parts" in text for text in said)
+    assert sorted(p.name for p in (tmp_path / "x").glob("part-*")) == ["part-001", "part-002"]
+    found, together = sweep_folder.read(tmp_path / "x"), sweep_folder.read(whole)
+    assert found.runs == together.runs
+    assert found.num_updates_done.tolist() == [6] * 4
+    for name, figures in found.metrics.items():  # what was computed before is as it was
+        np.testing.assert_array_equal(figures[:, :4], together.metrics[name][:, :4])
+    assert_like(found, together)
+
+
+def test_more_seeds_and_updates_are_computed_and_nothing_else(tmp_path, whole, monkeypatch):
+    copy = a_copy(whole, tmp_path)
+    before = sweep_folder.read(copy)
+    kept = (copy / "part-000" / "metrics-000000.npz").stat().st_mtime_ns
+    run(spec(seeds=3), copy, resume=True)
+    more = sweep_folder.read(copy)
+    assert (copy / "part-000" / "metrics-000000.npz").stat().st_mtime_ns == kept
+    assert more.runs[:4] == before.runs
+    assert [(r["run"], r["seed"], r["hparams"]["learning_rate"]) for r in more.runs[4:]] == [
+        (4, 9, 0.1), (5, 9, 0.2)
+    ]  # fmt: skip
+    run(spec(seeds=3, updates=8), copy, resume=True)
+    longer = sweep_folder.read(copy)
+    assert longer.num_updates_done.tolist() == [8] * 6
+    for name, figures in more.metrics.items():
+        np.testing.assert_array_equal(longer.metrics[name][:, :6], figures)
+    assert from_dict(sweep_folder.read_spec(copy)) == spec(seeds=3, updates=8)
+    at_once = sweep_folder.read(run(spec(updates=8), tmp_path / "at_once"))
+    for name, figures in at_once.metrics.items():  # as if it had been asked for from the start
+        np.testing.assert_array_equal(longer.metrics[name][:4], figures)
+
+
+def test_title_and_objective_are_as_the_file_has_them_now(tmp_path, whole, monkeypatch):
+    copy = a_copy(whole, tmp_path)
+    monkeypatch.setattr(program, "compile_program", None)
+    now = spec(title="A new title", objective="eval_return_player_1", higher_is_better=False)
+    run(now, copy, resume=True)
+    _, goal, _ = report_sweep(copy)
+    assert goal == ("eval_return_player_1", False, 0.1)
+    assert "A new title" in (copy / "report.html").read_text("utf-8")
+    with pytest.raises(ValueError, match=r"objective: .*did you mean 'eval_return_player_1'"):
+        run(spec(objective="eval_return_player1"), copy, resume=True)
+
+
+def test_a_finished_part_without_its_metrics_is_computed_again(tmp_path, whole):
+    """What a purge of old files does; the state alone is not the result."""
+    copy, said = a_copy(whole, tmp_path), []
+    (copy / "part-000" / "metrics-000000.npz").unlink()
+    (sentence,) = lost_metrics(copy, sweep_folder.read(copy))
+    assert "expected metrics of 6 updates, got those of 0" in sentence
+    assert lost_metrics(whole, sweep_folder.read(whole)) == []
+    run(spec(), copy, True, listener(said))
+    assert_same_results(copy, whole)
+    assert any("going back to update 0" in text for text in said)
+
+
+@pytest.mark.parametrize("what", ["metrics", "checkpoint"])
+def test_what_is_damaged_is_computed_again_and_said(tmp_path, monkeypatch, whole, what):
+    stopped_after(monkeypatch, 4, spec(), tmp_path / "x")
+    part, said = tmp_path / "x" / "part-000", []
+    files = {"metrics": "metrics-000002.npz", "checkpoint": "checkpoints/checkpoint-000004.npz"}
+    harmed = part / files[what]
+    harmed.write_bytes(harmed.read_bytes()[:-30])
+    run(spec(), tmp_path / "x", True, listener(said))
+    assert_same_results(tmp_path / "x", whole)
+    assert any(str(harmed) in text for text in said)
+
+
+def test_a_folder_that_is_written_is_refused_by_name(tmp_path, whole):
+    copy = a_copy(whole, tmp_path)
+    with lease.Lease(copy), pytest.raises(ValueError, match=r"out: .*process \d+ on .* since"):
+        run(spec(), copy, resume=True)
+    run(spec(), copy, resume=True)
+
+
+def test_a_lost_lease_ends_the_work(tmp_path, monkeypatch):
+    original = sweep_folder.write_segment
+
+    def taken(*args):
+        (tmp_path / "x" / "lease.json").write_text('{"pid": 1, "host": "elsewhere"}')
+        return original(*args)
+
+    monkeypatch.setattr(sweep_folder, "write_segment", taken)
+    with pytest.raises(OSError, match="lost: process 1 on elsewhere has it"):
+        run(spec(), tmp_path / "x")
+
+
+def test_other_versions_are_said_and_recorded(tmp_path, monkeypatch):
+    stopped_after(monkeypatch, 2, spec(), tmp_path / "x")
+    facts, said = sweep_folder.host_facts(), []
+    facts["versions"] = facts["versions"] | {"jax": "99.0"}
+    monkeypatch.setattr(sweep_folder, "host_facts", lambda: facts | {"device": "1 x tea kettle"})
+    run(spec(), tmp_path / "x", True, listener(said))
+    assert any("jax was" in text and "is now 99.0" in text for text in said)
+    assert any("device was" in text and "is now 1 x tea kettle" in text for text in said)
+    (later,) = sweep_folder.read(tmp_path / "x").facts["later"]
+    assert later["versions"]["jax"] == "99.0" and later["device"] == "1 x tea kettle"
+    report_sweep(tmp_path / "x")
+    assert "tea kettle" in (tmp_path / "x" / "report.html").read_text("utf-8")
+
+
+def test_a_full_disk_harms_nothing(tmp_path, monkeypatch, whole):
+    original, count = atomic.os.fsync, []
+
+    def full(descriptor):
+        count.append(1)
+        if len(count) == 15:
+            raise OSError(28, "No space left on device")
+        return original(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(spec(), tmp_path / "x")
+    assert not list((tmp_path / "x").rglob("*.tmp"))
+    run(spec(), tmp_path / "x", resume=True)
+    assert_same_results(tmp_path / "x", whole)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="a signal of POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_scheduler_is_obeyed(tmp_path, monkeypatch, whole, name):
+    number, original, said = getattr(signal, name), sweep_folder.write_segment, []
+
+    def interrupted(*args):
+        signal.raise_signal(number)
+        signal.raise_signal(number)  # some send it again; one is enough
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_folder, "write_segment", interrupted)
+        with pytest.raises(Stopped) as stopped:
+            run(spec(checkpoint_seconds=1e6), tmp_path / "x", progress=listener(said))
+    assert stopped.value.signal == number
+    assert said == [f"asked to stop ({name}): stopping after this segment, when all is saved"]
+    run(spec(), tmp_path / "x", resume=True)
+    assert_same_results(tmp_path / "x", whole)
 
 
 def test_static_grids_become_parts(tmp_path):
     folder = run(
-        spec(seeds=1, updates=2, grid={"config": {"rollout_length": [4, 8]}}),
+        spec(
+            seeds=1,
+            updates=2,
+            grid={"config": {"rollout_length": [4, 8]}},
+            config={},
+            evaluation={},
+        ),
         tmp_path / "x",
     )
     results = sweep_folder.read(folder)

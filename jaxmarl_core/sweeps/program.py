@@ -1,0 +1,141 @@
+"""The compiled program of a part: how its runs start, and a segment of their updates."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxmarl_core.sweeps.batch import pad, sharded
+from jaxmarl_core.sweeps.spec import Variant
+from jaxmarl_core.train import make_train
+
+
+class Program(NamedTuple):
+    """What is compiled for some number of runs of one variant, on the devices of a mesh."""
+
+    start: Callable[..., Any]  # (seeds [R], hparams [R]) -> (keys, states), leaves [R, ...]
+    segment: Callable[..., Any]  # (keys, states, hparams, first) -> (states, metrics [R, k])
+    state: Any  # shapes and shardings of the states, as `start` leaves them
+    num_bytes: int  # on each device: arguments, results and temporaries
+
+
+def start(variant: Variant, seed: jax.Array, row: Any) -> tuple[jax.Array, Any]:
+    """Returns (key of the run, first state), as `train(jax.random.key(seed), row)` has them."""
+    key_init, key_run = jax.random.split(jax.random.key(seed))
+    return key_run, variant.algorithm.init(key_init, row)
+
+
+def state_like(variant: Variant, num_runs: int) -> Any:
+    """Returns the shapes of the states of R runs, leaves [R, ...]; nothing is compiled."""
+    begin = jax.vmap(lambda seed, row: start(variant, seed, row))
+    return jax.eval_shape(begin, *_arguments(variant, num_runs, None))[1]
+
+
+def state_bytes(variant: Variant) -> int:
+    """Returns the bytes of the state of one run."""
+    leaves = jax.tree.leaves(state_like(variant, 1))
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves)
+
+
+def filled(seeds: Any, hparams: Any, mesh: Mesh) -> tuple[jax.Array, Any]:
+    """Returns seeds and hparams of R runs, filled up to a multiple of the devices, on them."""
+    runs = pad((jnp.asarray(seeds, jnp.int32), hparams), mesh.size)
+    return jax.device_put(runs, NamedSharding(mesh, PartitionSpec("run")))
+
+
+def _arguments(variant: Variant, num_runs: int, sharding: Any) -> tuple[Any, Any]:
+    """Returns the shapes of seeds and hparams, leaves [R]."""
+    like = lambda dtype: jax.ShapeDtypeStruct((num_runs,), dtype, sharding=sharding)
+    return like(jnp.int32), jax.tree.map(lambda leaf: like(leaf.dtype), variant.hparams)
+
+
+def compile_program(
+    variant: Variant,
+    num_runs: int,
+    num_updates: int,
+    mesh: Mesh,
+    compiling: Callable[[Callable[[], Any]], Any] = lambda compile: compile(),
+) -> Program:
+    """Returns the program for R runs, whatever their seeds and hparams.
+
+    Args:
+      variant: what is run.
+      num_runs: R, a multiple of the devices.
+      num_updates: k, of a segment.
+      mesh: of the devices that the runs are spread over.
+      compiling: calls what is handed to it, which takes long.
+    """
+    arguments = _arguments(variant, num_runs, NamedSharding(mesh, PartitionSpec("run")))
+    starter = sharded(lambda seed, row: start(variant, seed, row), mesh, (0, 0))
+    begin = compiling(starter.lower(*arguments).compile)
+    # the starter's own shardings: an array without elements has another than one would say
+    keys, state = jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        jax.eval_shape(starter, *arguments),
+        begin.output_shardings,
+    )
+    schedule = variant.schedule._replace(num_updates=num_updates)
+    _, resume = make_train(variant.algorithm, variant.env, schedule)
+    segment = sharded(resume, mesh, (0, 0, 0, None), donate=(1,))
+    lowered = segment.lower(keys, state, arguments[1], jax.ShapeDtypeStruct((), jnp.int32))
+    go_on = compiling(lowered.compile)
+    return Program(begin, go_on, state, max(map(program_bytes, (begin, go_on))))
+
+
+class Programs:
+    """The programs of a sweep on this machine, each compiled when it is first asked for.
+
+    Args:
+      choices: the variants of the sweep.
+      mesh: of the devices that runs are spread over.
+      compiling: calls what is handed to it, which takes long.
+    """
+
+    def __init__(
+        self,
+        choices: list[Variant],
+        mesh: Mesh,
+        compiling: Callable[[Callable[[], Any]], Any] = lambda compile: compile(),
+    ):
+        self.mesh = mesh
+        self._choices, self._compiling = choices, compiling
+        self._programs: dict[tuple[int, int, int], Program] = {}
+
+    def get(self, index: int, num_runs: int, num_updates: int) -> Program:
+        """Returns the program of some runs of variant `index`, filled up to all devices."""
+        width = -(-num_runs // self.mesh.size)
+        name = (index, width, num_updates)
+        if name not in self._programs:
+            self._programs[name] = compile_program(
+                self._choices[index], width * self.mesh.size, num_updates, self.mesh,
+                self._compiling,
+            )  # fmt: skip
+        return self._programs[name]
+
+    def measured(self) -> list[dict[str, int]]:
+        """Returns what was compiled, and the bytes of each on a device."""
+        return [
+            {
+                "variant": index,
+                "devices": self.mesh.size,
+                "runs_per_device": width,
+                "bytes_per_device": program.num_bytes,
+            }
+            for (index, width, _), program in self._programs.items()
+        ]
+
+
+def program_bytes(compiled: Any) -> int:
+    """Returns the bytes of one device that a compiled program holds while it runs."""
+    memory = compiled.memory_analysis()
+    if memory is None:  # a backend that does not tell
+        return 0
+    return (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
+    )
