@@ -90,7 +90,7 @@ def _summary(results: Results, objective: Objective, rows: Sequence[Mapping[str,
     if best["rank"]:
         who = f"The best, {best['configuration']}, reached" if len(rows) > 1 else "They reached"
         num = best["num_seeds"] - best["num_diverged"]
-        figure = f"a final {objective.metric} of <b>{number(best['iqm'])}</b>"
+        figure = f"a final {html.escape(objective.metric)} of <b>{number(best['iqm'])}</b>"
         spread = f"interquartile mean over {plural(num, 'seed')}"
         if not np.isnan(best["low"]):
             spread += f", 95 % interval {interval(best)}"
@@ -177,14 +177,14 @@ def _configurations(
     body = []
     for row, colour in zip(rows, colours):
         rank = f"{_swatch(colour)}{row['rank'] or '–'}" if len(rows) > 1 else ""
-        cells = [_cell(rank, row["rank"] or "")]
+        cells = [_markup_cell(rank, row["rank"] or "")]
         cells += [_option_cell(row["options"].get(name), name in words) for name in names]
         cells += [_number_cell(row["iqm"])]
         cells += [_cell(interval(row), "" if np.isnan(row["low"]) else row["low"])]
         cells += [_number_cell(row["mean"]), _number_cell(row["standard_error"], 2)]
         cells += [_cell(row["num_seeds"]), _cell(f"{row['num_updates']:,}", row["num_updates"])]
         status = "" if row["status"] == "ok" else row["status"]
-        cells += [f'<td class="word warn">{status}</td>']
+        cells += [f'<td class="word warn">{html.escape(status)}</td>']
         body.append(cells)
     return _section("Configurations", note, _table(head, body, {*words, ""} - {head[0]}))
 
@@ -213,7 +213,7 @@ def _provenance(results: Results) -> str:
     facts |= results.facts.get("versions", {})
     lines = (
         f'<tr><td class="word">{html.escape(str(name).replace("_", " "))}</td>'
-        f'<td class="word">{html.escape(str(value))}</td></tr>'
+        f'<td class="word">{html.escape(_fact(value))}</td></tr>'
         for name, value in facts.items()
     )
     spec = html.escape(json.dumps(dict(results.spec), indent=2, default=str))
@@ -221,6 +221,10 @@ def _provenance(results: Results) -> str:
         f'<h2>How it was made</h2>\n<table class="facts"><tbody>{"".join(lines)}</tbody></table>\n'
         f"<details><summary>The spec</summary><pre>{spec}</pre></details>"
     )
+
+
+def _fact(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _replay(replay: Replay) -> str:
@@ -282,8 +286,13 @@ def _table(head: Sequence[str], body: Iterable[Sequence[str]], words: Iterable[s
 
 def _cell(text: Any, value: Any = None) -> str:
     """Returns a cell; `value` is what it sorts by, where that is not its text."""
+    return _markup_cell(html.escape(str(text)), value)
+
+
+def _markup_cell(markup: str, value: Any = None) -> str:
+    """Returns a cell with elements in it, which are shown as they are."""
     by = "" if value is None else f' data-value="{html.escape(str(value))}"'
-    return f"<td{by}>{text}</td>"
+    return f"<td{by}>{markup}</td>"
 
 
 def _number_cell(value: float, digits: int = 4) -> str:

@@ -27,6 +27,7 @@ _POINTS_PER_INCH = 72  # of SVG: figures are sized in CSS pixels
 
 _STYLE = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a metric may have a dollar in its name
     "font.family": "DejaVu Sans",
     "font.size": 12,
     "axes.titlesize": 13,

@@ -198,11 +198,19 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> Non
     names = list(dict.fromkeys(name for row in rows for name in row["options"]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["rank", *names, *COLUMNS])
+    writer.writerow(["rank", *map(_csv_cell, names), *COLUMNS])
     for row in rows:
         cells = [row["rank"], *map(row["options"].get, names), *(row[name] for name in COLUMNS)]
-        writer.writerow(["" if cell is None or cell != cell else cell for cell in cells])
+        writer.writerow(map(_csv_cell, cells))
     atomic.write(path, text.getvalue())
+
+
+def _csv_cell(value: Any) -> Any:
+    """Returns what stands in a cell: nothing for no value, and never a spreadsheet's formula."""
+    if value is None or value != value:
+        return ""
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
 
 
 def interval(row: Mapping[str, Any], digits: int = 4) -> str:

@@ -134,6 +134,20 @@ def test_what_a_user_wrote_is_escaped(full):
     assert text.count("</script>") == 2  # the page's own, and the replay's facts
 
 
+def test_nothing_from_a_folder_is_markup():
+    """A folder may come from anybody: its words are shown, whatever they are."""
+    evil = "<script>alert('$x')</script>"
+    results = make_results([{f"rate{evil}": r} for r in (0.1, 0.2)], ({evil: 1}, {evil: evil}))
+    for run in results.runs:
+        run["seed"] = run["run"] = evil
+    results.metrics[evil] = results.metrics["eval_win_rate"]
+    results.facts["device"], results.facts["later"] = evil, [{"device": evil}]
+    results.spec["algorithm"] = evil
+    text = page(results, Objective(evil), {evil: "log"}, None, evil)
+    assert text.count("<script>") == text.count("</script>") == 1  # the page's own
+    assert evil in Page(text).words
+
+
 def test_the_same_sweep_gives_the_same_page():
     results = make_results(GRID[:2])
     assert page(results, OBJECTIVE) == page(results, OBJECTIVE)

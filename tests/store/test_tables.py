@@ -114,3 +114,15 @@ def test_csv_round_trips(tmp_path):
             assert float(cells[name]) == row[name]
         assert float(cells["clip"]) == row["options"]["clip"]
     assert read[2]["status"] == "diverged" and read[2]["iqm"] == read[2]["rank"] == ""
+
+
+def test_csv_holds_no_formula(tmp_path):
+    """A spreadsheet runs what begins with an equals sign; numbers stay numbers."""
+    results = make_results([[1, 2, 3, 4]])
+    evil = '=HYPERLINK("http://x","y"),\n'
+    for run in results.runs:
+        run["static"] = {evil: evil, "note": "-1+1", "offset": -1}
+    lib.write_csv(tmp_path / "results.csv", lib.table(results, Objective("eval_return")))
+    with open(tmp_path / "results.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row[f"'{evil}"] == f"'{evil}" and row["note"] == "'-1+1" and row["offset"] == "-1"
