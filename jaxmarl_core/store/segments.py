@@ -90,6 +90,11 @@ def covered(part_folder: str | os.PathLike, say: Callable[[str], None]) -> int:
     return done
 
 
+def names(part_folder: str | os.PathLike) -> set[str]:
+    """Returns the names of a part's metrics, empty where there are none yet."""
+    return {name for path in files(Path(part_folder))[:1] for name in _load(path).metrics}
+
+
 def join(part_folder: str | os.PathLike, end: int) -> None:
     """Joins the last files before update `end`, where eight in a row have one length.
 

@@ -19,6 +19,7 @@ class Program(NamedTuple):
     start: Callable[..., Any]  # (seeds [R], hparams [R]) -> (keys, states), leaves [R, ...]
     segment: Callable[..., Any]  # (keys, states, hparams, first) -> (states, metrics [R, k])
     state: Any  # shapes and shardings of the states, as `start` leaves them
+    metrics: tuple[str, ...]  # the names of what a segment reports
     num_bytes: int  # on each device: arguments, results and temporaries
 
 
@@ -82,7 +83,8 @@ def compile_program(
     segment = sharded(resume, mesh, (0, 0, 0, None), donate=(1,))
     lowered = segment.lower(keys, state, arguments[1], jax.ShapeDtypeStruct((), jnp.int32))
     go_on = compiling(lowered.compile)
-    return Program(begin, go_on, state, max(map(program_bytes, (begin, go_on))))
+    names = tuple(lowered.out_info[1])
+    return Program(begin, go_on, state, names, max(map(program_bytes, (begin, go_on))))
 
 
 class Programs:

@@ -207,6 +207,7 @@ def _run_part(session: Session, part: Part, where: str) -> None:
         del state
         state, saved_state = placed(program.state, saved_state), None
     told.phase(f"training {where}")
+    _check_metrics(part, program)
     saved, diverged = time.monotonic(), sweep_folder.diverged(part.folder, begin)
     for first in range(begin, spec.updates, length):
         began = time.monotonic()
@@ -233,6 +234,13 @@ def _segment(
     """Returns the states after a segment, and its metrics in host memory."""
     state, metrics = program.segment(keys, state, rows, jnp.int32(first))
     return state, {name: np.asarray(values) for name, values in metrics.items()}
+
+
+def _check_metrics(part: Part, program: Program) -> None:
+    """Raises ValueError if another version of a learner reported other metrics for this part."""
+    before, now = segments.names(part.folder), set(program.metrics)
+    both = f"{sorted(before - now)} are gone, {sorted(now - before)} are new"
+    require(not before or before == now, f"{part.folder}", "the metrics that it has", both)
 
 
 def _check_fits(session: Session, part: Part, program: Program) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from jaxmarl_core import hparams
 from jaxmarl_core.report.sweep_report import lost_metrics, report_sweep
-from jaxmarl_core.store import atomic, lease, sweep_folder
+from jaxmarl_core.store import atomic, lease, segments, sweep_folder
 from jaxmarl_core.store.checkpoint import Checkpoints
 from jaxmarl_core.sweeps import program, worker
 from jaxmarl_core.sweeps.batch import run_mesh
@@ -405,6 +405,18 @@ def test_other_versions_are_said_and_recorded(tmp_path, monkeypatch):
     assert later["versions"]["jax"] == "99.0" and later["device"] == "1 x tea kettle"
     report_sweep(tmp_path / "x")
     assert "tea kettle" in (tmp_path / "x" / "report.html").read_text("utf-8")
+
+
+def test_other_metrics_are_refused_before_a_row_is_written(tmp_path, monkeypatch):
+    """What another version of a learner would do to a folder."""
+    stopped_after(monkeypatch, 2, spec(), tmp_path / "x")
+    file = tmp_path / "x" / "part-000" / "metrics-000000.npz"
+    metrics, seconds = segments.read(file.parent)
+    metrics["of_old"] = metrics.pop("finite")
+    segments.write(file.parent, 0, segments.Segment(metrics, seconds))
+    with pytest.raises(ValueError, match=r"part-000: .*'of_old'. are gone, .'finite'. are new"):
+        run(spec(), tmp_path / "x", resume=True)
+    assert [path.name for path in segments.files(file.parent)] == [file.name]
 
 
 def test_a_full_disk_harms_nothing(tmp_path, monkeypatch, whole):
