@@ -96,7 +96,7 @@ def run(
             )
             parts = _planned(session, choices, parts, out)
             if cut_again:
-                parts = recut(spec, out, parts, lambda part: _fitting(session, part), told.say)
+                parts = recut(spec, out, parts, lambda part: _fitting_rest(session, part), told.say)
             if is_new:
                 sweep_folder.create(out, spec.to_dict())
             else:
@@ -154,8 +154,9 @@ def _planned(session: Session, choices: list[Variant], parts: list[Part], out: P
     """Returns the parts there are, and those of runs that are new, which the plan now names."""
     new = plan.missing(session.spec, choices, parts, out)
     folders = plan.new_folders(out, parts)
-    for whole in new:
-        session.told.phase("compiling, to see how many runs fit in memory")
+    for number, whole in enumerate(new, 1):
+        which = f"program {number} of {len(new)}, " if len(new) > 1 else ""
+        session.told.phase(f"compiling {which}to see how many runs fit in memory")
         parts = [*parts, *plan.cut(whole, _fitting(session, whole), folders)]
     if new:
         plan.write(out, parts, session.programs.measured())
@@ -168,6 +169,12 @@ def _fitting(session: Session, part: Part) -> int:
     measure = lambda w: session.programs.get(part.index, w * num_devices, length).num_bytes
     least = state_bytes(part.variant)
     return runs_that_fit(part.num_runs, num_devices, session.allowed, measure, least)
+
+
+def _fitting_rest(session: Session, part: Part) -> int:
+    """Returns the same of a part that is not finished; of one that is, all its runs."""
+    is_finished = _begin(part, lambda text: None) >= session.spec.updates
+    return part.num_runs if is_finished else _fitting(session, part)
 
 
 def _begin(part: Part, say: Callable[[str], None]) -> int:
