@@ -18,6 +18,14 @@ def test_no_name_is_offered_where_none_is_near():
     assert message == "algorithm: expected one of ippo, mappo; got 'zzz'"
 
 
+def test_many_names_are_counted_and_three_are_offered():
+    many = [f"{a}_q" for a in ("nash", "ce", "team", "minimax", "hyper")] + list("abcdef")
+    message = unknown("algorithm", "tem_q", many)
+    assert message.startswith("algorithm: expected one of 11 names (a, b, c, ...); got 'tem_q'; ")
+    offered = message.partition("did you mean ")[2]
+    assert offered.startswith("'team_q' or ") and offered.count("' or '") == 2
+
+
 def test_lookup_finds():
     assert lookup({"mappo": 1}, "mappo", "algorithm") == 1
 

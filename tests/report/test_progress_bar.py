@@ -37,6 +37,14 @@ def test_rate_leaves_compilation_out():
         assert progress.seconds_left == 15.0  # 60 to go
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_what_should_be_read_is_shown_at_once_as_it_is(is_terminal):
+    progress, _, text = make(100, is_terminal)
+    with progress:
+        progress.say("runs/[a]/checkpoint-000004.npz is damaged")
+        assert "runs/[a]/checkpoint-000004.npz is damaged" in text.getvalue()
+
+
 def test_a_resumed_sweep_counts_but_does_not_time_the_past():
     progress, clock, _ = make(100, done=60)
     with progress:
