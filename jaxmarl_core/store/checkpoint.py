@@ -59,7 +59,7 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / PROGRAM).exists():
             atomic.write(self.folder / PROGRAM, json.dumps(self.program, indent=1))
-        leaves = zip(named_leaves(self.like), jax.tree.leaves(state), strict=True)
+        leaves = zip(named_leaves(self.like).items(), jax.tree.leaves(state), strict=True)
         arrays = ((name, np.asarray(_raw(leaf))[: len(like)]) for (name, like), leaf in leaves)
         archive.write(self._path(num_updates), arrays)
         kept = {num_updates, *[step for step in self.steps() if step < num_updates][-1:]}
@@ -102,15 +102,28 @@ class Checkpoints:
         return 0, None
 
     def _read(self, step: int) -> Any:
-        arrays = archive.read(self._path(step))
-        names = dict(named_leaves(self.like))
+        arrays = read_leaves(self.folder, step)
+        names = named_leaves(self.like)
         if arrays.keys() != names.keys():
             raise archive.Damaged(f"{self._path(step)}: expected the leaves of the state")
         leaves = [_as_declared(arrays[name], like) for name, like in names.items()]
         return jax.tree.unflatten(jax.tree.structure(self.like), leaves)
 
     def _path(self, step: int) -> Path:
-        return self.folder / f"{_NAME}{step:06d}.npz"
+        return _file(self.folder, step)
+
+
+def read_leaves(folder: Path, step: int, prefix: str = "") -> dict[str, np.ndarray]:
+    """Returns name -> [R, ...] of the leaves in a checkpoint whose names begin so.
+
+    A name is the path to a leaf: "params.tables.player_0.q". Raises archive.Damaged where the file
+    is not what was written.
+    """
+    return archive.read(_file(folder, step), prefix)
+
+
+def _file(folder: Path, step: int) -> Path:
+    return folder / f"{_NAME}{step:06d}.npz"
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -141,15 +154,24 @@ def placed(like: Any, raw: Any) -> Any:
     return jax.tree.map(one, like, raw)
 
 
-def named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """Returns (path, leaf) for every leaf of a pytree, in order."""
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """Returns name -> leaf for every leaf of a pytree, in order; "params.w", or ".params['w']".
+
+    The plain names are taken where they tell the leaves apart, as they do but for dots in them.
+    """
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
+    plain = {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in leaves}
+    return plain if len(plain) == len(leaves) else _exactly_named(tree)
+
+
+def _exactly_named(tree: Any) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
 def signature(state: Any) -> dict[str, str]:
     """Returns path -> dtype[shape] for every leaf of a pytree."""
-    return {name: f"{x.dtype}{list(x.shape)}" for name, x in named_leaves(state)}
+    return {name: f"{x.dtype}{list(x.shape)}" for name, x in _exactly_named(state).items()}
 
 
 def _is_key(leaf: Any) -> bool:

@@ -9,7 +9,14 @@ import pytest
 from flax import struct
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxmarl_core.store.checkpoint import Checkpoints, placed, signature, typed
+from jaxmarl_core.store.checkpoint import (
+    Checkpoints,
+    named_leaves,
+    placed,
+    read_leaves,
+    signature,
+    typed,
+)
 from jaxmarl_core.sweeps.batch import pad, run_mesh
 
 PROGRAM = {"algorithm": "mfq", "config": {"num_envs": 2, "hidden": (4, 4)}, "hparams": [0.1]}
@@ -86,8 +93,19 @@ def test_what_is_saved_on_some_devices_comes_back_on_others(tmp_path, before, af
 
 def test_numpy_alone_reads_a_checkpoint(saved):
     with np.load(saved / "checkpoint-000005.npz") as arrays:
-        assert arrays[".params['w']"].shape == (NUM_RUNS, 3)
-        np.testing.assert_array_equal(arrays[".count"], np.arange(NUM_RUNS) + 5)
+        assert arrays["params.w"].shape == (NUM_RUNS, 3)
+        np.testing.assert_array_equal(arrays["count"], np.arange(NUM_RUNS) + 5)
+    assert set(read_leaves(saved, 5, "params.")) == {
+        "params.w", "params.half", "params.a/b 'c'.0.alive", "params.a/b 'c'.1"
+    }  # fmt: skip
+
+
+def test_leaves_whose_plain_names_are_the_same_are_told_apart(tmp_path):
+    tree = {"a.b": jnp.zeros((2, 1)), "a": {"b": jnp.ones((2, 1))}}
+    assert list(named_leaves(tree)) == ["['a']['b']", "['a.b']"]
+    Checkpoints(tmp_path, PROGRAM, tree).save(1, tree)
+    _, raw = Checkpoints(tmp_path, PROGRAM, tree).restore()
+    assert raw["a"]["b"][0] == 1 and raw["a.b"][0] == 0
 
 
 def test_the_two_newest_are_kept(saved):

@@ -135,7 +135,7 @@ def test_a_folder_of_many_devices_is_read_by_plain_python(tmp_path):
     done = subprocess.run(arguments, check=True, capture_output=True, env=one, text=True)
     file = tmp_path / "out" / "part-000" / "checkpoints" / "checkpoint-000004.npz"
     with np.load(file) as leaves:
-        expected = leaves[".params.tables['player_0'].q"][5].ravel().tolist()
+        expected = leaves["params.tables.player_0.q"][5].ravel().tolist()
     assert json.loads(done.stdout) == expected
 
 
