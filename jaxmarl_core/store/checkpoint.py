@@ -148,7 +148,7 @@ def placed(like: Any, raw: Any) -> Any:
         extra = like.shape[0] - len(leaf)
         leaf = np.concatenate([leaf, np.repeat(leaf[-1:], extra, axis=0)]) if extra else leaf
         if _is_key(like):
-            return jax.device_put(jax.random.wrap_key_data(leaf), like.sharding)
+            return jax.device_put(jax.random.wrap_key_data(jnp.asarray(leaf)), like.sharding)
         return jax.device_put(leaf, like.sharding)
 
     return jax.tree.map(one, like, raw)
