@@ -45,7 +45,7 @@ class PredatorPrey(StateEnvironment):
     | hunters | Tan | with walls | torus |
     |---|---|---|---|
     | 1 | 123.08 | 123.7 | 84.1 |
-    | 2, either of whom may catch | 56.47 | 58.7 | 41.2 |
+    | 2, either of whom may catch | 56.47 | 60.3 | 41.7 |
 
     - groups: "hunters", team 0.
     - observation: "index": Discrete((2 d + 1)^2 + 1), where the nearest free prey (the first of

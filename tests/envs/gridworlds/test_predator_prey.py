@@ -75,12 +75,13 @@ def test_two_ways_to_solve_the_chain_agree():
 
 @pytest.mark.parametrize(
     ("num_hunters", "walls", "expected"),
-    # Tan, 1993: 123.08 and 56.47, by playing
+    # Tan, 1993: 123.08 and 56.47, by playing; 60,000 games of a program of its own had
+    # 60.6 +- 0.3 and 41.7 +- 0.2 for two hunters
     [
         (1, True, 123.7),
         (1, False, 84.1),
-        pytest.param(2, True, 58.7, marks=pytest.mark.slow),
-        pytest.param(2, False, 41.2, marks=pytest.mark.slow),
+        pytest.param(2, True, 60.3, marks=pytest.mark.slow),
+        pytest.param(2, False, 41.7, marks=pytest.mark.slow),
     ],
 )
 def test_the_table_of_random_hunters(num_hunters, walls, expected):
