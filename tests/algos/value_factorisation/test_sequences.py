@@ -225,6 +225,30 @@ def test_no_gradient_flows_into_what_warms_up(burn_in):
     )
 
 
+def test_rewards_of_the_steps_that_warm_up_change_no_loss():
+    """Two steps warm up in sequence 0, which begins inside of an episode; none in sequence 1."""
+    learner, state = made(**RECURRENT, burn_in=2)
+    timestep, actions, is_first = handmade(np.random.default_rng(1))
+    weights = state.params.agents, state.params.joint
+
+    @jax.jit
+    def loss(reward):
+        told = timestep.replace(reward={"agents": reward})
+        batch = engine.Batch(
+            Sequences(told, actions, state.play.memory, is_first), jnp.arange(2), None
+        )
+        hp = HP.replace(td_lambda=0.0)  # the reward of a step is in its own target alone
+        return engine.loss(weights, learner, state.target, batch, hp)[0]
+
+    reward = timestep.reward["agents"]
+    before = loss(reward)
+    for b, t in np.ndindex(2, T):
+        other = reward.copy()
+        other[b, t + 1] += 1.0  # of the action at t
+        warms_up, ends = b == 0 and t < 2, t in ENDS[b]
+        assert (loss(other) == before) == (warms_up or ends), (b, t)
+
+
 def test_a_burn_in_leaves_steps_to_learn_from_and_needs_a_memory():
     with pytest.raises(ValueError, match="burn_in: expected at most 25, to leave a step to learn"):
         Config(burn_in=26)
