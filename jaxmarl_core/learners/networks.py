@@ -58,13 +58,12 @@ class MLP(nn.Module):
     def __call__(self, x: jax.Array | PartedVector) -> jax.Array:
         for i, size in enumerate(self.features):
             options = {"kernel_init": scaled_normal(self.gain), "name": f"Dense_{i}"}
-            if isinstance(x, PartedVector):
-                x = PartedDense(size, **options)(x)
-            else:
-                x = nn.Dense(size, **options)(x)
+            dense = PartedDense if isinstance(x, PartedVector) else nn.Dense
+            y: jax.Array = dense(size, **options)(x)
             if self.activate_final or i + 1 < len(self.features):
-                x = self.activation(x)
-                x = nn.LayerNorm()(x) if self.layer_norm else x
+                y = self.activation(y)
+                y = nn.LayerNorm()(y) if self.layer_norm else y
+            x = y
         return x.joined() if isinstance(x, PartedVector) else x
 
 

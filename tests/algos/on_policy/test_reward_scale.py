@@ -69,7 +69,7 @@ RECIPES = {
     "maa2c": (maa2c, 40, 1e-2),
     "mappo": (mappo, 20, 1e-3),
 }
-QUICK = ("ippo", "coma")
+QUICK = ("ippo",)
 
 
 def learnt(name, options=None, **numbers):
