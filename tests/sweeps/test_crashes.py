@@ -77,6 +77,7 @@ def _saved(out):
     return max((int(path.stem.removeprefix("checkpoint-")) for path in files), default=0)
 
 
+SHORT = SPEC.replace("updates = 600", "updates = 4").replace("every = 100", "every = 2")
 LONG = SPEC.replace("updates = 600\nsegment = 2", "updates = 400000\nsegment = 100000")
 
 
@@ -122,7 +123,7 @@ def test_a_stop_is_heard_at_once_and_granted_after_the_segment(tmp_path, name, c
 def test_a_folder_of_many_devices_is_read_by_plain_python(tmp_path):
     """One process computes on eight devices, another reads on the one that there is."""
     spec = tmp_path / "small.toml"
-    spec.write_text(SPEC.replace("updates = 600", "updates = 4"))
+    spec.write_text(SHORT)
     flags = "--xla_force_host_platform_device_count="
     many, one = ({**os.environ, "XLA_FLAGS": f"{flags}{n}"} for n in (8, 1))
     subprocess.run(command(spec, tmp_path / "out"), check=True, capture_output=True, env=many)
@@ -144,8 +145,7 @@ def test_two_sweeps_of_one_name_that_start_together_have_a_folder_each(tmp_path)
     processes = []
     for seed in range(4):
         own = tmp_path / f"{seed}.toml"
-        few = f'updates = 4\nname = "array"\nfirst_seed = {10 * seed}'
-        own.write_text(SPEC.replace("updates = 600", few))
+        own.write_text(f'name = "array"\nfirst_seed = {10 * seed}\n{SHORT}')
         processes.append(
             subprocess.Popen(
                 [sys.executable, "-m", "jaxmarl_core.cli", "sweep", str(own), "--quiet"],
