@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -230,6 +231,15 @@ def needed(num_runs):
     """GiB that the program of some of these runs takes on one device."""
     (variant,) = variants(spec(**BARE))
     return program.compile_program(variant, num_runs, 2, on(1)).num_bytes / 2**30
+
+
+def test_sweeps_of_one_name_that_start_together_have_a_folder_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = spec(name="array")
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: worker._folder(asked, None, False), range(16)))
+    assert len({folder for folder, _ in found}) == 16
+    assert all(is_ours and folder.is_dir() for folder, is_ours in found)
 
 
 def test_too_little_memory_cuts_the_sweep_into_parts(tmp_path, whole):
