@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxmarl_core.errors import require
 
@@ -27,14 +28,14 @@ def as_floats(*arrays: Any) -> tuple[jax.Array, ...]:
     return tuple(x.astype(dtype) for x in floats)
 
 
-def require_equal_shapes(**arrays: jax.Array) -> None:
+def require_equal_shapes(**arrays: ArrayLike) -> None:
     """Raises ValueError unless all arrays, and there may be numbers among them, have one shape."""
     shapes = {name: np.shape(x) for name, x in arrays.items()}
     fits = len({shape for shape in shapes.values() if shape}) <= 1
     require(fits, ", ".join(shapes), "equal shapes", ", ".join(map(str, shapes.values())))
 
 
-def require_shape(name: str, x: jax.Array, shape: Sequence[int | None]) -> None:
+def require_shape(name: str, x: ArrayLike, shape: Sequence[int | None]) -> None:
     """Raises ValueError unless `x` has the shape; None stands for any size."""
     got = np.shape(x)
     fits = len(got) == len(shape) and all(n is None or n == m for n, m in zip(shape, got))
@@ -42,7 +43,7 @@ def require_shape(name: str, x: jax.Array, shape: Sequence[int | None]) -> None:
     require(fits, name, f"shape ({sizes}{',' if len(shape) == 1 else ''})", got)
 
 
-def require_broadcastable(name: str, x: jax.Array, shape: tuple[int, ...]) -> None:
+def require_broadcastable(name: str, x: ArrayLike, shape: tuple[int, ...]) -> None:
     """Raises ValueError unless `x` broadcasts to the shape, which stays as it is."""
     got = np.shape(x)
     fits = len(got) <= len(shape) and all(n in (1, m) for n, m in zip(got[::-1], shape[::-1]))

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.errors import require
@@ -147,7 +148,7 @@ def require_game(game: CardGame) -> None:
         _require_decisions(decisions, f"decisions[{player}]", len(payoff), len(game.actions))
     for strategies in (uniform(game), _random(game)):
         first, second = (
-            np.asarray(reach(each, strategy), np.float64)[np.asarray(each.last)]
+            np.asarray(reach(each, jnp.asarray(strategy)), np.float64)[np.asarray(each.last)]
             for each, strategy in zip(game.decisions, strategies)
         )
         total = float((first[:, :, None] * second[:, None] * chance).sum())
