@@ -23,7 +23,8 @@ was published, where that figure is from (*origin*), and what came out here; whe
 by the rule above the table (**no** is a miss), or why that cannot be judged. Origins: *paper*, read
 in it; *second-hand*, read about it; *replicated*, measured by an independent program; *memory*,
 remembered, so not to be leant on; *exact*, computed; *claim*, the paper says so without a figure.
-Times are of two CPU cores that had other work, so they are generous.
+Times are of two CPU cores that had other work, so they are generous. A section without a rule above
+its table is of an earlier run, whose rules were others; an empty cell was not judged then.
 """
 
 
