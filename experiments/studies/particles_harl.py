@@ -6,9 +6,9 @@ with itself: a constant -37.5 an episode, in their figures and in ours.
 
 HARL learns from 10,000,000 steps (curves read by eye, to 5 %); a million is played here, with what
 a short run wants instead of HARL's options: more environments, and a learning rate that falls to 0.
-After a tenth of its steps HARL's HAPPO has made half of its way from the first return to the last,
-its MAPPO a third (spread, discrete: -105, -83 and -62; -105, -90 and -58). Met is half of the way,
-here; and no worse than HARL's curve at a million steps where that was read.
+Met is a return no worse than HARL's last one, less the 5 % of its reading, from a tenth of the
+steps: more than HARL's own do, which after that tenth have made a half (HAPPO) or a third (MAPPO)
+of their way on discrete spread. Rows at a million steps compare like with like.
 """
 
 from typing import Any, NamedTuple
@@ -24,7 +24,6 @@ from jaxmarl_core.report import svg
 from jaxmarl_core.types import Environment
 
 NUM_STEPS, EPISODE, NUM_POINTS, READING = 1_000_000, 25, 10, 0.05
-WAY = 0.5  # of the way from the first return of HARL's curve to its last
 SHAPE: dict[str, Any] = {
     "num_envs": 64,
     "rollout_length": EPISODE,
@@ -105,7 +104,7 @@ def measure(num_seeds: int) -> Findings:
             curve = curves[place.title, learner] = returns(place, learner, num_seeds)
             last = curve[1][:, -1]
             named = f"{place.title}: `{learner}`"
-            met = bool(last.mean() >= place.first + WAY * (theirs - place.first))
+            met = bool(last.mean() >= theirs - READING * abs(theirs))
             figure = f"from {place.first} to {theirs} in 10,000,000 steps"
             claims.append(Claim(named, figure, "paper", mean_std(last, 1), met))
             early = AT_A_MILLION.get((place.title, learner))
@@ -137,7 +136,7 @@ STUDY = Study(
     measure,
     published="curves of 10,000,000 steps, read by eye; the number of seeds was not at hand. Here "
     "a tenth of the steps.",
-    rule="half of the way from the first return of their curve to the last; at a million steps no "
-    "worse than theirs less 5 %.",
+    rule="no worse than the last return of their curve, less 5 %, from a tenth of the steps; at a "
+    "million steps likewise, where that was read.",
     seeds=4,
 )
