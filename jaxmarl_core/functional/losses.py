@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmarl_core.functional.exploration import greedy
 from jaxmarl_core.functional.projections import expectation
@@ -83,7 +84,7 @@ def ppo_clip(ratio: jax.Array, advantage: jax.Array, clip: float | jax.Array) ->
     """
     ratio, advantage = as_floats(ratio, advantage)
     require_equal_shapes(ratio=ratio, advantage=advantage)
-    require_broadcastable("clip", clip, jnp.shape(ratio * advantage))
+    require_broadcastable("clip", clip, np.shape(ratio * advantage))
     return jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - clip, 1 + clip) * advantage)
 
 
@@ -133,7 +134,7 @@ def clipped_value(
     """
     value, old_value, target = as_floats(value, old_value, target)
     require_equal_shapes(value=value, old_value=old_value, target=target)
-    require_broadcastable("clip", clip, jnp.shape(value + old_value + target))
+    require_broadcastable("clip", clip, np.shape(value + old_value + target))
     near = old_value + jnp.clip(value - old_value, -clip, clip)
     return jnp.maximum(loss(value - target), loss(near - target))
 

@@ -16,6 +16,7 @@ from operator import add
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from jaxmarl_core.functional.shapes import require_shape
@@ -40,11 +41,11 @@ def _require_agents(utilities, alive, state=None, **others):
 
     A mixer flattens them: a state with time and batch exchanged would be another's.
     """
-    require_shape("alive", alive, jnp.shape(utilities))
+    require_shape("alive", alive, np.shape(utilities))
     if state is not None:
-        require_shape("state", state, (*jnp.shape(utilities)[:-1], None))
+        require_shape("state", state, (*np.shape(utilities)[:-1], None))
     for name, x in others.items():
-        require_shape(name, x, jnp.shape(utilities))
+        require_shape(name, x, np.shape(utilities))
 
 
 class Monotone(nn.Module):

@@ -78,7 +78,7 @@ def nash_n(
     if prior is None:
         prior = tuple(jnp.ones(size, dtype) for size in sizes)
     for name, vectors in (("masks", masks), ("prior", prior)):
-        got = tuple(jnp.shape(x) for x in vectors)
+        got = tuple(np.shape(x) for x in vectors)
         require(got == tuple((size,) for size in sizes), name, f"vectors of sizes {sizes}", got)
     masks = tuple(jnp.asarray(mask, bool) for mask in masks)
     prior = tuple(jax.lax.stop_gradient(jnp.asarray(x, dtype)) for x in prior)

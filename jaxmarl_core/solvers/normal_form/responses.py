@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.functional.projections import action_payoffs
@@ -59,7 +60,7 @@ def best_response(
     """
     payoffs, masks = legal_payoffs(payoffs, masks)
     sizes = tuple((size,) for size in payoffs.shape[1:])
-    got = tuple(jnp.shape(strategy) for strategy in strategies)
+    got = tuple(np.shape(strategy) for strategy in strategies)
     require(got == sizes, "strategies", f"vectors of sizes {payoffs.shape[1:]}", got)
     require(0 <= player < len(sizes), "player", f"a player below {len(sizes)}", player)
     worth = _worth(payoffs[player], strategies, player)
