@@ -240,7 +240,17 @@ SLOPES = [
 ]
 
 
-@pytest.mark.parametrize("edge", SLOPES, ids=lambda edge: edge.name)
+SLOW = {  # ten seconds and more to compile, second order among them
+    *("clipped: draw", "clipped: log_prob", "squashed: draw", "trust_region_step"),
+    *("composite: log_prob", "composite: divergence", "conjugate_gradient"),
+}
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [pytest.param(edge, marks=pytest.mark.slow if edge.name in SLOW else ()) for edge in SLOPES],
+    ids=lambda edge: edge.name,
+)
 def test_slopes(edge):
     edges.check(edge)
 

@@ -266,6 +266,7 @@ def test_ten_thousand_games_without_nan():
     assert (regrets(payoffs, *solution.strategies) < 1e-4).all()
 
 
+@pytest.mark.slow
 def test_limits_are_reported():
     payoffs = random_games(20, 4, 4, 11)
     short = jax.jit(jax.vmap(partial(lemke_howson, max_pivots=1)))(payoffs)
@@ -281,6 +282,7 @@ def test_limits_are_reported():
     assert one.valid.shape == (1,) and int(one.count) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("find", [bimatrix_nash, lemke_howson_equilibria])
 def test_failure_is_never_a_strategy(find):
     nothing = np.full((2, 2, 2), np.nan, np.float32)
@@ -312,6 +314,7 @@ BATTLE = np.array([[[2, 0], [0, 1]], [[1, 0], [0, 2]]], np.float32)
         (risk_dominant, BATTLE, [2, 1]),  # equal products: the first
     ],
 )
+@pytest.mark.parametrize("variant", ["plain", "vmap"], indirect=True)  # vmap compiles
 def test_selection_by_hand(variant, select, payoffs, values):
     solution = variant(partial(nash, select=select))(jnp.asarray(payoffs))
     assert solution.solved

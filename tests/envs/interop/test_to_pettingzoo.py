@@ -33,7 +33,19 @@ with undisturbed():  # its tests import its games, in a way it advises against
     from pettingzoo.utils import parallel_to_aec
 
 
-@pytest.fixture(scope="module", params=FIRST_CASES, ids=lambda case: "-".join(case))
+ONE_OF_A_KIND = ("battle", "matrix_game", "simple_spread", "simple_tag", "soccer", "probe")
+
+
+def others_slow(case):
+    """The case; slow, as PettingZoo steps in Python, unless its world is one of a kind."""
+    ((name, _),), marks = getattr(case, "values", (case,)), getattr(case, "marks", ())
+    slow = () if name in ONE_OF_A_KIND else (pytest.mark.slow,)
+    return pytest.param(*getattr(case, "values", (case,)), marks=(*marks, *slow))
+
+
+@pytest.fixture(
+    scope="module", params=map(others_slow, FIRST_CASES), ids=lambda case: "-".join(case)
+)
 def env(request):
     return fitting(*request.param)[0]
 
