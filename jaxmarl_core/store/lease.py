@@ -87,7 +87,7 @@ class Lease:
             os.link(aside, self.path)  # unlike a rename it never replaces
         except FileExistsError:
             return False
-        except (OSError, NotImplementedError):  # a disk without hard links
+        except OSError:  # a disk without hard links
             return self._claim_without_links()
         finally:
             aside.unlink(missing_ok=True)

@@ -113,7 +113,7 @@ def test_a_clock_that_was_set_back(tmp_path, monkeypatch):
     forged(tmp_path)
     age(tmp_path, -3600)
     with Lease(tmp_path):
-        pass
+        assert json.loads((tmp_path / lease.FILE).read_text())["pid"] == os.getpid()
 
 
 @pytest.mark.parametrize("holder", ["", "{", "[]", "{}"])

@@ -166,7 +166,8 @@ def learnt(**options):
 
 
 def test_a_chunk_as_long_as_the_rollout_is_the_rollout():
-    jax.tree.map(np.testing.assert_array_equal, learnt(), learnt(chunk_length=6))
+    same = jax.tree.map(np.array_equal, learnt(), learnt(chunk_length=6))
+    assert all(jax.tree.leaves(same))
 
 
 @pytest.mark.parametrize(

@@ -377,7 +377,8 @@ def test_it_pickles(env):
     world.reset()
     again = pickle.loads(pickle.dumps(world))
     acts = {agent: world.action_space(agent).sample() for agent in world.agents}
-    jax.tree.map(np.testing.assert_array_equal, world.step(acts), again.step(acts))
+    same = jax.tree.map(np.array_equal, world.step(acts), again.step(acts))
+    assert all(jax.tree.leaves(same))
 
 
 def test_a_time_limit_is_as_many_steps():
