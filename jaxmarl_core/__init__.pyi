@@ -16,6 +16,7 @@ from jaxmarl_core.spaces import Box as Box
 from jaxmarl_core.spaces import Composite as Composite
 from jaxmarl_core.spaces import Discrete as Discrete
 from jaxmarl_core.sweeps.batch import sweep as sweep
+from jaxmarl_core.sweeps.saved_run import load_policy as load_policy
 from jaxmarl_core.train import Schedule as Schedule
 from jaxmarl_core.train import make_train as make_train
 from jaxmarl_core.types import Algorithm as Algorithm

@@ -1,8 +1,10 @@
-"""The command line: `jaxmarl-core sweep | train | report | study | list`.
+"""The command line: `jaxmarl-core COMMAND ...`, the commands being those of `COMMANDS` below.
 
 jaxmarl-core sweep experiments/specs/battle_mfq.toml
 jaxmarl-core train mfq battle --seeds 8 --hparams.learning-rate 3e-4
 jaxmarl-core report runs/battle_mfq
+jaxmarl-core evaluate runs/battle_mfq --against random
+jaxmarl-core play runs/battle_mfq --out battle.gif
 jaxmarl-core study climbing
 jaxmarl-core list
 
@@ -23,6 +25,8 @@ COMMANDS = {
         "sweep": "sweep",
         "train": "train",
         "report": "report",
+        "evaluate": "evaluate",
+        "play": "play",
         "study": "study",
         "list": "listing",
     }.items()
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: jaxmarl-core {{{','.join(COMMANDS)}}} ...\n")
         for name, module in COMMANDS.items():
-            print(f"  {name:7} {first_line(module)}")
+            print(f"  {name:8} {first_line(module)}")
         raise SystemExit(0 if arguments else 2)
     try:
         module = importlib.import_module(lookup(COMMANDS, arguments[0], "command"))

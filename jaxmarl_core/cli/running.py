@@ -7,9 +7,11 @@ take what is written; 75, a scheduler asked to stop (SIGTERM, SIGUSR1) and shoul
 
 import contextlib
 import os
+import platform
 import shlex
 import signal
 import sys
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -36,9 +38,42 @@ def use_all_cores() -> None:
     A program of many small steps keeps one core busy; two cores do two runs at a time. Without
     effect on accelerators, where the user has said otherwise, or once JAX has started.
     """
+    begin()
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+
+
+CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+
+
+def begin() -> None:
+    """Prepares JAX for a command: compiled programs are kept from one command to the next."""
+    if CACHE_VARIABLE not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+
+
+def cache_folder() -> Path:
+    """Returns where the user's programs keep what they could make again, our part of it."""
+    home = Path.home()
+    places = {"win32": home / "AppData" / "Local", "darwin": home / "Library" / "Caches"}
+    place = os.environ.get("XDG_CACHE_HOME") or places.get(sys.platform, home / ".cache")
+    return Path(place) / "jaxmarl-core" / _processor()
+
+
+def _processor() -> str:
+    """Returns a short name of this kind of processor.
+
+    XLA compiles for the instructions that this one has; a home may be shared by other kinds, to
+    which such a program is an illegal instruction.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    features = [line for line in lines if line.startswith(("flags", "Features"))][:1]
+    text = "".join(features) or platform.processor()
+    return f"{platform.machine()}-{zlib.crc32(text.encode()):08x}"
 
 
 def run_and_show(

@@ -16,6 +16,14 @@ from jaxmarl_core.play.wrappers import (
 from jaxmarl_core.types import Environment, EnvState, Key
 
 
+def episode_length(env: Environment, asked: int = 0) -> int:
+    """Returns how many steps an episode is played at most: as asked, or to its own time limit.
+
+    1000 where neither is known.
+    """
+    return asked or getattr(env, "max_steps", None) or 1000
+
+
 def evaluate(
     key: Key, env: Environment, player: Player, num_episodes: int, length: int, greedy: bool = True
 ) -> Episode:
@@ -81,18 +89,22 @@ def record(
     return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), row(play), rows)
 
 
-def summary(env: Environment, episode: Episode) -> dict[str, jax.Array]:
-    """Returns means over episodes [R] under the names a results table uses, each [] f32.
+def episode_figures(env: Environment, episode: Episode) -> dict[str, jax.Array]:
+    """Returns what is told of each of R episodes, name -> [R]; `summary` has their means.
 
-    `length`; per team its return, see `wrappers.return_figures`, and `win_<team>`, the share of
-    episodes won (`win` where there is one team and the world names winners).
+    `length`; per team its return, see `wrappers.return_figures`, and `win_<team>`, whether it won
+    (`win` where there is one team and the world names winners).
     """
     first = jax.eval_shape(env.reset, jax.random.key(0))[1]
-    figures = {"length": episode.length.mean(dtype=jnp.float32)}
-    found = return_figures(env, episode.returns)
-    figures |= {name: figure.mean() for name, figure in found.items()}
+    figures = {"length": episode.length, **return_figures(env, episode.returns)}
     for team, name in enumerate(team_names(env)):
         suffix = f"_{name}" if num_teams(env) > 1 else ""
         if suffix or "winner" in first.extras:
-            figures[f"win{suffix}"] = (episode.winner == team).mean(dtype=jnp.float32)
+            figures[f"win{suffix}"] = episode.winner == team
     return figures
+
+
+def summary(env: Environment, episode: Episode) -> dict[str, jax.Array]:
+    """Returns means over episodes [R] under the names a results table uses, each [] f32."""
+    found = episode_figures(env, episode)
+    return {name: figure.mean(dtype=jnp.float32) for name, figure in found.items()}

@@ -68,6 +68,16 @@ def page(
         _runs(results, objective),
         _provenance(results),
     ]
+    return _document(title, main)
+
+
+def replay_page(replay: Replay, title: str) -> str:
+    """Returns an episode to play, and nothing else, as one self-contained HTML file."""
+    return _document(title, [f"<h1>{html.escape(title)}</h1>", _replay(replay)])
+
+
+def _document(title: str, main: Iterable[str]) -> str:
+    """Returns a page of these sections; empty ones are left out."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -8,17 +8,18 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxmarl_core.play.evaluate import record
-from jaxmarl_core.play.policies import Player, joint
-from jaxmarl_core.play.wrappers import Episode, team_names
+from jaxmarl_core.play.evaluate import episode_length
+from jaxmarl_core.play.policies import Player, joint, opponent
+from jaxmarl_core.report.filming import film
 from jaxmarl_core.report.films import Replay
 from jaxmarl_core.report.page import write_report
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import saved_steps
 from jaxmarl_core.store.tables import Objective, Results, final, table, write_csv
+from jaxmarl_core.sweeps.saved_run import load_run
 from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
-from jaxmarl_core.sweeps.worker import load_run_state, objective, scales
-from jaxmarl_core.types import Environment, Renderable
+from jaxmarl_core.sweeps.worker import objective, scales
+from jaxmarl_core.types import Renderable
 
 MAX_FRAMES = 400
 
@@ -58,38 +59,22 @@ def lost_metrics(folder: str | Path, results: Results) -> list[str]:
 
 
 def _replay(folder: Path, spec: Spec, results: Results, goal: Objective) -> Replay | None:
-    figures = final(results, goal) * (1 if goal.higher_is_better else -1)
-    if np.isnan(figures).all():
+    if np.isnan(final(results, goal)).all():
         return None
-    best = int(np.nanargmax(figures))
     try:
-        variant, state = load_run_state(folder, results.runs[best]["run"])
+        best = load_run(folder)
     except ValueError:  # stopped before its first checkpoint
         return None
-    env = variant.env
-    if not isinstance(env, Renderable):
+    if not isinstance(best.env, Renderable):
         return None
-    learner = Player(variant.algorithm.policy, state.params)
-    opponents = variant.schedule.opponents
-    player = joint(env, {name: opponents.get(name, learner) for name in env.groups})
-    length = min(variant.schedule.episode_length, MAX_FRAMES)
-    film = jax.jit(lambda key, params: record(
-        key, env, player._replace(params=params), length, variant.schedule.greedy
-    ))  # fmt: skip
-    states, episode, last = film(jax.random.key(spec.first_seed), player.params)
-    num_frames = int(np.argmax(last)) + 1 if last.any() else len(last)
-    states, episode = jax.tree.map(lambda x: x[:num_frames], (states, episode))
-    frames = np.asarray(jax.lax.map(env.render, states))
-    who = f"Run {results.runs[best]['run']}, the best"
-    others = ", ".join(f"{name}: {other}" for name, other in spec.evaluation.opponents.items())
-    caption = f"{who}, against {others}." if others else f"{who}, in all roles."
-    return Replay(frames, caption, _texts(env, jax.tree.map(np.asarray, episode)))
-
-
-def _texts(env: Environment, episode: Episode) -> list[str]:
-    """Returns a line for each frame: the step, and what each team has earned."""
-    names = team_names(env)
-    return [
-        f"step {length}, return " + ", ".join(f"{n} {r:.1f}" for n, r in zip(names, returns))
-        for length, returns in zip(episode.length, episode.returns)
-    ]
+    others = spec.evaluation.opponents
+    learner = Player(best.algorithm.policy, best.params)
+    players = {name: opponent(others[name], best.env) for name in others}
+    player = joint(best.env, dict.fromkeys(best.env.groups, learner) | players)
+    length = min(episode_length(best.env, spec.evaluation.length), MAX_FRAMES)
+    key = jax.random.key(spec.first_seed)
+    found = film(key, best.env, player, length, spec.evaluation.greedy)
+    against = ", ".join(f"{name}: {other}" for name, other in others.items())
+    who = f"Run {best.description['run']}, the best"
+    caption = f"{who}, against {against}." if others else f"{who}, in all roles."
+    return found._replace(caption=caption)
