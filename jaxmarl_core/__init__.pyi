@@ -15,6 +15,7 @@ from jaxmarl_core.solvers.normal_form.zero_sum import zero_sum as zero_sum
 from jaxmarl_core.spaces import Box as Box
 from jaxmarl_core.spaces import Composite as Composite
 from jaxmarl_core.spaces import Discrete as Discrete
+from jaxmarl_core.store.data import load_results as load_results
 from jaxmarl_core.sweeps.batch import sweep as sweep
 from jaxmarl_core.sweeps.saved_run import load_policy as load_policy
 from jaxmarl_core.train import Schedule as Schedule

@@ -27,6 +27,8 @@ COMMANDS = {
         "report": "report",
         "evaluate": "evaluate",
         "play": "play",
+        "results": "results",
+        "compare": "compare",
         "study": "study",
         "list": "listing",
     }.items()

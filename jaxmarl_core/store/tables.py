@@ -135,9 +135,9 @@ def table(results: Results, objective: Objective) -> list[dict[str, Any]]:
     """Returns one row per configuration, the best first; those that all diverged come last.
 
     Each row holds `rank` (None without a figure), `configuration` (its label), `options`, `runs`
-    (positions), `iqm` with its 95 % bootstrap interval `low` and `high`, `mean`,
-    `standard_error`, `num_seeds`, `num_diverged`, `num_updates` (of its slowest run) and `status`:
-    "ok", "1 of 4 diverged", "diverged" (all of them) or "no value".
+    (positions), `numbers` (of those runs), `iqm` with its 95 % bootstrap interval `low` and `high`,
+    `mean`, `standard_error`, `num_seeds`, `num_diverged`, `num_updates` (of its slowest run) and
+    `status`: "ok", "1 of 4 diverged", "diverged" (all of them) or "no value".
     """
     figures = final(results, objective)
     rows = [_row(results, config, figures[config.runs]) for config in configurations(results)]
@@ -157,6 +157,7 @@ def _row(results: Results, config: Configuration, figures: np.ndarray) -> dict[s
         "configuration": config.label,
         "options": config.options,
         "runs": config.runs,
+        "numbers": [results.runs[i]["run"] for i in config.runs],
         "iqm": float(statistics.iqm(figures)),
         "low": float(low),
         "high": float(high),
@@ -191,21 +192,22 @@ COLUMNS = (
 
 
 def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the rows of `table` as CSV: rank, every option, then the statistics.
+    """Writes the rows of `table` as CSV: rank, every option, the statistics, and the runs' numbers.
 
     Numbers are written so that reading them gives the same float; no value is an empty cell.
     """
     names = list(dict.fromkeys(name for row in rows for name in row["options"]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["rank", *map(_csv_cell, names), *COLUMNS])
+    writer.writerow(["rank", *map(csv_cell, names), *COLUMNS, "runs"])
     for row in rows:
         cells = [row["rank"], *map(row["options"].get, names), *(row[name] for name in COLUMNS)]
-        writer.writerow(map(_csv_cell, cells))
+        cells.append(" ".join(map(str, row["numbers"])))
+        writer.writerow(map(csv_cell, cells))
     atomic.write(path, text.getvalue())
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
     """Returns what stands in a cell: nothing for no value, and never a spreadsheet's formula."""
     if value is None or value != value:
         return ""
