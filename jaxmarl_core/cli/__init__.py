@@ -5,6 +5,7 @@ jaxmarl-core train mfq battle --seeds 8 --hparams.learning-rate 3e-4
 jaxmarl-core report runs/battle_mfq
 jaxmarl-core evaluate runs/battle_mfq --against random
 jaxmarl-core play runs/battle_mfq --out battle.gif
+jaxmarl-core export runs/battle_mfq --formats stablehlo onnx
 jaxmarl-core study climbing
 jaxmarl-core list
 
@@ -27,6 +28,7 @@ COMMANDS = {
         "report": "report",
         "evaluate": "evaluate",
         "play": "play",
+        "export": "export",
         "results": "results",
         "compare": "compare",
         "study": "study",
