@@ -1,4 +1,6 @@
 from jaxmarl_core.algos import ALGORITHMS as ALGORITHMS
+from jaxmarl_core.checks.algorithm import check_algorithm as check_algorithm
+from jaxmarl_core.checks.environment import check_environment as check_environment
 from jaxmarl_core.envs import ENVIRONMENTS as ENVIRONMENTS
 from jaxmarl_core.functional.losses import ppo_clip as ppo_clip
 from jaxmarl_core.functional.losses import td_target as td_target

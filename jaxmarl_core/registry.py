@@ -2,6 +2,10 @@
 
 What a builder may be told is read off its signature, so that a recipe or an environment is
 registered by one line and every option of it is known to specs and to the command line.
+
+A name is one of the lists', or "module:name", yours: `algorithm = "my_module:my_algorithm"`,
+`environment = "my_package.worlds:maze"`. The module is one that is installed, or lies in the folder
+one is in.
 """
 
 import dataclasses
@@ -9,16 +13,36 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jaxmarl_core import own_names
 from jaxmarl_core.algos import ALGORITHMS
 from jaxmarl_core.envs import ENVIRONMENTS
-from jaxmarl_core.errors import lookup, unknown
+from jaxmarl_core.errors import lookup, require, unknown
 from jaxmarl_core.types import Algorithm, Environment
+
+
+def environment_builder(name: str) -> Callable[..., Environment]:
+    """Returns the builder of that name; ValueError names the nearest, or what is wrong with it."""
+    if ":" not in name:
+        return lookup(ENVIRONMENTS, name, "environment")
+    found = own_names.load(name, "environment")
+    expected = 'a function that says "-> Environment", or a class with groups, reset and step'
+    require(own_names.builds_environment(found), f"environment {name}", expected, repr(found))
+    return found
+
+
+def algorithm_builder(name: str) -> Callable[..., Algorithm]:
+    """Returns the builder of that name; ValueError names the nearest, or what is wrong with it."""
+    if ":" not in name:
+        return lookup(ALGORITHMS, name, "algorithm")
+    found = own_names.load(name, "algorithm")
+    expected = 'a function of an environment that says "-> Algorithm"'
+    require(own_names.builds_algorithm(found), f"algorithm {name}", expected, repr(found))
+    return found
 
 
 def environment_options(name: str) -> dict[str, inspect.Parameter]:
     """Returns option -> parameter of an environment's builder; ValueError names the nearest."""
-    builder = lookup(ENVIRONMENTS, name, "environment")
-    return dict(inspect.signature(builder).parameters)
+    return dict(inspect.signature(environment_builder(name)).parameters)
 
 
 def make_environment(name: str, /, **options: Any) -> Environment:
@@ -30,13 +54,24 @@ def make_environment(name: str, /, **options: Any) -> Environment:
     """
     known = environment_options(name)
     defaults = {option: parameter.default for option, parameter in known.items()}
-    return ENVIRONMENTS[name](**_fit(options, defaults, name))
+    return environment_builder(name)(**_fit(options, defaults, name))
 
 
 def config_type(name: str) -> type:
     """Returns the Config class of an algorithm; ValueError names the nearest algorithm."""
-    builder: Callable = lookup(ALGORITHMS, name, "algorithm")
-    return type(inspect.signature(builder).parameters["config"].default)
+    parameter = inspect.signature(algorithm_builder(name)).parameters.get("config")
+    if parameter is None:
+        return NoConfig
+    kind = type(parameter.default)
+    expected = "`config` with a frozen dataclass for its default, as in `config: Config = Config()`"
+    is_record = dataclasses.is_dataclass(kind)
+    require(is_record, f"algorithm {name}", expected, repr(parameter.default))
+    return kind
+
+
+@dataclasses.dataclass(frozen=True)
+class NoConfig:
+    """The static options of an algorithm that has none."""
 
 
 def make_algorithm(name: str, env: Environment, /, **config: Any) -> Algorithm:
@@ -49,7 +84,9 @@ def make_algorithm(name: str, env: Environment, /, **config: Any) -> Algorithm:
     """
     kind = config_type(name)
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    return ALGORITHMS[name](env, kind(**_fit(config, defaults, name)))
+    told = kind(**_fit(config, defaults, name))
+    build = algorithm_builder(name)
+    return build(env) if kind is NoConfig else build(env, told)
 
 
 def _fit(options: Mapping[str, Any], defaults: Mapping[str, Any], owner: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ COMMANDS = {
         "export": "export",
         "results": "results",
         "compare": "compare",
+        "check": "check",
         "study": "study",
         "list": "listing",
     }.items()
