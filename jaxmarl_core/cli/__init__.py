@@ -1,5 +1,6 @@
 """The command line: `jaxmarl-core COMMAND ...`, the commands being those of `COMMANDS` below.
 
+jaxmarl-core spec mfq battle > my.toml
 jaxmarl-core sweep experiments/specs/battle_mfq.toml
 jaxmarl-core train mfq battle --seeds 8 --hparams.learning-rate 3e-4
 jaxmarl-core report runs/battle_mfq
@@ -23,6 +24,7 @@ from jaxmarl_core.lazy import first_line
 COMMANDS = {
     name: f"jaxmarl_core.cli.{module}"
     for name, module in {
+        "spec": "spec",
         "sweep": "sweep",
         "train": "train",
         "report": "report",

@@ -11,6 +11,7 @@ import tyro
 from jaxmarl_core import hparams as hp
 from jaxmarl_core import registry
 from jaxmarl_core.algos import ALGORITHMS
+from jaxmarl_core.cli.help_texts import never, number_text, option_texts
 from jaxmarl_core.cli.running import CONSOLE, run_and_show, use_all_cores
 from jaxmarl_core.envs import ENVIRONMENTS
 from jaxmarl_core.sweeps.spec import Evaluation, Spec
@@ -22,21 +23,15 @@ def command(arguments: Sequence[str]) -> None:
     if len(names) < 2:
         algorithms, environments = list(ALGORITHMS), list(ENVIRONMENTS)
         CONSOLE.print("usage: jaxmarl-core train ALGORITHM ENVIRONMENT [options]\n", markup=False)
-        CONSOLE.print(f"  ALGORITHM    {', '.join(algorithms)}")
-        CONSOLE.print(f"  ENVIRONMENT  {', '.join(environments)}\n")
+        CONSOLE.print(f"  ALGORITHM    {', '.join(algorithms)}, or yours, module:name")
+        CONSOLE.print(f"  ENVIRONMENT  {', '.join(environments)}, or yours, module:name\n")
         CONSOLE.print("Options depend on both: jaxmarl-core train mfq battle --help", markup=False)
         if not {"-h", "--help"} & set(arguments):
             raise SystemExit(2)
         return
     use_all_cores()
     algorithm, environment = names
-    options = _train_options(algorithm, environment)
-    asked: Any = tyro.cli(
-        options,
-        args=list(arguments[2:]),
-        prog=f"jaxmarl-core train {algorithm} {environment}",
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    asked = parsed(algorithm, environment, list(arguments[2:]))
     given = {
         field.name: getattr(asked, field.name)
         for field in dataclasses.fields(Spec)
@@ -73,29 +68,77 @@ TRAIN_OPTIONS = (
 )
 
 
-def _train_options(algorithm: str, environment: str) -> type:
-    """Returns a dataclass of all that `train` can be told about this pair, with defaults."""
+def parsed(algorithm: str, environment: str, arguments: list[str]) -> Any:
+    """Returns what `train` was told.
+
+    First the options of the environment and the Config are read, as the algorithm is built on
+    them: which numbers it has, and whether it can learn there at all, may hang on both. Where it
+    cannot, the help leaves the numbers out.
+    """
+    options = _static_options(algorithm, environment)
+    helping = {"-h", "--help"} & set(arguments)
+    first = [a for a in arguments if a not in ("-h", "--help")]
+    prog = f"jaxmarl-core train {algorithm} {environment}"
+    told: Any = tyro.cli(options, args=first, prog=prog, return_unknown_args=True)[0]
+    try:
+        env = registry.make_environment(environment, **_changed(told.env))
+        hparams = registry.make_algorithm(algorithm, env, **_changed(told.config)).hparams
+    except (ValueError, TypeError) as refusal:
+        if not helping:
+            raise
+        CONSOLE.print(f"With these options it is refused: {refusal}\n", markup=False)
+        return tyro.cli(options, args=arguments, prog=prog)
+    whole = _with_numbers(options, hparams)
+    return tyro.cli(whole, args=arguments, prog=prog, config=(tyro.conf.AvoidSubcommands,))
+
+
+def _static_options(algorithm: str, environment: str) -> type:
+    """Returns a dataclass of what `train` can be told of this pair before it is built."""
     config = registry.config_type(algorithm)
     parameters = registry.environment_options(environment)
-    fields = [(p.name, p.annotation, dataclasses.field(default=p.default)) for p in
-              parameters.values() if p.default is not inspect.Parameter.empty]  # fmt: skip
-    env = dataclasses.make_dataclass("Environment", fields, frozen=True)
-    hparams = registry.make_algorithm(algorithm, registry.make_environment(environment)).hparams
-    declared = [(f.name, float, getattr(hparams, f.name)) for f in hp.fields(hparams)]
-    numbers = dataclasses.make_dataclass("Hparams", declared, frozen=True)
-    return dataclasses.make_dataclass(
-        "Train",
-        [
-            *(
-                (name, Annotated[kind, tyro.conf.arg(help=text)], default)
-                for name, kind, default, text in TRAIN_OPTIONS
-            ),
-            ("hparams", numbers, dataclasses.field(default=numbers())),
-            ("config", config, dataclasses.field(default=config())),
-            ("env", env, dataclasses.field(default=env())),
-        ],
-        namespace={"__doc__": f"Train {algorithm} in {environment}."},
-    )
+    builder = registry.environment_builder(environment)
+    told = [p for p in parameters.values() if p.default is not inspect.Parameter.empty]
+    env = _record("Environment", builder, [(p.name, p.annotation, p.default) for p in told])
+    kept = [(f.name, f.type, f.default) for f in dataclasses.fields(config)]
+    static = _record("Config", config, kept)
+    fields = [
+        (name, Annotated[kind, tyro.conf.arg(help=text)], default)
+        for name, kind, default, text in TRAIN_OPTIONS
+    ]
+    fields += [(name, kind, dataclasses.field(default=kind())) for name, kind in
+               (("config", static), ("env", env))]  # fmt: skip
+    namespace = {"__doc__": f"Train {algorithm} in {environment}."}
+    return dataclasses.make_dataclass("Train", fields, namespace=namespace)
+
+
+def _with_numbers(options: type, hparams: Any) -> type:
+    """Returns the dataclass with a section for the numbers of an algorithm."""
+    declared = hp.fields(hparams)
+    texts = option_texts(type(hparams), [f.name for f in declared])
+    fields = []
+    for f in declared:
+        value = getattr(hparams, f.name)
+        hint = {"help_behavior_hint": "(default: never)"} if never(value) else {}
+        text = number_text(f, texts[f.name])
+        fields.append((f.name, Annotated[float, tyro.conf.arg(help=text, **hint)], value))
+    numbers = dataclasses.make_dataclass("Hparams", fields, frozen=True)
+    field = ("hparams", numbers, dataclasses.field(default=numbers()))
+    namespace = {"__doc__": options.__doc__}
+    return dataclasses.make_dataclass("Train", [field], bases=(options,), namespace=namespace)
+
+
+def _record(name: str, owner: Any, options: list[tuple[str, Any, Any]]) -> type:
+    """Returns a frozen dataclass of options (name, type, default) with their help texts."""
+    texts = option_texts(owner, [option for option, *_ in options])
+    fields = [
+        (
+            option,
+            Annotated[kind, tyro.conf.arg(help=texts[option])],
+            dataclasses.field(default=default),
+        )
+        for option, kind, default in options
+    ]
+    return dataclasses.make_dataclass(name, fields, frozen=True)
 
 
 def _changed(options: Any) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class ProgressBar:
         self._total, self._done, self._advanced = total_updates, done, 0
         self._working = 0.0  # seconds in which updates were made
         self._started = self._mark = self._last_line = clock()
-        self._phase, self._note = "", ""
+        self._phase, self._note, self._phase_began = "", "", clock()
         self._bar = self._make_bar()
         self._live = None
         if self._console.is_terminal:
@@ -70,8 +70,13 @@ class ProgressBar:
         return bar
 
     def _render(self) -> Group:
-        """Returns two lines: what is going on, and how far it is."""
-        words = "  ".join(filter(None, [self._phase, self._note]))
+        """Returns two lines: what is going on, and how far it is.
+
+        Where nothing advances, as while a program is compiled, the first says for how long.
+        """
+        waiting = self._mark == self._phase_began
+        since = f"for {number_formats.duration(self._clock() - self._mark)}" if waiting else ""
+        words = "  ".join(filter(None, [self._phase, since, self._note]))
         return Group(Text(words, no_wrap=True, overflow="ellipsis"), self._bar)
 
     def __enter__(self) -> "ProgressBar":
@@ -98,7 +103,7 @@ class ProgressBar:
 
     def phase(self, text: str) -> None:
         """Says what is going on now: "compiling part 1 of 3"."""
-        self._mark = self._clock()
+        self._mark = self._phase_began = self._clock()
         self._phase = text
         if not self._live:
             self._print_line()

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 
+import jax
 import pytest
 
-from jaxmarl_core.cli import main
+from jaxmarl_core.cli import main, train
+from jaxmarl_core.cli.running import CACHE_VARIABLE, begin, cache_folder
 from jaxmarl_core.store import sweep_folder
 
 FEW = ["--updates", "2", "--segment", "1", "--quiet", "--config.rollout-length", "4"]
@@ -96,6 +98,30 @@ def test_mistakes_are_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, ar
     assert not list(tmp_path.iterdir())
 
 
+def test_an_algorithm_is_built_on_the_options_of_its_environment(capsys, tmp_path):
+    """QMIX learns in games of a team alone, which the default game is not."""
+    code, _, err = called(capsys, "train", "qmix", "matrix_game", *FEW, "--out", tmp_path / "x")
+    assert code == 2 and err.startswith("error: qmix: ")
+    few = ["--env.name", "climbing", "--hparams.gamma", "0.5", "--config.memory-size", "0"]
+    told = train.parsed("qmix", "matrix_game", few)
+    assert (told.env.name, told.hparams.gamma, told.config.memory_size) == ("climbing", 0.5, 0)
+
+
+def test_help_says_why_the_numbers_are_missing(capsys):
+    code, out, _ = called(capsys, "train", "qmix", "matrix_game", "--help")
+    assert code == 0
+    assert "it is refused: qmix" in " ".join(out.split()) and "--env.name" in out
+    code, out, _ = called(capsys, "train", "qmix", "matrix_game", "--env.name", "climbing", "-h")
+    assert code == 0 and "--hparams.gamma" in out and "refused" not in out
+
+
+def test_help_tells_what_options_mean(capsys):
+    _, out, _ = called(capsys, "train", "ippo", "matrix_game", "--help")
+    text = " ".join(out.replace("│", " ").split())
+    assert "(default: never)" in text and "1000000000000" not in text
+    assert "discount of later rewards; in [0, 1]" in text
+
+
 def test_an_unknown_option_is_refused_with_the_nearest(capsys):
     code, out, err = called(capsys, "train", "q_learning", "matrix_game", "--hparams.gama", "0.5")
     assert code == 2
@@ -105,7 +131,7 @@ def test_an_unknown_option_is_refused_with_the_nearest(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["sweep", "train", "report", "list"]),
+        (["--help"], ["sweep", "train", "report", "evaluate", "play", "export", "list"]),
         (["sweep", "--help"], ["--resume", "--out"]),
         (["report", "--help"], ["usage: jaxmarl-core report"]),
         (["list", "--help"], ["usage"]),
@@ -145,6 +171,22 @@ def test_ctrl_c_says_how_to_go_on(capsys, toml, monkeypatch):
     assert f"jaxmarl-core sweep {toml} --out there --resume" in line
     code, _, err = called(capsys, "sweep", toml, "--quiet", "--out", "there", "--resume")
     assert code == 0, err
+
+
+def test_compiled_programs_are_kept_in_the_users_cache(monkeypatch, tmp_path):
+    name = "jax_compilation_cache_dir"
+    before = getattr(jax.config, name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder().parent == tmp_path / "jaxmarl-core"
+    try:
+        monkeypatch.setenv(CACHE_VARIABLE, "elsewhere")
+        begin()
+        assert getattr(jax.config, name) == before  # who said where is heard
+        monkeypatch.delenv(CACHE_VARIABLE)
+        begin()
+        assert getattr(jax.config, name) == str(cache_folder())
+    finally:
+        jax.config.update(name, before)
 
 
 def test_runs_as_a_module():

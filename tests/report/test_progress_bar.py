@@ -95,3 +95,15 @@ def test_wrong_counts_are_refused():
         ProgressBar(0)
     with pytest.raises(ValueError, match="done: expected in"):
         ProgressBar(10, done=11)
+
+
+def test_a_phase_in_which_nothing_advances_says_since_when():
+    progress, clock, _ = make(100, is_terminal=True)
+    shown = lambda: str(progress._render().renderables[0])
+    progress.phase("compiling the sweep")
+    clock.now += 12
+    assert shown() == "compiling the sweep  for 12.0 s"
+    progress.phase("training the sweep")
+    clock.now += 1
+    progress.advance(20, "best 3")
+    assert shown() == "training the sweep  best 3"

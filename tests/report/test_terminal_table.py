@@ -27,3 +27,19 @@ def test_terminal_table_names_what_matters():
     text = console.export_text()
     assert "6.5" in text and "2.5" in text and "diverged" in text and "and 1 more" in text
     assert "gamma" not in text  # the same everywhere
+
+
+def test_many_options_fit_eighty_columns():
+    """Where columns of their own would not, options share one, and nothing is cut in a word."""
+    names = [f"a_rather_long_option_{i}" for i in range(6)]
+    results = make_results([[1, 2, 3, 4], [5, 6, 7, 8]])
+    for run in results.runs:
+        run["hparams"] |= dict.fromkeys(names, run["hparams"]["clip"])
+    rows = table(results, Objective("eval_return"))
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        console.print(terminal_table(rows, Objective("eval_return")))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(f"{name} 0.1" in " ".join(text.split()) for name in names)
+    assert "4.5 to" not in text and "6.5" in text

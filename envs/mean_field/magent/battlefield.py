@@ -32,7 +32,20 @@ def battlefield(
 
     Args:
       map_size: cells along a side, with the ring of wall; 46 or more.
-      max_steps, ...: as for `battle`, with the defaults of battlefield_v5.
+      max_steps: the time limit.
+      minimap: whether views have the two minimap channels and features the position.
+      move_priority: "queue", red before blue and then by index, or "random", drawn every step.
+      id_bits: how many bits of its id an agent sees, 0..31.
+      observe_before_removal: whether observations are taken while those just killed are still
+        listed, see `battle`.
+      step_reward: for every living agent, every step.
+      kill_reward: for the blow that kills.
+      death_reward: for being killed.
+      attack_penalty: for every attack, a number added: negative punishes.
+      hit_reward: for a blow that an enemy survives.
+      damage: hp that a blow takes, above 0.
+      recovery: hp regained every step, 0 or more.
+      max_hp: hp at the start and at most, above 0.
 
     Raises:
       ValueError: naming the argument.
