@@ -1,34 +1,51 @@
-"""Every Python block of the pages runs, and passes the type checker that checks the packages."""
+"""Every block of the pages runs; Python passes the type checker that checks the packages, too."""
 
 import doctest
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from own_folder import own_folder
+
+from jaxmarl_core.cli import main
+from jaxmarl_core.sweeps.spec import from_dict, variants
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(ROOT.glob("docs/*.md"))
+SLOW = ("policies", "your_own")  # they train something
 README = ROOT / "README.md"  # its blocks run by `--doctest-glob`
 CHECKER = shutil.which("basedpyright", path=Path(sys.executable).parent)
 PARSER = doctest.DocTestParser()
 
 
-def blocks(page: str) -> Iterator[tuple[int, str]]:
-    """Yields (the lines before it, its text) of every ```python block of a page."""
-    for found in re.finditer(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
-        yield page[: found.start(1)].count("\n"), found[1]
+def blocks(page: str, languages: str = "python") -> Iterator[tuple[int, str, str]]:
+    """Yields (the lines before it, its language, its text) of every ```python block of a page."""
+    for found in re.finditer(rf"^```({languages})\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        yield page[: found.start(2)].count("\n"), found[1], found[2]
 
 
 def run(name: str, page: str) -> None:
-    """Runs a page's blocks in order, names carrying over; raises what a wrong one raises."""
+    """Runs a page's blocks in order, names carrying over; raises what a wrong one raises.
+
+    In a block of "sh" each line is a `jaxmarl-core` command; in "toml" it is a spec.
+    """
     names = {}
-    for first, block in blocks(page):
-        if ">>>" in block:
+    for first, language, block in blocks(page, "python|sh|toml"):
+        if language == "sh":
+            for line in block.splitlines():
+                program, *arguments = shlex.split(line)
+                assert program == "jaxmarl-core", line
+                main(arguments)
+        elif language == "toml":
+            variants(from_dict(tomllib.loads(block)))
+        elif ">>>" in block:
             test = PARSER.get_doctest(block, {}, name, name, first)
             test.globs = names
             doctest.DebugRunner().run(test, clear_globs=False)
@@ -39,7 +56,7 @@ def run(name: str, page: str) -> None:
 def module(page: str) -> str:
     """Returns a page's Python as one module, every line at the number it has on the page."""
     lines = [""] * (page.count("\n") + 1)
-    for first, block in blocks(page):
+    for first, _, block in blocks(page):
         examples = PARSER.get_examples(block) if ">>>" in block else [doctest.Example(block, "")]
         for example in examples:
             for i, line in enumerate(example.source.splitlines(), first + example.lineno):
@@ -63,9 +80,15 @@ def type_errors(folder: Path, pages: dict[str, str]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_blocks_run(page):
-    run(page.name, page.read_text())
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in PAGES],
+    ids=lambda page: page.stem,
+)
+def test_blocks_run(page, tmp_path, monkeypatch):
+    """In a folder of its own, with the examples in it."""
+    with own_folder(tmp_path, monkeypatch):
+        run(page.name, page.read_text())
 
 
 @pytest.mark.parametrize(
