@@ -21,11 +21,11 @@ from jaxmarl_core.checks.complaints import (
     first_of_each,
     kind,
     kinds,
+    outside,
     unequal,
 )
 from jaxmarl_core.checks.environment import first_line
 from jaxmarl_core.errors import require
-from jaxmarl_core.spaces import Composite, Space
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import MAY_OVERFLOW, MEASURED_AT_TIMES, Algorithm, Environment
 
@@ -147,18 +147,6 @@ def acts_inside_its_spaces(trained: Trained) -> Complaints:
             mask = timestep.action_mask.get(name)
             if mask is not None and not np.asarray(mask)[range(group.size), actions[name]].all():
                 yield f"{where} is not legal."
-
-
-def outside(space: Space, x: Any, size: int, where: str) -> Complaints:
-    """Yields how actions `x` are not `size` elements of a space."""
-    if isinstance(space, Composite):
-        for name, part in space.items:
-            yield from outside(part, x[name], size, f'"{name}" of {where}')
-    elif (x.shape, x.dtype) != ((size, *space.shape), space.dtype):
-        expected = f"{np.dtype(space.dtype)}{[size, *space.shape]}"
-        yield f"{where} should be {expected}, and is {kind(x)}."
-    elif not space.contains(x):
-        yield f"{where} is outside of {space}."
 
 
 def stays_finite(trained: Trained) -> Complaints:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmarl_core.spaces import Composite, Space
+
 Complaints = Iterator[str]  # sentences; none where all is well
 
 
@@ -34,6 +36,21 @@ def changed(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
         a, b = before.get(name, "nothing"), after.get(name, "nothing")
         if a != b:
             yield f"{name} was {a} and became {b}"
+
+
+def outside(space: Space, x: Any, size: int, what: str) -> Complaints:
+    """Yields how `x`, called so, is not `size` elements of a space."""
+    if isinstance(space, Composite):
+        for name, part in space.items:
+            if not isinstance(x, dict) or name not in x:
+                yield f'{what} has no part "{name}".'
+                return
+            yield from outside(part, x[name], size, f'part "{name}" of {what}')
+    elif (x.shape, x.dtype) != ((size, *space.shape), space.dtype):
+        expected = f"{np.dtype(space.dtype)}{[size, *space.shape]}"
+        yield f"{what} should be {expected}, and is {kind(x)}."
+    elif not space.contains(x):
+        yield f"{what} is outside of {space}."
 
 
 def unequal(a: Any, b: Any, tolerance: float = 0.0) -> list[str]:

@@ -19,11 +19,11 @@ from jaxmarl_core.checks.complaints import (
     first_of_each,
     kind,
     kinds,
+    outside,
     unequal,
 )
 from jaxmarl_core.play.policies import random_policy
 from jaxmarl_core.play.wrappers import AutoReset
-from jaxmarl_core.spaces import Composite, Space
 from jaxmarl_core.types import Environment, TimeStep
 
 ROUNDING = 1e-5
@@ -94,7 +94,8 @@ def shows_what_it_says(world: World) -> Complaints:
                 if name not in getattr(timestep, field):
                     yield f"{field} {where} is missing."
                     return
-            yield from _outside(group.observation, timestep.observation[name], group.size, where)
+            seen = timestep.observation[name]
+            yield from outside(group.observation, seen, group.size, f"observation {where}")
             for field, dtype in (("reward", "float32"), ("discount", "float32"), ("alive", "bool")):
                 x = getattr(timestep, field)[name]
                 if (x.shape, x.dtype) != ((group.size,), dtype):
@@ -109,20 +110,6 @@ def shows_what_it_says(world: World) -> Complaints:
             yield f"last should be bool[] at step {t}, and is {kind(timestep.last)}."
         if not np.isfinite(timestep.state).all():
             yield f"state is no number at step {t}."
-
-
-def _outside(space: Space, x: Any, size: int, where: str) -> Complaints:
-    if isinstance(space, Composite):
-        for name, part in space.items:
-            if not isinstance(x, dict) or name not in x:
-                yield f'observation {where} has no part "{name}".'
-                return
-            yield from _outside(part, x[name], size, f'"{name}" {where}')
-    elif (x.shape, x.dtype) != ((size, *space.shape), space.dtype):
-        expected = f"{np.dtype(space.dtype)}{[size, *space.shape]}"
-        yield f"observation {where} should be {expected}, and is {kind(x)}."
-    elif not space.contains(x):
-        yield f"observation {where} is outside of {space}."
 
 
 def _wrong_mask(timestep: TimeStep, name: str, group: Any, where: str) -> Complaints:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.store import archive, atomic
+from jaxmarl_core.store.named_leaves import as_declared, exactly_named, is_key, named_leaves
 
 PROGRAM = "program.json"
 _NAME = "checkpoint-"
@@ -106,7 +107,8 @@ class Checkpoints:
         names = named_leaves(self.like)
         if arrays.keys() != names.keys():
             raise archive.Damaged(f"{self._path(step)}: expected the leaves of the state")
-        leaves = [_as_declared(arrays[name], like) for name, like in names.items()]
+        own = lambda array, like: array if is_key(like) else as_declared(array, like)
+        leaves = [own(arrays[name], like) for name, like in names.items()]
         return jax.tree.unflatten(jax.tree.structure(self.like), leaves)
 
     def _path(self, step: int) -> Path:
@@ -133,7 +135,7 @@ def saved_steps(folder: Path) -> list[int]:
 
 def typed(like: Any, raw: Any) -> Any:
     """Returns a restored state whose PRNG keys are typed keys again."""
-    return jax.tree.map(lambda x, y: jax.random.wrap_key_data(y) if _is_key(x) else y, like, raw)
+    return jax.tree.map(lambda x, y: jax.random.wrap_key_data(y) if is_key(x) else y, like, raw)
 
 
 def placed(like: Any, raw: Any) -> Any:
@@ -147,44 +149,20 @@ def placed(like: Any, raw: Any) -> Any:
     def one(like, leaf):
         extra = like.shape[0] - len(leaf)
         leaf = np.concatenate([leaf, np.repeat(leaf[-1:], extra, axis=0)]) if extra else leaf
-        if _is_key(like):
+        if is_key(like):
             return jax.device_put(jax.random.wrap_key_data(jnp.asarray(leaf)), like.sharding)
         return jax.device_put(leaf, like.sharding)
 
     return jax.tree.map(one, like, raw)
 
 
-def named_leaves(tree: Any) -> dict[str, Any]:
-    """Returns name -> leaf for every leaf of a pytree, in order; "params.w", or ".params['w']".
-
-    The plain names are taken where they tell the leaves apart, as they do but for dots in them.
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    plain = {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in leaves}
-    return plain if len(plain) == len(leaves) else _exactly_named(tree)
-
-
-def _exactly_named(tree: Any) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
-
-
 def signature(state: Any) -> dict[str, str]:
     """Returns path -> dtype[shape] for every leaf of a pytree."""
-    return {name: f"{x.dtype}{list(x.shape)}" for name, x in _exactly_named(state).items()}
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return {name: f"{x.dtype}{list(x.shape)}" for name, x in exactly_named(state).items()}
 
 
 def _raw(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _as_declared(array: np.ndarray, like: Any) -> np.ndarray:
-    # NumPy's format knows no bfloat16: such leaves come back as bytes of that size
-    return array if _is_key(like) else array.view(like.dtype)
+    return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
 def _differences(a: Any, b: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

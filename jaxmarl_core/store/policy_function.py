@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxmarl_core.play.rollout import Play, Step, begin, rollout
 from jaxmarl_core.play.wrappers import AutoReset
-from jaxmarl_core.store.named_leaves import leaf_name, named_leaves
+from jaxmarl_core.store.named_leaves import named_leaves
 from jaxmarl_core.types import Environment, Key, Params, Policy
 
 Arrays = dict[str, Any]
@@ -123,8 +123,8 @@ def _prefixed(tree: Any, prefix: str) -> Arrays:
 
 
 def _filled(tree: Any, prefix: str, arrays: Arrays) -> Any:
-    name = lambda path: _joined(prefix, leaf_name(path))
-    return jax.tree_util.tree_map_with_path(lambda path, _: arrays[name(path)], tree)
+    leaves = [arrays[name] for name in _prefixed(tree, prefix)]
+    return jax.tree.unflatten(jax.tree.structure(tree), leaves)
 
 
 def _read(call: Callable, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> list[str]:

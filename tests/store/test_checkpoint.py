@@ -11,12 +11,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxmarl_core.store.checkpoint import (
     Checkpoints,
-    named_leaves,
     placed,
     read_leaves,
     signature,
     typed,
 )
+from jaxmarl_core.store.named_leaves import named_leaves
 from jaxmarl_core.sweeps.batch import pad, run_mesh
 
 PROGRAM = {"algorithm": "mfq", "config": {"num_envs": 2, "hidden": (4, 4)}, "hparams": [0.1]}
