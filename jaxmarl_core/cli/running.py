@@ -25,8 +25,9 @@ from jaxmarl_core.report.sweep_report import lost_metrics, report_sweep
 from jaxmarl_core.report.terminal_table import terminal_table
 from jaxmarl_core.sweeps.progress import Silent
 from jaxmarl_core.sweeps.signals import is_computing
-from jaxmarl_core.sweeps.spec import Spec
+from jaxmarl_core.sweeps.spec import Spec, naming
 from jaxmarl_core.sweeps.worker import Stopped, run
+from jaxmarl_core.trackers.mirror import Mirror
 
 CONSOLE = Console()
 DISK, QUEUE_AGAIN, INTERRUPTED = 74, 75, 130  # EX_IOERR, EX_TEMPFAIL, 128 + SIGINT
@@ -95,8 +96,13 @@ def run_and_show(
       recut: `cut_again` of `sweeps.worker.run`.
     """
     progress = Silent if quiet else partial(ProgressBar, console=Console(stderr=True))
+    with naming(source):
+        mirror = Mirror(spec.mirrors, say=_warn)
     try:
-        folder = run(spec, out, resume, progress, cut_again=recut, source=source)
+        with mirror:
+            folder = run(
+                spec, out, resume, progress, cut_again=recut, source=source, after_segment=mirror
+            )
     except Stopped as stopped:
         code = INTERRUPTED if stopped.signal == signal.SIGINT else QUEUE_AGAIN
         _leave(f"{stopped}; all is saved", line, out, code)
@@ -120,10 +126,14 @@ def _leave(why: str, line: Sequence[str], out: Path | None, code: int) -> NoRetu
     raise SystemExit(code)
 
 
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
 def show(folder: Path) -> None:
     """Writes the report of a sweep and prints its table."""
     results, goal, rows = report_sweep(folder)
     for sentence in lost_metrics(folder, results):
-        print(f"warning: {sentence}", file=sys.stderr)
+        _warn(sentence)
     CONSOLE.print(terminal_table(rows, goal))
     CONSOLE.print(f"{Path(folder) / 'report.html'}", markup=False, soft_wrap=True)

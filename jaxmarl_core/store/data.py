@@ -58,7 +58,7 @@ def run_table(results: Results) -> Table:
         "env_steps": env_steps(results)[np.arange(len(runs)), done],
         "diverged_at": np.asarray(results.diverged_at),
     }
-    told = [_options(results, record) for record in runs]
+    told = [run_options(results, record) for record in runs]
     for name in dict.fromkeys(name for own in told for name in own):
         table[name] = [own.get(name) for own in told]
     for name in results.metrics:
@@ -107,7 +107,7 @@ def env_steps(results: Results) -> np.ndarray:
     return np.concatenate([np.zeros((len(told), 1)), total], axis=1).astype(int)
 
 
-def _options(results: Results, record: Mapping[str, Any]) -> dict[str, Any]:
+def run_options(results: Results, record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns all that a run was told, under the names its columns have."""
     spec, static = results.spec, record.get("static", {})
     told = {f"hparams.{name}": value for name, value in record["hparams"].items()}

@@ -43,7 +43,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core import hparams as hp
-from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.errors import lookup, require, unknown
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.registry import make_algorithm, make_environment
 from jaxmarl_core.train import Schedule, make_train
@@ -51,6 +51,7 @@ from jaxmarl_core.types import Algorithm, Environment
 
 LARGEST = 2**31 - 1  # a seed or an update's number is an int32 in the program
 MOST_RUNS = 10**7
+MIRRORS = ("tensorboard", "wandb")
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
@@ -86,6 +87,7 @@ class Spec:
     memory_gb: float = 0.0  # for a part, on all devices together; 0: what the machine has
     objective: str = ""  # the metric runs are ranked by; by default the first return
     higher_is_better: bool = True
+    mirrors: list = field(default_factory=list)  # of MIRRORS: where results are copied, too
     environment_options: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     hparams: Mapping[str, float] = field(default_factory=dict)
@@ -108,6 +110,8 @@ class Spec:
         every = self.evaluation.every
         ever = every <= self.updates
         require(ever, "evaluation.every", f"at most updates ({self.updates})", every)
+        for name in self.mirrors:
+            lookup(dict.fromkeys(MIRRORS), name, "mirrors")
         _check_name(self.name)
         self._check_grids()
 

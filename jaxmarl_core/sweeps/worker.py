@@ -46,6 +46,8 @@ class Session(NamedTuple):
     told: Progress
     stop: StopSignals
     lease: Lease
+    after_segment: Callable[[Path], None]
+    out: Path
 
 
 def run(
@@ -56,6 +58,7 @@ def run(
     mesh: Mesh | None = None,
     cut_again: bool = False,
     source: str | Path = "",
+    after_segment: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
     """Runs a sweep, or what is left of it, and returns its folder (see `sweep_folder.read`).
 
@@ -68,6 +71,7 @@ def run(
       mesh: the devices to spread runs over; all by default.
       cut_again: cut the parts that do not fit on these devices into smaller ones.
       source: the file of the spec, named in what is said of its mistakes.
+      after_segment: is called with the folder whenever there is more in it, see `trackers.mirror`.
 
     Raises:
       ValueError, TypeError: whatever is wrong with the spec; or `out` exists (without `resume`),
@@ -91,9 +95,8 @@ def run(
             for text in noted:
                 told.say(text)
             programs = Programs(choices, mesh, stop.compiling)
-            session = Session(
-                spec, programs, bytes_allowed(spec.memory_gb, mesh), told, stop, lease
-            )
+            allowed = bytes_allowed(spec.memory_gb, mesh)
+            session = Session(spec, programs, allowed, told, stop, lease, after_segment, out)
             parts = _planned(session, choices, parts, out)
             if cut_again:
                 parts = recut(spec, out, parts, lambda part: _fitting_rest(session, part), told.say)
@@ -107,6 +110,7 @@ def run(
             for number, part in enumerate(parts, 1):
                 where = f"part {number} of {len(parts)}" if len(parts) > 1 else "the sweep"
                 _run_part(session, part, where)
+            after_segment(out)
     return out
 
 
@@ -226,6 +230,7 @@ def _run_part(session: Session, part: Part, where: str) -> None:
         segments.join(part.folder, reached)
         diverged |= first_divergence(metrics) >= 0
         told.advance(part.num_runs * length, _note(spec, metrics, diverged))
+        session.after_segment(session.out)
         due = time.monotonic() - saved >= spec.checkpoint_seconds
         if due or stop.asked is not None or reached >= spec.updates:
             checkpoints.save(reached, state)
@@ -277,6 +282,7 @@ def _note(spec: Spec, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> s
 
 CHANGEABLE = (
     "name", "title", "objective", "higher_is_better", "checkpoint_seconds", "memory_gb", "segment",
+    "mirrors",
 )  # fmt: skip
 GROWING = ("seeds", "updates")
 
