@@ -1,7 +1,7 @@
 """Spaces: what an observation or action may be. Static, hashable, and free of arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -12,15 +12,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Discrete:
-    """The integers 0 ... num_values - 1, as [] int32."""
+    """The integers 0 ... num_values - 1, as [] int32; `names` say what they mean, to people."""
 
     num_values: int
+    names: tuple[str, ...] = field(default=(), repr=False, compare=False)
     shape = ()
     dtype = jnp.int32
 
     def __post_init__(self):
         if self.num_values < 1:
             raise ValueError(f"num_values: expected at least 1, got {self.num_values}")
+        if len(self.names) not in (0, self.num_values):
+            raise ValueError(f"names: expected {self.num_values} or none, got {self.names}")
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Returns a uniform draw, [] int32."""

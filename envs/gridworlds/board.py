@@ -13,8 +13,11 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxmarl_core.envs import drawing
+from jaxmarl_core.spaces import Discrete
 
 NORTH, SOUTH, EAST, WEST, STAND = range(5)
+DIRECTIONS = ("north", "south", "east", "west", "stand")
+FOUR_MOVES, FIVE_MOVES = Discrete(4, DIRECTIONS[:4]), Discrete(5, DIRECTIONS)
 
 Index = TypeVar("Index", int, np.ndarray, jax.Array)  # on the host, or traced
 

@@ -19,6 +19,7 @@ from jaxmarl_core.types import Group, Key
 
 # Cells as in the papers, from the bottom left: 0 1 2 below, 6 7 8 above.
 UP, DOWN, LEFT, RIGHT = range(4)
+MOVES = Discrete(4, ("up", "down", "left", "right"))
 STEPS = np.array([3, -3, -1, 1], np.int32)
 NUM_CELLS = 9
 START = (0, 2)
@@ -103,7 +104,7 @@ class GridGame(TabularEnvironment):
     @property
     def groups(self) -> Mapping[str, Group]:
         space = self.observation_space
-        return {name: Group(1, space, Discrete(4), team) for team, name in enumerate(PLAYERS)}
+        return {name: Group(1, space, MOVES, team) for team, name in enumerate(PLAYERS)}
 
     @property
     def _starts(self) -> np.ndarray:

@@ -71,7 +71,7 @@ class GuardingTerritory(TabularEnvironment):
 
     @property
     def groups(self) -> Mapping[str, Group]:
-        space, action = self.observation_space, Discrete(4 if self.all_moves else 2)
+        space, action = self.observation_space, board.FOUR_MOVES if self.all_moves else Discrete(2)
         return {name: Group(1, space, action, team) for team, name in enumerate(PLAYERS)}
 
     def initial(self, key: Key) -> GuardingState:

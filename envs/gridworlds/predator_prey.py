@@ -76,7 +76,7 @@ class PredatorPrey(StateEnvironment):
             space = Discrete((2 * self.depth + 1) ** 2 + 1)
         else:
             space = Box((3 * (self.num_prey + self.num_hunters - 1),), -1.0, 1.0)
-        return {"hunters": Group(self.num_hunters, space, Discrete(4))}
+        return {"hunters": Group(self.num_hunters, space, board.FOUR_MOVES)}
 
     def initial(self, key: Key) -> PredatorPreyState:
         """Returns everybody in different cells, drawn uniformly."""

@@ -11,7 +11,6 @@ from jaxmarl_core.envs import drawing
 from jaxmarl_core.envs.gridworlds import board
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.solvers.markov_games import TabularEnvironment, require_common
-from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Group, Key
 
 Cell = tuple[int, int]  # (row, column), from the top left
@@ -74,7 +73,7 @@ class Rendezvous(TabularEnvironment):
 
     @property
     def groups(self) -> Mapping[str, Group]:
-        return {"agents": Group(2, self.observation_space, Discrete(5), common_reward=True)}
+        return {"agents": Group(2, self.observation_space, board.FIVE_MOVES, common_reward=True)}
 
     @property
     def _starts(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from flax import struct
 from jaxmarl_core.envs import drawing
 from jaxmarl_core.envs.gridworlds.board import (
     EAST,
+    FIVE_MOVES,
     HEADER,
     SIDE,
     WEST,
@@ -25,7 +26,6 @@ from jaxmarl_core.envs.gridworlds.board import (
 )
 from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.markov_games import TabularEnvironment, require_common
-from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Group, Key
 
 PLAYERS = ("A", "B")
@@ -158,7 +158,7 @@ class Soccer(TabularEnvironment):
     @property
     def groups(self) -> Mapping[str, Group]:
         space = self.observation_space
-        return {name: Group(1, space, Discrete(5), team) for team, name in enumerate(PLAYERS)}
+        return {name: Group(1, space, FIVE_MOVES, team) for team, name in enumerate(PLAYERS)}
 
     @property
     def kick_off(self) -> tuple[int, int]:

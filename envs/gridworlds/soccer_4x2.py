@@ -8,6 +8,7 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs.gridworlds.board import (
+    FIVE_MOVES,
     decode_pair,
     draw_among,
     encode_pair,
@@ -27,7 +28,6 @@ from jaxmarl_core.envs.gridworlds.soccer import (
 )
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.solvers.markov_games import TabularEnvironment, require_common
-from jaxmarl_core.spaces import Discrete
 from jaxmarl_core.types import Group, Key
 
 ROWS, COLUMNS = 2, 4
@@ -69,7 +69,7 @@ class Soccer4x2(TabularEnvironment):
     @property
     def groups(self) -> Mapping[str, Group]:
         space = self.observation_space
-        return {name: Group(1, space, Discrete(5), team) for team, name in enumerate(PLAYERS)}
+        return {name: Group(1, space, FIVE_MOVES, team) for team, name in enumerate(PLAYERS)}
 
     @property
     def _starts(self) -> np.ndarray:

@@ -133,6 +133,15 @@ GAMES: dict[str, Callable[[int, float], Game]] = {
 }
 
 
+ACTION_NAMES: dict[str, tuple[str, ...]] = {
+    "prisoners_dilemma": ("cooperate", "defect"),
+    "matching_pennies": ("heads", "tails"),
+    "rock_paper_scissors": ("rock", "paper", "scissors"),
+    "chicken": ("swerve", "straight"),
+    "stag_hunt": ("stag", "hare"),
+}  # where the literature gives both players the same
+
+
 def game(name: str, num_agents: int = 2, penalty: float = -10.0) -> Game:
     """Returns a game by name.
 

@@ -10,7 +10,7 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.envs.drawing import finish, write_number
-from jaxmarl_core.envs.matrix_games.library import game
+from jaxmarl_core.envs.matrix_games.library import ACTION_NAMES, game
 from jaxmarl_core.errors import require
 from jaxmarl_core.solvers.markov_games import TabularEnvironment
 from jaxmarl_core.spaces import Discrete
@@ -58,6 +58,7 @@ class RepeatedGame(TabularEnvironment):
     num_rounds: int | None = struct.field(pytree_node=False, default=1)
     memory: bool = struct.field(pytree_node=False, default=False)
     truncate: bool = struct.field(pytree_node=False, default=False)
+    action_names: tuple[str, ...] = struct.field(pytree_node=False, default=())  # all players'
 
     @property
     def num_agents(self) -> int:
@@ -74,11 +75,15 @@ class RepeatedGame(TabularEnvironment):
         """One group of N, or N groups of one; see the class."""
         observation = Discrete(1 + self.num_joint_actions) if self.memory else Discrete(1)
         if self.is_team and len(set(self.num_actions)) == 1:
-            action = Discrete(self.num_actions[0])
+            action = Discrete(self.num_actions[0], self.action_names)
             return {"agents": Group(self.num_agents, observation, action, common_reward=True)}
         return {
             f"player_{i}": Group(
-                1, observation, Discrete(count), 0 if self.is_team else i, self.is_team
+                size=1,
+                observation=observation,
+                action=Discrete(count, self.action_names),
+                team=0 if self.is_team else i,
+                common_reward=self.is_team,
             )
             for i, count in enumerate(self.num_actions)
         }
@@ -299,6 +304,7 @@ def matrix_game(
       ValueError: for an unknown name (with the nearest one), or what `from_payoffs` raises.
     """
     payoffs, spread = game(name, num_agents, penalty)
-    return from_payoffs(
+    env = from_payoffs(
         payoffs, spread=spread, num_rounds=num_rounds, memory=memory, truncate=truncate
     )
+    return env.replace(action_names=ACTION_NAMES.get(name, ()))

@@ -10,11 +10,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from jaxmarl_core.functional import statistics
 from jaxmarl_core.report import svg
+from jaxmarl_core.report.facets import Facet, facets
 from jaxmarl_core.store import number_formats
 from jaxmarl_core.store.tables import Objective, Results, final, options, swept
 
 NUM_HIGHLIGHTED = len(svg.PALETTE)
 _WIDTH = 1080.0  # CSS pixels
+_MOST_PANELS = 60
 _MOST_LEVELS = 12  # values of an option up to which it counts as a grid
 
 Rows = Sequence[Mapping[str, Any]]  # of results.table
@@ -74,21 +76,31 @@ def sound_runs(results: Results, row: Mapping[str, Any]) -> np.ndarray:
 
 
 def learning_curves(results: Results, objective: Objective, rows: Rows) -> str:
-    """Returns the objective over time as SVG: the best rows in colour, the others in grey."""
+    """Returns the objective over time as SVG: the best rows in colour, the others in grey.
+
+    One panel for each choice of environment options, see `facets`.
+    """
+    found = facets(results, rows)
+    name = objective.metric
     with svg.style("learning curves"):
-        (axes,) = svg.grid(1, 1, _WIDTH, 420)
-        for row in rows[NUM_HIGHLIGHTED:]:
-            if len(runs := sound_runs(results, row)):
-                line = curve(results, objective.metric, runs, 80)
-                axes.plot(line.x, line.line, color=svg.MUTED, alpha=0.25, linewidth=0.8)
-        if len(rows) == 1:
-            _draw_seeds(axes, results, objective.metric, rows[0]["runs"])
-        limits = _draw_curves(axes, results, objective.metric, rows)
-        _mark_divergence(axes, results, objective.metric, rows)
-        _limit(axes, limits)
-        axes.set_ylabel(objective.metric)
-        axes.set_xlabel("environment steps" if knows_steps(results) else "updates")
-        return svg.inline(svg.figure_of(axes), f"Learning curves of {objective.metric}")
+        alone = len(found) == 1
+        num_columns = 1 if alone else _columns(len(found))
+        panels = svg.grid(len(found), num_columns, _WIDTH, 420 if alone else 300)
+        for axes, facet in zip(panels, found):
+            for row, colour in zip(facet.rows, facet.colours):
+                if colour is None and len(runs := sound_runs(results, row)):
+                    line = curve(results, name, runs, 80)
+                    axes.plot(line.x, line.line, color=svg.MUTED, alpha=0.25, linewidth=0.8)
+            if len(facet.rows) == 1:
+                _draw_seeds(axes, results, name, facet.rows[0]["runs"], facet.colours[0])
+            seen = _draw_curves(axes, results, name, facet)
+            _mark_divergence(axes, results, name, facet)
+            _limit(axes, seen)
+            axes.set_title(facet.label)
+        panels[0].set_ylabel(name)
+        for axes in panels[-num_columns:]:
+            axes.set_xlabel("environment steps" if knows_steps(results) else "updates")
+        return svg.inline(svg.figure_of(panels[0]), f"Learning curves of {name}")
 
 
 def other_metrics(results: Results, objective: Objective, rows: Rows) -> str:
@@ -98,11 +110,12 @@ def other_metrics(results: Results, objective: Objective, rows: Rows) -> str:
     names = [name for name in names if np.isfinite(results.metrics[name]).any()]
     if not names:
         return ""
+    pairs = [(name, facet) for name in names for facet in facets(results, rows)][:_MOST_PANELS]
     with svg.style("other metrics"):
-        panels = svg.grid(len(names), _columns(len(names)), _WIDTH, 230)
-        for axes, name in zip(panels, names):
-            _limit(axes, _draw_curves(axes, results, name, rows, num_points=80))
-            axes.set_title(name)
+        panels = svg.grid(len(pairs), _columns(len(pairs)), _WIDTH, 230)
+        for axes, (name, facet) in zip(panels, pairs):
+            _limit(axes, _draw_curves(axes, results, name, facet, num_points=80))
+            axes.set_title(", ".join(filter(None, [name, facet.label])))
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         return svg.inline(svg.figure_of(panels[0]), f"Learning curves of {', '.join(names)}")
 
@@ -112,12 +125,12 @@ def _columns(num_panels: int) -> int:
 
 
 def _draw_curves(
-    axes: Axes, results: Results, name: str, rows: Rows, num_points: int = 160
-) -> np.ndarray:
-    """Draws the best rows and returns the values that ought to be seen."""
+    axes: Axes, results: Results, name: str, facet: Facet, num_points: int = 160
+) -> list[np.ndarray]:
+    """Draws the highlighted rows and returns the lines that ought to be seen."""
     seen = []
-    for row, colour in reversed(list(zip(rows, svg.PALETTE))):
-        if len(runs := sound_runs(results, row)):
+    for row, colour in reversed(list(zip(facet.rows, facet.colours))):
+        if colour is not None and len(runs := sound_runs(results, row)):
             line = curve(results, name, runs, num_points)
             axes.fill_between(
                 line.x, line.low, line.high, color=colour, alpha=0.11, linewidth=0, zorder=2
@@ -127,18 +140,22 @@ def _draw_curves(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_formats.number(value)))
     axes.margins(x=0.01)
-    return np.concatenate(seen) if seen else np.zeros(0)
+    return seen
 
 
-def _draw_seeds(axes: Axes, results: Results, name: str, runs: np.ndarray) -> None:
+def _draw_seeds(
+    axes: Axes, results: Results, name: str, runs: np.ndarray, colour: str | None
+) -> None:
     for run in runs:
         line = curve(results, name, np.array([run]))
-        axes.plot(line.x, line.line, color=svg.BLUE, alpha=0.35, linewidth=0.8)
+        axes.plot(line.x, line.line, color=colour or svg.MUTED, alpha=0.35, linewidth=0.8)
 
 
-def _mark_divergence(axes: Axes, results: Results, name: str, rows: Rows) -> None:
-    """Draws the runs that diverged as broken lines that end in a cross."""
-    for row, colour in zip(rows, svg.PALETTE):
+def _mark_divergence(axes: Axes, results: Results, name: str, facet: Facet) -> None:
+    """Draws the highlighted runs that diverged as broken lines that end in a cross."""
+    for row, colour in zip(facet.rows, facet.colours):
+        if colour is None:
+            continue
         for run in row["runs"][results.diverged_at[row["runs"]] >= 0]:
             last = int(results.diverged_at[run])
             values = results.metrics[name][run, :last].astype(np.float64)[None]
@@ -149,11 +166,16 @@ def _mark_divergence(axes: Axes, results: Results, name: str, rows: Rows) -> Non
                 axes.plot(x[-1:], values[-1:], color=colour, marker="x", markersize=8, zorder=4)
 
 
-def _limit(axes: Axes, values: np.ndarray) -> None:
-    """Sets the y axis to nearly all of the values: one spike shall not flatten the rest."""
-    values = values[np.isfinite(values)]
-    if len(values):
-        low, high = np.quantile(values, [0.005, 0.995])
+def _limit(axes: Axes, lines: list[np.ndarray]) -> None:
+    """Sets the y axis to nearly all of every line, and to where each ends.
+
+    One spike shall not flatten the rest, and no curve shall leave the picture.
+    """
+    lines = [line[np.isfinite(line)] for line in lines]
+    lines = [line for line in lines if len(line)]
+    if lines:
+        ends = [[line[-1], *np.quantile(line, [0.02, 0.98])] for line in lines]
+        low, high = np.min(ends), np.max(ends)
         margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
         axes.set_ylim(low - margin, high + margin)
 

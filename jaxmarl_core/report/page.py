@@ -7,6 +7,7 @@ import base64
 import html
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +15,23 @@ import numpy as np
 
 from jaxmarl_core.errors import require
 from jaxmarl_core.report import figures, svg
+from jaxmarl_core.report.facets import colours, legend
 from jaxmarl_core.report.films import Replay, sprite_sheets
 from jaxmarl_core.report.page_assets import SCRIPT, STYLE
+from jaxmarl_core.report.strategies import Strategy
 from jaxmarl_core.store import atomic
 from jaxmarl_core.store.number_formats import count, duration, number, option, plural
-from jaxmarl_core.store.tables import Objective, Results, final, interval, swept, table
+from jaxmarl_core.store.tables import (
+    Objective,
+    Results,
+    divergences,
+    final,
+    interval,
+    swept,
+    table,
+)
 
+_MOST_OBSERVATIONS = 24  # of an agent, that a table of its strategy shows
 _PLAYER_WIDTH = 560  # CSS pixels that a small replay is enlarged to
 
 
@@ -30,21 +42,25 @@ def write_report(
     scales: Mapping[str, str] | None = None,
     replay: Replay | None = None,
     title: str = "Sweep",
+    strategies: Sequence[Strategy] = (),
+    folder: str = "",
 ) -> None:
     """Writes the report of a sweep, finished or not, as one self-contained HTML file.
 
     Args:
       path: of the file.
-      results: from `tracking.read`.
+      results: from `sweep_folder.read`.
       objective: what the runs are ranked by.
       scales: hparam -> "log" or "linear", the axis of its effect plot.
       replay: an episode to play in the page.
       title: its heading.
+      strategies: those of the best run, to be read.
+      folder: of the sweep, for a line that loads its policy.
 
     Raises:
       ValueError: the objective is no metric, there is no run, or the replay's frames are wrong.
     """
-    atomic.write(path, page(results, objective, scales, replay, title))
+    atomic.write(path, page(results, objective, scales, replay, title, strategies, folder))
 
 
 def page(
@@ -53,6 +69,8 @@ def page(
     scales: Mapping[str, str] | None = None,
     replay: Replay | None = None,
     title: str = "Sweep",
+    strategies: Sequence[Strategy] = (),
+    folder: str = "",
 ) -> str:
     """Returns the report as HTML text; see `write_report`."""
     require(len(results.runs) > 0, "results", "at least one run", 0)
@@ -61,7 +79,10 @@ def page(
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="summary">{_summary(results, objective, rows)}</p>',
         _learning(results, objective, rows),
+        _diverged(results, rows),
         _replay(replay) if replay is not None else "",
+        _strategies(strategies),
+        _load(folder) if folder else "",
         _effects(results, objective, scales or {}),
         _configurations(results, objective, rows),
         _other_metrics(results, objective, rows),
@@ -125,6 +146,8 @@ def _cost(results: Results) -> str:
         words += f", {count(float(steps))} environment steps in all"
     if results.seconds:
         words += f", computed in {duration(results.seconds)}"
+    if results.compile_seconds:
+        words += f" after {duration(results.compile_seconds)} of compiling"
     return words
 
 
@@ -134,19 +157,17 @@ def _learning(results: Results, objective: Objective, rows: Sequence[Mapping[str
         note += " With fewer than five seeds an interval is rough."
     if np.any(results.diverged_at >= 0):
         note += " Broken lines are runs that diverged at the cross."
-    if len(rows) > figures.NUM_HIGHLIGHTED:
+    if None in colours(results, rows):
         note += f" The best {figures.NUM_HIGHLIGHTED} are in colour, the others grey."
     picture = figures.learning_curves(results, objective, rows)
-    return _section("Learning", note, _legend(rows) + f"<figure>{picture}</figure>")
+    return _section("Learning", note, _legend(results, rows) + f"<figure>{picture}</figure>")
 
 
-def _legend(rows: Sequence[Mapping[str, Any]]) -> str:
-    if len(rows) == 1:
+def _legend(results: Results, rows: Sequence[Mapping[str, Any]]) -> str:
+    pairs = legend(results, rows)
+    if len(pairs) == 1:
         return ""
-    pairs = zip(rows, svg.PALETTE)
-    items = (
-        f"<li>{_swatch(colour)}{html.escape(row['configuration'])}</li>" for row, colour in pairs
-    )
+    items = (f"<li>{_swatch(colour)}{html.escape(words)}</li>" for colour, words in pairs)
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -160,7 +181,7 @@ def _other_metrics(
 ) -> str:
     picture = figures.other_metrics(results, objective, rows)
     axis = "environment steps" if figures.knows_steps(results) else "updates"
-    body = _legend(rows) + f"<figure>{picture}</figure>"
+    body = _legend(results, rows) + f"<figure>{picture}</figure>"
     return _section("Other metrics", f"Over {axis}, drawn as above.", body) if picture else ""
 
 
@@ -183,9 +204,8 @@ def _configurations(
     names = list(swept(results))
     words = [name for name in names if name in results.runs[0].get("static", {})]
     head = ["", *names, "IQM", "95 % interval", "mean", "s.e.", "seeds", "updates", ""]
-    colours = [*svg.PALETTE, *[None] * len(rows)]
     body = []
-    for row, colour in zip(rows, colours):
+    for row, colour in zip(rows, colours(results, rows)):
         rank = f"{_swatch(colour)}{row['rank'] or '–'}" if len(rows) > 1 else ""
         cells = [_markup_cell(rank, row["rank"] or "")]
         cells += [_option_cell(row["options"].get(name), name in words) for name in names]
@@ -235,6 +255,63 @@ def _provenance(results: Results) -> str:
 
 def _fact(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _diverged(results: Results, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns which configurations lost runs, when, and what was first no number."""
+    lost = {run: (update, names) for run, update, names in divergences(results)}
+    if not lost:
+        return ""
+    body = []
+    for row in rows:
+        own = [lost[run] for run in row["runs"] if run in lost]
+        if own:
+            updates = sorted(update for update, _ in own)
+            when = f"{updates[0]:,}" if len(own) == 1 else f"{updates[0]:,} to {updates[-1]:,}"
+            names = dict.fromkeys(name for _, names in own for name in names)
+            share = f"{len(own)} of {row['num_seeds']}"
+            what = ", ".join(names)
+            body.append([_word_cell(row["configuration"]), _cell(share, len(own))])
+            body[-1] += [_cell(when, updates[0]), _word_cell(what)]
+    note = "The update at which a run was first no number, and the metrics that told."
+    head = ["configuration", "runs", "at update", "metrics"]
+    return _section("What diverged", note, _table(head, body, {"configuration", "metrics"}))
+
+
+def _strategies(found: Sequence[Strategy]) -> str:
+    """Returns, for each agent, how often it takes each action where."""
+    if not found:
+        return ""
+    tables = []
+    for one in found:
+        alone = len(one.observations) == 1
+        head = [*([] if alone else ["observation", "visits"]), *one.actions]
+        rows = list(zip(one.observations, one.visits, one.shares))[:_MOST_OBSERVATIONS]
+        body = [
+            [*([] if alone else [_cell(seen), _cell(f"{100 * visits:.1f} %", visits)]),
+             *(_cell(f"{share:.3f}", share) for share in shares)]
+            for seen, visits, shares in rows
+        ]  # fmt: skip
+        tables.append(f"<h3>{html.escape(one.agent)}</h3>{_table(head, body)}")
+    note = "How often the best run's agents take each action as they play to win, by observation."
+    if max(len(one.observations) for one in found) > _MOST_OBSERVATIONS:
+        note += f" The {_MOST_OBSERVATIONS} that they meet most."
+    return _section("Strategies", note, "".join(tables))
+
+
+def _load(folder: str) -> str:
+    """Returns the lines that load, play and export the best run."""
+    python = [
+        "from jaxmarl_core import load_policy, load_results",
+        f"policy, params, env = load_policy({folder!r})",
+        f"runs, curves = load_results({folder!r})",
+    ]
+    word = shlex.quote(folder)
+    shell = [f"jaxmarl-core {name} {word}" for name in ("evaluate", "play", "export")]
+    text = html.escape("\n".join([*python, "", *(f"$ {line}" for line in shell)]))
+    return _section(
+        "Take it with you", "The best run, in Python and from the shell.", f"<pre>{text}</pre>"
+    )
 
 
 def _replay(replay: Replay) -> str:
@@ -307,6 +384,10 @@ def _markup_cell(markup: str, value: Any = None) -> str:
 
 def _number_cell(value: float, digits: int = 4) -> str:
     return _cell(number(value, digits), "" if np.isnan(value) else repr(float(value)))
+
+
+def _word_cell(text: str) -> str:
+    return f'<td class="word">{html.escape(text)}</td>'
 
 
 def _option_cell(value: Any, is_word: bool) -> str:

@@ -18,6 +18,7 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 v
 main { max-width: 1128px; margin: 0 auto; padding: 40px 24px 80px; }
 h1 { font-size: 30px; line-height: 1.2; letter-spacing: -0.01em; margin: 0 0 12px; }
 h2 { font-size: 20px; margin: 52px 0 4px; }
+h3 { font-size: 15px; margin: 18px 0 0; }
 p { margin: 0 0 12px; max-width: 820px; }
 p.note { color: var(--muted); font-size: 14px; }
 .summary { font-size: 18px; }

@@ -13,10 +13,11 @@ from jaxmarl_core.play.policies import Player, joint, opponent
 from jaxmarl_core.report.filming import film
 from jaxmarl_core.report.films import Replay
 from jaxmarl_core.report.page import write_report
+from jaxmarl_core.report.strategies import Strategy, has_strategies, strategies
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import saved_steps
 from jaxmarl_core.store.tables import Objective, Results, final, table, write_csv
-from jaxmarl_core.sweeps.saved_run import load_run
+from jaxmarl_core.sweeps.saved_run import SavedRun, load_run
 from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
 from jaxmarl_core.sweeps.worker import objective, scales
 from jaxmarl_core.types import Renderable
@@ -27,8 +28,8 @@ MAX_FRAMES = 400
 def report_sweep(folder: str | Path) -> tuple[Results, Objective, list[dict]]:
     """Writes results.csv and report.html into the folder; returns results, objective and table.
 
-    The report replays an episode of the best run, where the environment can be drawn and that run
-    was saved.
+    The report replays an episode of the best run, where the environment can be drawn, and shows its
+    strategies, where they are tables; both if that run was saved.
     """
     folder = Path(folder)
     results = sweep_folder.read(folder)
@@ -38,8 +39,10 @@ def report_sweep(folder: str | Path) -> tuple[Results, Objective, list[dict]]:
     write_csv(folder / "results.csv", rows)
     declared = scales(variants(spec)[0])
     title = spec.title or f"{spec.algorithm} on {spec.environment}"
-    replay = _replay(folder, spec, results, goal)
-    write_report(folder / "report.html", results, goal, declared, replay, title)
+    best = _best(folder, results, goal)
+    replay, found = (_replay(spec, best), _strategies(spec, best)) if best else (None, [])
+    path = folder / "report.html"
+    write_report(path, results, goal, declared, replay, title, found, str(folder) if best else "")
     return results, goal, rows
 
 
@@ -58,23 +61,38 @@ def lost_metrics(folder: str | Path, results: Results) -> list[str]:
     return sentences
 
 
-def _replay(folder: Path, spec: Spec, results: Results, goal: Objective) -> Replay | None:
+def _best(folder: Path, results: Results, goal: Objective) -> SavedRun | None:
+    """Returns the best run, where there is one and it was saved."""
     if np.isnan(final(results, goal)).all():
         return None
     try:
-        best = load_run(folder)
+        return load_run(folder)
     except ValueError:  # stopped before its first checkpoint
         return None
+
+
+def _player(spec: Spec, run: SavedRun) -> Player:
+    """Returns the run in the roles it was evaluated in: all, or all but its opponents'."""
+    others = spec.evaluation.opponents
+    learner = Player(run.algorithm.policy, run.params)
+    players = {name: opponent(others[name], run.env) for name in others}
+    return joint(run.env, dict.fromkeys(run.env.groups, learner) | players)
+
+
+def _replay(spec: Spec, best: SavedRun) -> Replay | None:
     if not isinstance(best.env, Renderable):
         return None
-    others = spec.evaluation.opponents
-    learner = Player(best.algorithm.policy, best.params)
-    players = {name: opponent(others[name], best.env) for name in others}
-    player = joint(best.env, dict.fromkeys(best.env.groups, learner) | players)
     length = min(episode_length(best.env, spec.evaluation.length), MAX_FRAMES)
     key = jax.random.key(spec.first_seed)
-    found = film(key, best.env, player, length, spec.evaluation.greedy)
+    found = film(key, best.env, _player(spec, best), length, spec.evaluation.greedy)
+    others = spec.evaluation.opponents
     against = ", ".join(f"{name}: {other}" for name, other in others.items())
     who = f"Run {best.description['run']}, the best"
     caption = f"{who}, against {against}." if others else f"{who}, in all roles."
     return found._replace(caption=caption)
+
+
+def _strategies(spec: Spec, best: SavedRun) -> list[Strategy]:
+    if not has_strategies(best.env):
+        return []
+    return strategies(jax.random.key(spec.first_seed), best.env, _player(spec, best))

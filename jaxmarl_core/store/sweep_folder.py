@@ -233,6 +233,10 @@ def read(folder: str | os.PathLike) -> Results:
         spec=spec,
         facts=_from_json(folder / FACTS),
         seconds=sum(seconds for _, _, seconds in parts),
+        compile_seconds=sum(
+            entry.get("compile_seconds", 0.0)
+            for entry in (read_plan(folder) or {}).get("measured", [])
+        ),
     )
 
 

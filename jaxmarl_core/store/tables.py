@@ -44,6 +44,7 @@ class Results:
     spec: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0  # of computing, over all segments
+    compile_seconds: float = 0.0  # before it, over all programs
 
 
 class Configuration(NamedTuple):
@@ -64,16 +65,34 @@ def first_divergence(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
       metrics: name -> [R, k] f32, as one program reports them.
     """
     require(len(metrics) > 0, "metrics", "at least one", "none")
-    wrongs = []
-    for name, values in metrics.items():
-        if name.startswith(MAY_OVERFLOW):
-            continue
-        wrong = np.isinf(values) if name.startswith(MEASURED_AT_TIMES) else ~np.isfinite(values)
-        if name == "finite":
-            wrong = wrong | (values == 0)
-        wrongs.append(wrong)
-    bad = np.logical_or.reduce(wrongs)
+    bad = np.logical_or.reduce(list(_unsound(metrics).values()))
     return np.where(bad.any(axis=1), bad.argmax(axis=1), -1) if bad.size else np.full(len(bad), -1)
+
+
+def _unsound(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns name -> [R, k] bool, where a metric tells that a run is lost."""
+    wrong = {
+        name: np.isinf(values) if name.startswith(MEASURED_AT_TIMES) else ~np.isfinite(values)
+        for name, values in metrics.items()
+        if not name.startswith(MAY_OVERFLOW)
+    }
+    if "finite" in wrong:
+        wrong["finite"] = wrong["finite"] | (metrics["finite"] == 0)
+    return wrong
+
+
+def divergences(results: Results) -> list[tuple[int, int, list[str]]]:
+    """Returns (position, update, metrics that told) of every run that diverged.
+
+    The latch `finite` is named where nothing else told: a parameter was lost.
+    """
+    wrong = _unsound(results.metrics)
+    found = []
+    for position in np.flatnonzero(results.diverged_at >= 0).tolist():
+        update = int(results.diverged_at[position])
+        names = [name for name, where in wrong.items() if where[position, update]]
+        found.append((position, update, [n for n in names if n != "finite"] or ["finite"]))
+    return found
 
 
 def final(results: Results, objective: Objective) -> np.ndarray:

@@ -6,7 +6,8 @@ change. What is new in a sweep (more seeds) becomes parts of its own.
 
     {"parts": [{"folder": "part-000", "variant": 0, "runs": [0, 1], "rows": [0, 0],
                 "seeds": [0, 1]}],
-     "measured": [{"variant": 0, "devices": 8, "runs_per_device": 1, "bytes_per_device": 81920}]}
+     "measured": [{"variant": 0, "devices": 8, "runs_per_device": 1, "bytes_per_device": 81920,
+                   "compile_seconds": 1.2}]}
 """
 
 from collections.abc import Iterator

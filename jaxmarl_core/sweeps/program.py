@@ -1,6 +1,7 @@
 """The compiled program of a part: how its runs start, and a segment of their updates."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ class Program(NamedTuple):
     state: Any  # shapes and shardings of the states, as `start` leaves them
     metrics: tuple[str, ...]  # the names of what a segment reports
     num_bytes: int  # on each device: arguments, results and temporaries
+    compile_seconds: float
 
 
 def start(variant: Variant, seed: jax.Array, row: Any) -> tuple[jax.Array, Any]:
@@ -70,6 +72,7 @@ def compile_program(
       compiling: calls what is handed to it, which takes long.
     """
     arguments = _arguments(variant, num_runs, NamedSharding(mesh, PartitionSpec("run")))
+    began = time.monotonic()
     starter = sharded(lambda seed, row: start(variant, seed, row), mesh, (0, 0))
     begin = compiling(starter.lower(*arguments).compile)
     # the starter's own shardings: an array without elements has another than one would say
@@ -84,7 +87,8 @@ def compile_program(
     lowered = segment.lower(keys, state, arguments[1], jax.ShapeDtypeStruct((), jnp.int32))
     go_on = compiling(lowered.compile)
     names = tuple(lowered.out_info[1])
-    return Program(begin, go_on, state, names, max(map(program_bytes, (begin, go_on))))
+    num_bytes = max(map(program_bytes, (begin, go_on)))
+    return Program(begin, go_on, state, names, num_bytes, time.monotonic() - began)
 
 
 class Programs:
@@ -117,14 +121,15 @@ class Programs:
             )  # fmt: skip
         return self._programs[name]
 
-    def measured(self) -> list[dict[str, int]]:
-        """Returns what was compiled, and the bytes of each on a device."""
+    def measured(self) -> list[dict[str, float]]:
+        """Returns what was compiled, for how long, and the bytes of each on a device."""
         return [
             {
                 "variant": index,
                 "devices": self.mesh.size,
                 "runs_per_device": width,
                 "bytes_per_device": program.num_bytes,
+                "compile_seconds": round(program.compile_seconds, 3),
             }
             for (index, width, _), program in self._programs.items()
         ]

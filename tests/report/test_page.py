@@ -1,14 +1,24 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from jaxmarl_core.report.facets import facets, legend
 from jaxmarl_core.report.figures import time_axis
 from jaxmarl_core.report.films import Replay
 from jaxmarl_core.report.page import page, write_report
+from jaxmarl_core.report.strategies import Strategy
 from jaxmarl_core.store import number_formats
-from jaxmarl_core.store.tables import Objective, Results, final, first_divergence
+from jaxmarl_core.store.tables import (
+    Objective,
+    Results,
+    divergences,
+    final,
+    first_divergence,
+    table,
+)
 
 VOID = {"meta", "img", "input", "br", "link"}
 OBJECTIVE = Objective("eval_win_rate")
@@ -209,3 +219,52 @@ def test_bad_input_is_refused():
     frames = np.zeros((3, 4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match=r"texts: expected one line per frame \(3\)"):
         page(results, OBJECTIVE, replay=Replay(frames, texts=["one"]))
+
+
+def test_worlds_have_panels_and_configurations_colours():
+    """Two worlds whose returns differ a hundredfold: a panel each, one colour in both."""
+    results = make_results(GRID[:2], static=({"size": 4}, {"size": 40}))
+    results.spec["grid"] = {"environment_options": {"size": [4, 40]}}
+    results.metrics["eval_win_rate"][4:] *= 100
+    rows = table(results, OBJECTIVE)
+    assert [row["options"]["size"] for row in rows] == [40, 40, 4, 4]
+    small, large = facets(results, rows)
+    assert (small.label, large.label) == ("size 4", "size 40")
+    pick = lambda facet: {row["options"]["clip"]: c for row, c in zip(facet.rows, facet.colours)}
+    assert pick(small) == pick(large) and len(set(pick(small).values())) == 2
+    assert [words for _, words in legend(results, rows)] == [
+        row["configuration"].replace(", size 40", "").replace("size 40, ", "") for row in rows[:2]
+    ]
+    words = Page(page(results, OBJECTIVE)).words
+    assert words.count("size 4") == 2 and words.count("loss, size 40") == 1
+
+
+def test_what_diverged_says_when_and_why():
+    results = diverge(make_results(GRID), [0, 1, 4], update=5)
+    results.metrics["finite"][6, 7:] = 0  # a parameter was lost, and no metric told
+    results.diverged_at[:] = first_divergence(results.metrics)
+    assert divergences(results) == [
+        (0, 5, ["loss"]),
+        (1, 5, ["loss"]),
+        (4, 5, ["loss"]),
+        (6, 7, ["finite"]),
+    ]
+    words = " ".join(Page(page(results, OBJECTIVE)).words)
+    assert "What diverged" in words and "2 of 2" in words and "5 to 5" in words
+
+
+def test_strategies_and_the_way_to_them_are_shown():
+    names, shares = ("stag", "hare <b>"), np.array([[0.75, 0.25]])
+    one = Strategy("player_0", names, np.array([0]), np.ones(1), shares)
+    text = page(make_results(GRID), OBJECTIVE, strategies=[one], folder="runs/it's mine")
+    words = Page(text).words
+    assert {"Strategies", "stag", "hare <b>", "0.750", "0.250"} <= set(words)
+    told = next(word for word in words if "load_policy(" in word)
+    assert 'load_policy("runs/it\'s mine")' in told
+    assert "$ jaxmarl-core play 'runs/it'\"'\"'s mine'" in told
+
+
+def test_compiling_is_told_apart():
+    results = replace(make_results(GRID), seconds=90.0, compile_seconds=30.0)
+    words = " ".join(Page(page(results, OBJECTIVE)).words)
+    assert "computed in 1 min 30 s after 30 s of compiling" in words
