@@ -250,7 +250,7 @@ def begins_again_by_itself(world: World) -> Complaints:
     """Under AutoReset the last row shows the end and the next one a beginning."""
     wrapped = AutoReset(world.env)
     step = jax.jit(wrapped.step)
-    state = wrapped.reset(jax.random.key(0))[0].replace(inner=world.rows[0][1])
+    state = jax.jit(wrapped.reset)(jax.random.key(0))[0].replace(inner=world.rows[0][1])
     for t, (_, inner, _, actions) in enumerate(world.rows[:-1]):
         key = jax.random.fold_in(jax.random.key(2), t)
         _, key_step = jax.random.split(key)

@@ -45,7 +45,9 @@ def to_onnx(function: PolicyFunction, name: str = "policy") -> bytes:
     inputs, outputs = sorted(shapes), sorted(function.outputs)  # the order of a dict's leaves
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of every constant
     model = jax2onnx.to_onnx(
-        lambda *arrays: _evaluate(traced.jaxpr, traced.consts, list(arrays), _bind_one),
+        lambda *arrays: _evaluate(
+            traced.jaxpr, traced.consts, list(arrays), _bind_one, bind=_bind_portably
+        ),
         [shapes[name] for name in inputs],
         model_name=name,
         input_names=inputs,
@@ -120,8 +122,22 @@ def _bind_one(equation: Any, values: list[Any]) -> Any:
     return _bind(equation, values)[0]
 
 
+def _bind_portably(equation: Any, values: list[Any]) -> list[Any]:
+    """Returns the results of an equation in operations that onnxruntime has for their types."""
+    is_choice = equation.primitive.name == "select_n" and len(values) == 3
+    if is_choice and equation.outvars[0].aval.dtype == bool:  # it chooses between numbers alone
+        which, if_false, if_true = values
+        return [(which & if_true) | (~which & if_false)]
+    return _bind(equation, values)
+
+
 def _evaluate(
-    jaxpr: Any, consts: Any, values: list[Any], uniform: Callable, wanted: Any = None
+    jaxpr: Any,
+    consts: Any,
+    values: list[Any],
+    uniform: Callable,
+    wanted: Any = None,
+    bind: Callable = _bind,
 ) -> list[Any]:
     """Returns the results of a program in which `uniform(equation, values)` draws.
 
@@ -132,6 +148,7 @@ def _evaluate(
       jaxpr, consts, values: the program, its constants and its arguments.
       uniform: what draws.
       wanted: which results are; all by default. The others are unknown.
+      bind: what computes everything else.
     """
     known: dict[Any, Any] = dict(zip(jaxpr.constvars, consts)) | dict(zip(jaxpr.invars, values))
     literal = lambda x: np.asarray(x.val, x.aval.dtype)
@@ -145,11 +162,11 @@ def _evaluate(
             results = [uniform(equation, inputs)]
         elif is_call:
             inner = equation.params["jaxpr"]
-            results = _evaluate(inner.jaxpr, inner.consts, inputs, uniform, live)
+            results = _evaluate(inner.jaxpr, inner.consts, inputs, uniform, live, bind)
         elif any(x is _UNKNOWN for x in inputs):
             results = [_UNKNOWN] * len(equation.outvars)
         else:
-            results = _bind(equation, inputs)
+            results = bind(equation, inputs)
         known |= dict(zip(equation.outvars, results))
     return [read(x) for x in jaxpr.outvars]
 

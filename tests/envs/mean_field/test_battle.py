@@ -89,7 +89,8 @@ def test_start_squares_of_the_published_maps():
 
 def test_sides_are_drawn_per_episode_and_set_the_ids():
     env = battle()
-    states = jax.vmap(env.initial)(jax.random.split(jax.random.key(0), 200))
+    states = jax.jit(jax.vmap(env.initial))(jax.random.split(jax.random.key(0), 200))
+    observe = jax.jit(env.observe)
     share = float(jnp.mean(states.left_team))
     assert abs(share - 0.5) < 4 * 0.5 / 200**0.5
     for side in (0, 1):
@@ -97,7 +98,7 @@ def test_sides_are_drawn_per_episode_and_set_the_ids():
         state = jax.tree.map(lambda x, first=first: x[first], states)
         is_left = state.position[:, 0] < 20
         assert bool(jnp.all(is_left[:64] == (side == 0)))
-        bits = env.observe(state).observation["red"]["features"][:, :10]
+        bits = np.asarray(observe(state).observation["red"]["features"][:, :10])
         ids = np.asarray(bits @ 2.0 ** np.arange(10))
         np.testing.assert_array_equal(ids, np.arange(64) + 64 * side)
 

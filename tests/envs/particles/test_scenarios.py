@@ -94,7 +94,7 @@ def test_the_order_of_agents_means_nothing(integration):
     """Agents of a team in another order: the same world, in that order."""
     env = simple_spread(num_agents=4, integration=integration)
     order = np.array([2, 0, 3, 1])
-    state, _ = env.reset(jax.random.key(3))
+    state, _ = jax.jit(env.reset)(jax.random.key(3))
     state = state.replace(position=state.position * 0.3)  # in touch
     action = jnp.array([1, 2, 3, 4])
     step = jax.jit(env.step)
@@ -110,7 +110,7 @@ def test_the_order_of_agents_means_nothing(integration):
 def test_the_legacy_engine_lets_everyone_collide_with_itself():
     """HARL's constant: 3 agents x 25 steps x 0.5 x (-1) = -37.5."""
     new, old = simple_spread(), simple_spread(integration="legacy")
-    state, _ = new.reset(jax.random.key(0))
+    state, _ = jax.jit(new.reset)(jax.random.key(0))
     state = state.replace(time=jnp.int32(1))
     gap = old.observe(state).reward["agents"] - new.observe(state).reward["agents"]
     np.testing.assert_allclose(25 * gap.sum(), -37.5, rtol=1e-5)
@@ -118,7 +118,7 @@ def test_the_legacy_engine_lets_everyone_collide_with_itself():
 
 def test_covering_all_landmarks_is_success():
     env = simple_spread(num_agents=2, terminate_on_success=True)
-    state, _ = env.reset(jax.random.key(0))
+    state, _ = jax.jit(env.reset)(jax.random.key(0))
     state = state.replace(position=state.landmark[::-1] + 0.05, time=jnp.int32(3))
     done = env.observe(state)
     assert done.last
@@ -132,7 +132,7 @@ def theirs_after_a_step(world, state, actions):
     """Returns JaxMARL's observations and rewards one step after one of our states."""
     place = np.concatenate([state.position, state.landmark])
     velocity = np.concatenate([state.velocity, np.zeros_like(state.landmark)])
-    _, inner = world.reset(jax.random.key(0))
+    _, inner = jax.jit(world.reset)(jax.random.key(0))
     inner = inner.replace(p_pos=jnp.asarray(place), p_vel=jnp.asarray(velocity))
     joint = np.concatenate([actions[name] for name in actions])
     named = {agent: joint[i] for i, agent in enumerate(world.agents)}
@@ -159,17 +159,17 @@ def theirs_after_a_step(world, state, actions):
 def test_other_sizes_agree_with_jaxmarl(env, name, sizes):
     with undisturbed():
         jaxmarl = pytest.importorskip("jaxmarl")
-        world = jaxmarl.make(name, **sizes)
+        world, step, reset = jaxmarl.make(name, **sizes), jax.jit(env.step), jax.jit(env.reset)
         for seed in range(3):
             rng = np.random.default_rng(seed)
-            state, _ = env.reset(jax.random.key(seed))
+            state, _ = reset(jax.random.key(seed))
             velocity = rng.uniform(-0.5, 0.5, state.velocity.shape).astype(np.float32)
             state = state.replace(position=state.position * 0.4, velocity=jnp.asarray(velocity))
             actions = {
                 key: jnp.asarray(rng.integers(0, 5, group.size))
                 for key, group in env.groups.items()
             }
-            _, ours = env.step(jax.random.key(0), state, actions)
+            _, ours = step(jax.random.key(0), state, actions)
             observation, reward = theirs_after_a_step(world, state, actions)
             mine = [row for key in env.groups for row in ours.observation[key]]
             paid = [pay for key in env.groups for pay in ours.reward[key]]
@@ -180,7 +180,7 @@ def test_other_sizes_agree_with_jaxmarl(env, name, sizes):
 
 def test_tag_of_several_prey_by_a_loop():
     env = simple_tag(num_good=2, num_adversaries=2, num_obstacles=1)
-    state, _ = env.reset(jax.random.key(4))
+    state, _ = jax.jit(env.reset)(jax.random.key(4))
     place = np.array([[0.0, 0.0], [0.1, 0.05], [0.95, -1.2], [0.06, 0.0]], np.float32)
     velocity = np.arange(8, dtype=np.float32).reshape(4, 2) / 10
     state = state.replace(position=jnp.array(place), velocity=jnp.array(velocity))
@@ -200,14 +200,15 @@ def test_tag_of_several_prey_by_a_loop():
 def treasure_world(collectors, treasure, kinds, holding=(-1, -1)):
     """Returns a world of two collectors and two deposits far away, with treasure where told."""
     env = collect_treasure(num_collectors=2, num_deposits=2, num_treasures=2)
-    state, _ = env.reset(jax.random.key(0))
+    state, _ = jax.jit(env.reset)(jax.random.key(0))
     places = jnp.array([*collectors, (0.9, 0.9), (-0.9, -0.9)], jnp.float32)
     memory = state.memory.replace(
         kind=jnp.array(kinds, jnp.int32), holding=jnp.array(holding, jnp.int32)
     )
     state = state.replace(position=places, landmark=jnp.array(treasure), memory=memory)
     stay = {"collectors": jnp.zeros(2, int), "deposits": jnp.zeros(2, int)}
-    return env, state, lambda state: env.step(jax.random.key(5), state, stay)
+    step = jax.jit(env.step)
+    return env, state, lambda state: step(jax.random.key(5), state, stay)
 
 
 def test_the_first_collector_takes_one_treasure_and_no_more():
@@ -242,7 +243,7 @@ def test_delivery_needs_the_right_deposit():
 def test_rovers_and_towers_by_a_loop():
     """Observations and rewards of the published code, one pair after another."""
     env = rover_tower()
-    state, _ = env.reset(jax.random.key(2))
+    state, _ = jax.jit(env.reset)(jax.random.key(2))
     said = {"rovers": jnp.array([1, 2, 3, 4]), "towers": jnp.array([4, 0, 2, 1])}
     state = env.advance(jax.random.key(0), state, said)
     near = state.landmark[state.memory.goal[0]] + 0.1  # tower 0's rover has arrived
@@ -266,7 +267,7 @@ def test_rovers_and_towers_by_a_loop():
 
 def test_the_leader_sees_into_forests_and_others_do_not():
     env = simple_world_comm(num_good=1, num_adversaries=2, num_food=1, num_forests=1)
-    state, _ = env.reset(jax.random.key(0))
+    state, _ = jax.jit(env.reset)(jax.random.key(0))
     place = jnp.array([[-0.9, 0.0], [-0.9, 0.5], [0.5, 0.5]])  # leader, adversary, hidden agent
     forest = jnp.array([[0.9, -0.9], [0.9, 0.9], [0.5, 0.5]])  # obstacle, food, forest
     timestep = env.observe(state.replace(position=place, landmark=forest))
