@@ -53,7 +53,7 @@ def reinforce(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns the learner, for discrete actions in any number of groups."""
     world, groups = episodic(env), dict(env.groups)
     network = lambda g: nn.Sequential([MLP((config.hidden,)), head(num_values(g.action))])
-    networks = {name: network(group) for name, group in groups.items()}
+    networks: Any = {name: network(group) for name, group in groups.items()}
     of_all = jax.vmap(jax.vmap(advantages, (None, None, 1, 1, None), 1), (None, None, 1, 1, 1), 1)
 
     def policy_of(params, name, timestep):
@@ -71,14 +71,14 @@ def reinforce(env: Environment, config: Config = Config()) -> Algorithm:
         sizes = {name: flat_size(group.observation) for name, group in groups.items()}
         params = {name: networks[name].init(key, jnp.zeros(sizes[name])) for name in groups}
         play = jax.vmap(lambda key: begin(key, world, ()))(jax.random.split(key, config.num_envs))
-        baseline = dict.fromkeys(groups, jnp.float32(0))
+        baseline = {name: jnp.zeros(()) for name in groups}
         return State(params, baseline, optax.adam(hp.learning_rate).init(params), play)
 
     def update(key, state, hp, update_index):
         act, length = acting(policy, state.params), config.rollout_length
         one = lambda key, play: rollout(key, world, act, play, length)
-        keys = jax.random.split(key, config.num_envs)
-        play, steps = jax.vmap(one, out_axes=(0, 1))(keys, state.play)
+        of_envs = jax.vmap(one, out_axes=(0, 1))
+        play, steps = of_envs(jax.random.split(key, config.num_envs), state.play)
         join = lambda rows, after: jnp.concatenate([rows, after[None]])
         shown = jax.tree.map(join, steps.timestep, play.timestep)  # leaves [T + 1, B, ...]
 
@@ -88,13 +88,13 @@ def reinforce(env: Environment, config: Config = Config()) -> Algorithm:
                 gain = of_all(old, hp.gamma, shown.reward[name], shown.discount[name], shown.last)
                 counts = steps.timestep.alive[name] & ~steps.timestep.last[..., None]
                 log_prob = policy_of(params, name, steps.timestep).log_prob(steps.actions[name])
-                total -= masked_mean(log_prob * gain, counts)
+                total -= masked_mean(jnp.asarray(log_prob) * gain, counts)
                 baseline[name] = old + hp.baseline_rate * masked_mean(gain, counts)
             return total, baseline
 
         (value, baseline), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         changes, moved = optax.adam(hp.learning_rate).update(grads, state.optimiser)
-        state = State(optax.apply_updates(state.params, changes), baseline, moved, play)
-        return state, {"loss": value} | episode_metrics(world, steps.timestep)
+        after = State(jax.tree.map(jnp.add, state.params, changes), baseline, moved, play)
+        return after, {"loss": value} | episode_metrics(world, steps.timestep)
 
     return Algorithm(init, update, policy, Hparams(), config.num_envs * config.rollout_length)

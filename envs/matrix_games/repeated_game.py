@@ -1,6 +1,7 @@
 """Matrix games: N players choose at once, a table pays. Played once, several times or for ever."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -307,4 +308,4 @@ def matrix_game(
     env = from_payoffs(
         payoffs, spread=spread, num_rounds=num_rounds, memory=memory, truncate=truncate
     )
-    return env.replace(action_names=ACTION_NAMES.get(name, ()))
+    return replace(env, action_names=ACTION_NAMES.get(name, ()))

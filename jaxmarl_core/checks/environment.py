@@ -6,7 +6,7 @@ Each check is a function of a `World`, an environment with one random episode of
 complaints. The promises are those of `types.TimeStep` and `types.Environment`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +24,7 @@ from jaxmarl_core.checks.complaints import (
 )
 from jaxmarl_core.play.policies import random_policy
 from jaxmarl_core.play.wrappers import AutoReset
-from jaxmarl_core.types import Environment, TimeStep
+from jaxmarl_core.types import Environment, Renderable, TimeStep
 
 ROUNDING = 1e-5
 
@@ -216,7 +216,7 @@ def heeds_nothing_of_the_dead(world: World) -> Complaints:
         if not unequal(actions, other):
             continue
         shown = [_of_the_living(world.env, world.step(key, state, x)[1]) for x in (actions, other)]
-        for leaf in unequal(*shown):
+        for leaf in unequal(shown[0], shown[1]):
             yield f"What the dead do at step {t} changes {leaf} of the next."
             return
 
@@ -288,12 +288,11 @@ def vmaps(world: World) -> Complaints:
 
 def draws_pictures(world: World) -> Complaints:
     """Where there is `render(state)`, it gives images, and they tell what happened."""
-    if not hasattr(world.env, "render"):
+    if not isinstance(world.env, Renderable):
         return
     states = [world.rows[i][1] for i in (0, -1)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    render: Callable = world.env.render
-    images = np.asarray(jax.jit(jax.vmap(render))(stacked))  # a whole replay at once
+    images = np.asarray(jax.jit(jax.vmap(world.env.render))(stacked))  # a whole replay at once
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         yield f"render should give uint8[H, W, 3], and gives {images.dtype}{[*images.shape[1:]]}."
     elif (images[0] == images[1]).all():

@@ -15,7 +15,7 @@ from jaxmarl_core.cli.running import begin
 from jaxmarl_core.sweeps.spec import Evaluation, Spec
 
 TOP = ("name", "title", "first_seed", "segment", "checkpoint_seconds", "memory_gb",
-       "objective", "higher_is_better")  # fmt: skip
+       "objective", "higher_is_better", "mirrors")  # fmt: skip
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ def template(algorithm: str, environment: str) -> str:
     told = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
     builder = registry.environment_builder(environment)
     static = {f.name: f.default for f in dataclasses.fields(config)}
-    comments = field_comments(Spec)
+    comments, plain = field_comments(Spec), Spec(algorithm, environment)
     lines = [
         f"# {algorithm} in {environment}; run it with: jaxmarl-core sweep FILE",
         "# Lines that begin with # are defaults: take the sign away to say something else.",
@@ -52,7 +52,7 @@ def template(algorithm: str, environment: str) -> str:
         f"environment = {_value(environment)}",
         "seeds = 4",
         "updates = 100",
-        *_defaults({name: Spec.__dataclass_fields__[name].default for name in TOP}, comments),
+        *_defaults({name: getattr(plain, name) for name in TOP}, comments),
         *_section("environment_options", told, option_texts(builder, told)),
         *_section("config", static, option_texts(config, static), "shapes the program"),
         *_numbers(algorithm, environment),
@@ -77,12 +77,14 @@ def _numbers(algorithm: str, environment: str) -> list[str]:
         for f in declared
     }
     values = {f.name: getattr(hparams, f.name) for f in declared}
-    lines = _section("hparams", values, words, "enter arithmetic alone")
-    if values:
-        name = "learning_rate" if "learning_rate" in values else next(iter(values))
-        axis = sorted({values[name], values[name] / 2})
-        lines += ["", "[grid.hparams]  # each value with each other", f"{name} = {_value(axis)}"]
-    return lines
+    if not values:
+        return _section("hparams", values, words)
+    name = "learning_rate" if "learning_rate" in values else next(iter(values))
+    axis = sorted({values[name], values[name] / 2})
+    fixed = {n: value for n, value in values.items() if n != name}
+    lines = _section("hparams", fixed, words, "enter arithmetic alone")
+    lines += ["", "[grid.hparams]  # each value with each other"]
+    return [*lines, f"{name} = {_value(axis)}  # {words[name]}"]
 
 
 def _section(name: str, values: dict[str, Any], texts: dict[str, str], word: str = "") -> list[str]:

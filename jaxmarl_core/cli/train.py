@@ -118,9 +118,11 @@ def _with_numbers(options: type, hparams: Any) -> type:
     fields = []
     for f in declared:
         value = getattr(hparams, f.name)
-        hint = {"help_behavior_hint": "(default: never)"} if never(value) else {}
+        hint = "(default: never)" if never(value) else None
         text = number_text(f, texts[f.name])
-        fields.append((f.name, Annotated[float, tyro.conf.arg(help=text, **hint)], value))
+        fields.append(
+            (f.name, Annotated[float, tyro.conf.arg(help=text, help_behavior_hint=hint)], value)
+        )
     numbers = dataclasses.make_dataclass("Hparams", fields, frozen=True)
     field = ("hparams", numbers, dataclasses.field(default=numbers()))
     namespace = {"__doc__": options.__doc__}

@@ -13,7 +13,7 @@ import numpy as np
 from jaxmarl_core.play.policies import Player
 from jaxmarl_core.play.rollout import acting, begin, rollout
 from jaxmarl_core.play.wrappers import AutoReset
-from jaxmarl_core.spaces import Discrete
+from jaxmarl_core.spaces import Discrete, num_values
 from jaxmarl_core.types import Environment, Key
 
 NUM_COPIES, NUM_STEPS = 512, 40  # played side by side; 20,480 decisions of each agent
@@ -61,22 +61,22 @@ def strategies(key: Key, env: Environment, player: Player) -> list[Strategy]:
             return steps
 
         steps = jax.vmap(one)(jax.random.split(key, NUM_COPIES))
-        decides = ~steps.timestep.last
-        return {
-            name: jax.vmap(_counts, (-1, -1, -1, None, None))(
+        decides = ~steps.timestep.last[..., None]
+        found = {}
+        for name, group in env.groups.items():
+            table = jnp.zeros((num_values(group.observation), num_values(group.action)), jnp.int32)
+            found[name] = jax.vmap(_counts, (None, -1, -1, -1))(
+                table,
                 steps.timestep.observation[name],
                 steps.actions[name],
-                steps.timestep.alive[name] & decides[..., None],
-                group.observation.num_values,
-                group.action.num_values,
+                steps.timestep.alive[name] & decides,
             )
-            for name, group in env.groups.items()
-        }
+        return found
 
     found = []
     for name, counts in count(player.params).items():
         action = env.groups[name].action
-        assert isinstance(action, Discrete)
+        assert isinstance(action, Discrete)  # as `has_strategies` asks
         words = action.names or tuple(map(str, range(action.num_values)))
         for i, table in enumerate(np.asarray(counts, np.float64)):
             agent = name if len(counts) == 1 else f"{name} {i}"
@@ -85,16 +85,14 @@ def strategies(key: Key, env: Environment, player: Player) -> list[Strategy]:
 
 
 def _counts(
-    observations: jax.Array, actions: jax.Array, decides: jax.Array, num: int, num_actions: int
+    table: jax.Array, observations: jax.Array, actions: jax.Array, decides: jax.Array
 ) -> jax.Array:
-    """Returns [num, num_actions] int32: how often each action was taken where.
+    """Returns the table [K, A] int32 with each decision added: how often what was done where.
 
     Args:
+      table: of zeros.
       observations, actions, decides: of one agent, one shape.
-      num: how many observations there are.
-      num_actions: how many actions.
     """
-    table = jnp.zeros((num, num_actions), jnp.int32)
     return table.at[observations, actions].add(decides.astype(jnp.int32))
 
 

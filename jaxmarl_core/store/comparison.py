@@ -64,7 +64,7 @@ def together(first: Results, second: Results, names: tuple[str, str]) -> Results
 
     metrics = {
         name: np.concatenate([padded(r, n, name) for r, n in zip((first, second), sizes)])
-        for name in first.metrics | second.metrics
+        for name in dict.fromkeys([*first.metrics, *second.metrics])
     }
     join = lambda field: np.concatenate([getattr(first, field), getattr(second, field)])
     spec = {"specs": dict(zip(names, (first.spec, second.spec)))}

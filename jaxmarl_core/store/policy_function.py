@@ -10,6 +10,7 @@ episode begins with `memory`.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -47,7 +48,7 @@ def policy_function(
       greedy: whether it takes the mode of the policy, or draws from it.
     """
     choose = policy.greedy if greedy else policy.act
-    first = jax.eval_shape(env.reset, jax.random.key(0))[1].replace(extras={})
+    first = replace(jax.eval_shape(env.reset, jax.random.key(0))[1], extras={})
     memory = policy.memory()
 
     def one(arrays: Arrays) -> Arrays:
@@ -97,7 +98,7 @@ def observed(
         lambda: rollout(key_play, AutoReset(env), act, play, num, policy.memory())[1]
     )()
     keys = jax.random.key_data(jax.random.split(key_draws, num))
-    arrays = dict(_all(steps.timestep.replace(extras={}), steps.extras)) | {KEY: keys}
+    arrays = dict(_all(replace(steps.timestep, extras={}), steps.extras)) | {KEY: keys}
     return {name: np.asarray(arrays[name]) for name in function.inputs}
 
 

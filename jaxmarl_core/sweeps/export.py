@@ -80,7 +80,7 @@ def _signature(function: PolicyFunction, with_onnx: bool, greedy: bool) -> dict[
 
 
 def _call_stablehlo(program: bytes, function: PolicyFunction, inputs: dict) -> dict:
-    return jax.export.deserialize(bytearray(program)).call(inputs)
+    return dict(jax.export.deserialize(bytearray(program)).call(inputs))
 
 
 def _call_onnx(program: bytes, function: PolicyFunction, inputs: dict) -> dict:

@@ -17,7 +17,7 @@ from jaxmarl_core.store.tables import Results
 from jaxmarl_core.trackers.mirror import Rows
 
 try:
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports]: an extra
 except ImportError:
     raise ValueError(
         "mirrors: expected the extra, pip install 'jaxmarl-core[wandb]', got no wandb"
@@ -64,7 +64,7 @@ class WeightsAndBiases:
             id=f"{self._sweep:08x}-{number}",
             dir=self._folder,
             config=pieces[0].options,
-            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
+            mode=os.environ.get("WANDB_MODE", "offline"),
             resume="allow",
             settings=wandb.Settings(silent=True),
         )
