@@ -106,8 +106,8 @@ class Config:
 class Hparams:
     """Traced numbers."""
 
-    tolerance: float = hparam(0.1, 1e-3, 1.0, "log")
-    # a factor on tolerances; epochs lengthen by its inverse square, and a valid schedule stays so
+    # epochs lengthen by its inverse square, and a valid schedule stays so
+    tolerance: float = hparam(0.1, 1e-3, 1.0, "log")  # a factor on the schedule's tolerances
 
 
 @struct.dataclass

@@ -28,8 +28,8 @@ class Hparams:
     learning_rate: float = hparam(0.9, 0.0, 1.0)
     optimism: float = hparam(0.0, 0.0, 1.0)  # rho of Combined: share of the best case in the value
     temperature: float = hparam(500.0, 0.0, 1e9, "log")
-    cooling: float = hparam(0.006, 0.0, 1e9, "log")
-    floor: float = hparam(1.0, 0.0, 1e9, "log")
+    cooling: float = hparam(0.006, 0.0, 1e9, "log")  # the rate at which it falls, a round
+    floor: float = hparam(1.0, 0.0, 1e9, "log")  # what it falls to
 
 
 @struct.dataclass

@@ -21,8 +21,8 @@ class Hparams:
     anneal_steps: float = hparam(3000.0, 1.0, 1e12, "log")
     first_value: float | None = hparam(None, -1e9, 1e9)  # of every (joint) action
 
-    # hysteretic_q: beta / alpha, times learning_rate where a target is below Q
-    pessimism: float | None = hparam(None, 0.0, 1.0)
+    # hysteretic_q
+    pessimism: float | None = hparam(None, 0.0, 1.0)  # beta / alpha: times the rate, below Q
 
     # lenient_q
     hottest: float | None = hparam(None, 0.0, 1e9, "log")  # temperature of an action never tried

@@ -30,6 +30,7 @@ GLOSSARY = {  # what is the same wherever it is said; what a class or a builder 
     "friends": "who is a friend: the own team, all, or none",
     "gae_lambda": "of the advantage estimates; 0 is one-step TD, 1 is Monte Carlo",
     "gamma": "discount of later rewards",
+    "huber": "error, in units of the returns' deviation, beyond which the value loss is straight",
     "hidden": "sizes of the dense layers",
     "layer_norm": "of observations, and behind every dense layer",
     "leniency": "how fast forgiveness cools",
@@ -56,6 +57,7 @@ GLOSSARY = {  # what is the same wherever it is said; what a class or a builder 
     "td_lambda": "of the returns that are learnt; 0 is one-step TD",
     "tau": "share of the online network in the next target network",
     "temperature": "of the Boltzmann policy at first",
+    "value_clip": "how far a prediction may move, in units of the returns' deviation",
     "win_step": "step of hill climbing when winning",
 }
 NEVER = 1e12  # a number of updates or steps that no run reaches

@@ -30,6 +30,8 @@ def to_onnx(function: PolicyFunction, name: str = "policy") -> bytes:
       ValueError: jax2onnx is not installed, or the policy draws what is not made of uniform
         numbers.
     """
+    for name in ("jax2onnx", "onnx_ir"):  # they warn of every plugin left out, and every constant
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         import jax2onnx
     except ImportError:
@@ -43,7 +45,6 @@ def to_onnx(function: PolicyFunction, name: str = "policy") -> bytes:
     # for the last one; and some of them cannot be batched.
     traced = jax.make_jaxpr(lambda arrays: without_key(function, arrays))(shapes)
     inputs, outputs = sorted(shapes), sorted(function.outputs)  # the order of a dict's leaves
-    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of every constant
     model = jax2onnx.to_onnx(
         lambda *arrays: _evaluate(
             traced.jaxpr, traced.consts, list(arrays), _bind_one, bind=_bind_portably

@@ -87,7 +87,7 @@ class Spec:
     memory_gb: float = 0.0  # for a part, on all devices together; 0: what the machine has
     objective: str = ""  # the metric runs are ranked by; by default the first return
     higher_is_better: bool = True
-    mirrors: list = field(default_factory=list)  # of MIRRORS: where results are copied, too
+    mirrors: list = field(default_factory=list)  # "tensorboard", "wandb": copies of results
     environment_options: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     hparams: Mapping[str, float] = field(default_factory=dict)

@@ -1,14 +1,16 @@
 """What options mean: found where it is written, and written everywhere."""
 
 import dataclasses
+import importlib
 import inspect
+import pkgutil
 import tomllib
 
 import numpy as np
 import pytest
 
+from jaxmarl_core import algos, registry
 from jaxmarl_core import hparams as hp
-from jaxmarl_core import registry
 from jaxmarl_core.algos import ALGORITHMS
 from jaxmarl_core.cli import main
 from jaxmarl_core.cli.help_texts import docstring_texts, field_comments, never, option_texts
@@ -65,6 +67,17 @@ def test_every_option_of_every_algorithm_has_a_text():
         config = registry.config_type(name)
         texts = option_texts(config, [f.name for f in dataclasses.fields(config)])
         missing |= {f"{config.__module__}: {option}" for option, text in texts.items() if not text}
+    assert missing == set()
+
+
+def test_every_number_of_every_algorithm_has_a_text():
+    missing = set()
+    for module in pkgutil.walk_packages(algos.__path__, "jaxmarl_core.algos."):
+        for record in vars(importlib.import_module(module.name)).values():
+            if inspect.isclass(record) and dataclasses.is_dataclass(record):
+                numbers = [f.name for f in dataclasses.fields(record) if "scale" in f.metadata]
+                texts = option_texts(record, numbers)
+                missing |= {f"{record.__module__}: {name}" for name in numbers if not texts[name]}
     assert missing == set()
 
 
