@@ -168,10 +168,14 @@ MIXED = {  # learners of mixed strategies, which they play when greedy, too
 SECOND_OF_ITS_KIND = {  # engine and parts are those of another case; left to the slow tests
     *(("coma", "recurrent"), ("happo", "recurrent"), ("cw_qmix", "game"), ("qtran_alt", "game")),
     *(("friend_or_foe_q", "friends"), ("haa2c", "mixed"), ("iql", "no replay")),
+    *(("ippo", "unshared"), ("ia2c", "mixed"), ("maa2c", "unshared"), ("ow_qmix", "game")),
+    *(("il", "battle, lagged"), ("giga_wolf", "game"), ("pd_wolf_iga", "game"), ("rfmq", "game")),
+    *(("regret_matching_plus", "game"), ("hysteretic_q", "game"), ("sarsa", "game")),
+    ("phc", "game"),
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
 ONE_OF_AN_ENGINE = {
-    *(("happo", "mixed"), ("qmix", "deaths"), ("mfq", "battle"), ("linear_q", "features")),
+    *(("ippo", "deaths"), ("qmix", "deaths"), ("mfq", "battle"), ("linear_q", "features")),
     *(("iga", "game"), ("minimax_q", "game"), ("wolf_phc", "game")),
 }
 
