@@ -24,18 +24,17 @@ from jaxmarl_core.algos.on_policy.critic_inputs import (
     state_for_each,
     team_inputs,
 )
-from jaxmarl_core.algos.on_policy.critics import (
-    Critics,
-    Played,
-    on_arrival,
-    over_environments,
-)
+from jaxmarl_core.algos.on_policy.critics import Critics, Played, on_arrival
 from jaxmarl_core.algos.on_policy.learning import AGENT_AXES, Batch, action_distribution
 from jaxmarl_core.algos.on_policy.networks import Actor, Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, require_options
 from jaxmarl_core.algos.on_policy.value_learning import fit, follow_units, predicted_returns
 from jaxmarl_core.functional.losses import chosen
-from jaxmarl_core.functional.returns import counterfactual_advantage, lambda_returns
+from jaxmarl_core.functional.returns import (
+    counterfactual_advantage,
+    lambda_returns,
+    over_trajectories,
+)
 from jaxmarl_core.learners.networks import apply
 from jaxmarl_core.learners.observation_normalisation import (
     initial_statistics,
@@ -236,7 +235,7 @@ def estimate_advantages(
         own = slice(stack.first, stack.first + stack.size)
         place = np.array(parts.team.place[name])
         valid = jnp.broadcast_to(~timestep.last[..., None], batch.counts.shape)
-        target = over_environments(lambda_returns)(
+        target = over_trajectories(lambda_returns)(
             reward[..., place],
             discount[..., place],
             value[..., own],

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.algos.on_policy.learning import Batch
-from jaxmarl_core.play.rollout import Step
+from jaxmarl_core.play.rollout import Step, joint_rows
 from jaxmarl_core.types import Actions, Key, Metrics, TimeStep
 
 
@@ -44,14 +44,4 @@ def on_arrival(
     field: Callable[[TimeStep, int], jax.Array], timestep: TimeStep, final: TimeStep
 ) -> jax.Array:
     """Returns a field of a CriticInput on arriving at steps 1 to T, [T, B, k]."""
-    return jnp.concatenate([field(timestep, 2)[1:], field(final, 1)[None]])
-
-
-def over_environments(function: Callable) -> Callable:
-    """Returns a function of one sequence, mapped over B and k.
-
-    Like `gae` it takes (reward, discount, value, bootstrap, lam, valid), [T, B, k] each but for the
-    bootstrap [B, k] and lam [].
-    """
-    over_one = lambda f: jax.vmap(f, (1, 1, 1, 0, None, 1), 1)
-    return over_one(over_one(function))
+    return joint_rows(field(timestep, 2)[1:], field(final, 1))

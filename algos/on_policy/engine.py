@@ -45,7 +45,7 @@ from jaxmarl_core.learners.parameter_sharing import (
     stack_groups,
     where_alive,
 )
-from jaxmarl_core.play.rollout import Play, Step, begin, rollout
+from jaxmarl_core.play.rollout import Play, Step, begin, joint_rows, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.spaces import zeros
@@ -309,11 +309,10 @@ def play_on(parts: Parts, key: Key, state: State) -> tuple[Play, Step, Memory]:
 
 def heed_ends(steps: Step, final: TimeStep) -> tuple[Step, TimeStep]:
     """Returns the rollout [T, ...] and the time step after it, paid only while pay can come."""
-    join = lambda rollout, last: jnp.concatenate([rollout, last[None]])
     timestep = steps.timestep
     reward = pay_while_it_comes(
-        jax.tree.map(join, timestep.reward, final.reward),
-        jax.tree.map(join, timestep.discount, final.discount),
+        joint_rows(timestep.reward, final.reward),
+        joint_rows(timestep.discount, final.discount),
     )
     part = lambda cut: jax.tree.map(lambda x: x[cut], reward)
     steps = steps._replace(timestep=dataclasses.replace(timestep, reward=part(slice(None, -1))))

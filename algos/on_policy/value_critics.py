@@ -11,18 +11,12 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.algos.on_policy.critic_inputs import CENTRAL_INPUTS, CriticInput, own_inputs
-from jaxmarl_core.algos.on_policy.critics import (
-    Critics,
-    Played,
-    on_arrival,
-    over_environments,
-    resets,
-)
+from jaxmarl_core.algos.on_policy.critics import Critics, Played, on_arrival, resets
 from jaxmarl_core.algos.on_policy.minibatches import memory_before
 from jaxmarl_core.algos.on_policy.networks import Critic, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, require_options
 from jaxmarl_core.algos.on_policy.value_learning import fit, predicted_returns
-from jaxmarl_core.functional.returns import gae
+from jaxmarl_core.functional.returns import gae, over_trajectories
 from jaxmarl_core.learners import value_normalisation
 from jaxmarl_core.learners.networks import apply, initial_memory
 from jaxmarl_core.learners.observation_normalisation import (
@@ -222,7 +216,7 @@ def estimate_advantage(
     bootstrap = values(params, after, now, jnp.zeros_like(reset[:1]))[1][0]
     predicted = predicted_returns(config, scale, value)
     valid = jnp.broadcast_to(~timestep.last[..., None], value.shape)
-    advantage = over_environments(gae)(
+    advantage = over_trajectories(gae)(
         on_arrival(critic.reward, timestep, final),
         hp.gamma * on_arrival(critic.discount, timestep, final),
         predicted,

@@ -57,7 +57,7 @@ from jaxmarl_core.algos.value_factorisation.sequences import (
 )
 from jaxmarl_core.functional.exploration import epsilon_greedy_probs, greedy, pick
 from jaxmarl_core.functional.losses import masked_mean
-from jaxmarl_core.functional.returns import lambda_returns, n_step
+from jaxmarl_core.functional.returns import lambda_returns, n_step, over_trajectories
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners.parameter_sharing import (
     AgentStack,
@@ -66,7 +66,7 @@ from jaxmarl_core.learners.parameter_sharing import (
     split_groups,
 )
 from jaxmarl_core.learners.replay import learning_has_started, require_memory
-from jaxmarl_core.play.rollout import Play, begin, begin_anew, rollout
+from jaxmarl_core.play.rollout import Play, begin, begin_anew, joint_rows, rollout
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.recipes import require_own
 from jaxmarl_core.spaces import discrete
@@ -172,8 +172,7 @@ def collect(
     following, steps = rollout(
         key_play, learner.env, explore_in_play, play, config.rollout_length, empty
     )
-    join = lambda earlier, final: jnp.concatenate([earlier, final[None]])
-    timestep = jax.tree.map(join, steps.timestep, following.timestep)
+    timestep = joint_rows(steps.timestep, following.timestep)
     is_first = play.timestep.extras["episode"].length == 0
     sequence = Sequences(stored_timestep(learner, timestep), steps.actions, play.memory, is_first)
     return following, sequence, jax.tree.map(lambda leaf: leaf[1:], timestep)
@@ -203,9 +202,8 @@ def td_targets(rewards: Rewards, value: jax.Array, hp: Hparams, config: Config) 
     else:
         one = lambda r, d, v, last, valid: lambda_returns(r, d, v, last, hp.td_lambda, valid)
     valid = jnp.broadcast_to(rewards.valid[..., None], rewards.reward.shape)
-    over_axis = lambda f: jax.vmap(f, (1, 1, 1, 0, 1), 1)
     discount = hp.gamma * rewards.discount
-    found = over_axis(over_axis(one))(rewards.reward, discount, value[:-1], value[-1], valid)
+    found = over_trajectories(one)(rewards.reward, discount, value[:-1], value[-1], valid)
     return jax.lax.stop_gradient(found)
 
 

@@ -7,11 +7,16 @@ next row starts a new episode: the transition across is no transition of the wor
 episode that was cut off by a time limit bootstraps from the value of its final observation,
 V(s_t), and one that truly ended (discount 0) from nothing.
 
-`trajectory_terms` derives these arguments from the time steps of a rollout.
+`trajectory_terms` derives these arguments from the time steps of a rollout. Of environments and
+agents side by side, [T, B, n], `over_trajectories` makes many trajectories.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.losses import chosen, masked_mean
@@ -27,19 +32,65 @@ from jaxmarl_core.functional.shapes import (
 def trajectory_terms(
     reward: jax.Array, discount: jax.Array, last: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Returns (reward, discount, valid), each [T], of the transitions between T + 1 time steps.
+    """Returns (reward, discount, valid), [T, ...], of the transitions between T + 1 time steps.
 
     A time step tells of the transition that led to it, the functions of this file of the one that
-    leaves: the two differ by one row.
+    leaves: the two differ by one row. `play.rollout.joint_rows` gathers a rollout's time steps.
 
     Args:
-      reward, discount: [T + 1] f32, on arriving at s_0 ... s_T.
-      last: [T + 1] bool, whether s_t ended its episode.
+      reward, discount: [T + 1, ...] f32, on arriving at s_0 ... s_T; of one trajectory [T + 1], of
+        B environments with n agents [T + 1, B, n].
+      last: [T + 1, ...] bool, whether s_t ended its episode; the agents' axis may be missing.
     """
     reward, discount, last = as_float(reward), as_float(discount), jnp.asarray(last)
-    require_shape("reward", reward, (None,))
-    require_equal_shapes(reward=reward, discount=discount, last=last)
-    return reward[1:], discount[1:], ~last.astype(bool)[:-1]
+    require(reward.ndim > 0 and len(reward) > 0, "reward", "shape (T + 1, ...)", reward.shape)
+    require_equal_shapes(reward=reward, discount=discount)
+    discount = jnp.broadcast_to(discount, reward.shape)
+    fits = last.ndim > 0 and last.shape == reward.shape[: last.ndim]
+    require(fits, "last", f"shape {reward.shape}, or its first axes", last.shape)
+    valid = ~last.astype(bool)[:-1].reshape(-1, *last.shape[1:], *[1] * (reward.ndim - last.ndim))
+    return reward[1:], discount[1:], jnp.broadcast_to(valid, reward[1:].shape)
+
+
+def over_trajectories(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function of one trajectory as one of many, mapped over all axes after time.
+
+        over_trajectories(gae)(reward, discount, value, bootstrap, 0.95, valid)
+
+    takes the terms of B environments with n agents, [T, B, n], the bootstrap [B, n], and gives
+    advantages [T, B, n].
+
+    Args:
+      function: of [T] and [], such as `gae`, `n_step`, `off_policy.vtrace`; what it returns is [T].
+
+    Returns:
+      A function of the same arguments by position. The first is [T, *batch], and so may any other
+      be; those that are [] to `function` may be [*batch], or [] for all.
+
+    Raises:
+      ValueError: when called, if an argument has another shape; it is named by its place.
+    """
+
+    def of_many(first: Any, *others: Any) -> Any:
+        batch = np.shape(first)[1:]
+
+        def axis(place: int, x: Any) -> int | None:
+            shape = np.shape(x)
+            fits = shape in ((), batch) or shape[1:] == batch
+            expected = f"shape (T, *{batch}), {batch} or ()"
+            require(fits, f"argument {place}", expected, shape)
+            return None if shape == () else 1 if len(shape) > len(batch) else 0
+
+        arguments = (first, *others)
+        axes = tuple(None if x is None else axis(i, x) for i, x in enumerate(arguments))
+        mapped = function
+        for _ in batch:
+            mapped = jax.vmap(mapped, axes, 1)
+        return mapped(
+            *(x if x is None or a is None else jnp.asarray(x) for x, a in zip(arguments, axes))
+        )
+
+    return of_many
 
 
 def one_trajectory(reward, discount, value, bootstrap, valid):
@@ -195,6 +246,8 @@ def n_step_transition(
     Returns:
       [] f32, [] f32 and [] int32.
     """
+    require_shape("reward", reward, (None,))
+    require_equal_shapes(reward=reward, discount=discount, last=last)
     reward, discount, valid = trajectory_terms(reward, discount, last)
     within = jnp.cumprod(valid.astype(jnp.int32)) > 0  # no end before
     reward, discount = jnp.where(within, reward, 0.0), jnp.where(within, discount, 1.0)

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
+from jaxmarl_core.errors import require
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.types import Actions, Environment, EnvState, Key, Memory, Params, Policy, TimeStep
 
@@ -72,6 +75,41 @@ def rollout(
         return Play(env_state, timestep, carried), Step(play.timestep, actions, extras)
 
     return jax.lax.scan(step, play, jax.random.split(key, length))
+
+
+def joint_rows(rows: Any, final: Any) -> Any:
+    """Returns T rows with the one after them, leaves [T + 1, ...]: what T steps lead from and to.
+
+    A rollout's rows tell what was seen when acting; what the last action led to stands in the play
+    that is gone on from. Values, rewards and ends of a trajectory need both. For B environments:
+
+        play, steps = jax.vmap(one, out_axes=(0, 1))(keys, play)  # `rollout`; leaves [B], [T, B]
+        timestep = joint_rows(steps.timestep, play.timestep)  # [T + 1, B, ...]
+        value = critic(timestep.observation["agents"])  # [T + 1, B, n]
+        terms = trajectory_terms(
+            timestep.reward["agents"], gamma * timestep.discount["agents"], timestep.last
+        )
+        reward, discount, valid = terms  # [T, B, n], of the transition that leaves row t
+        advantage = over_trajectories(gae)(reward, discount, value[:-1], value[-1], lam, valid)
+
+    with `trajectory_terms`, `over_trajectories` and `gae` from functional.returns.
+
+    Args:
+      rows: leaves [T, ...], such as `steps.timestep`.
+      final: leaves [...], such as `play.timestep`.
+
+    Raises:
+      ValueError: both are no rows of one kind; as where the rows' first axis is not that of time.
+    """
+    expected, got = jax.tree.structure(rows), jax.tree.structure(final)
+    require(expected == got, "final", f"a row's structure, {expected}", got)
+
+    def join(rows, final):
+        shape = np.shape(rows)[1:]
+        require(np.shape(final) == shape, "final", f"shape {shape}, of a row", np.shape(final))
+        return jnp.concatenate([rows, final[None]])
+
+    return jax.tree.map(join, rows, final)
 
 
 def acting(policy: Policy, params: Params, greedy: bool = False) -> Act:

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxmarl_core.functional.off_policy import vtrace
 from jaxmarl_core.functional.returns import (
     counterfactual_advantage,
     explained_variance,
@@ -10,6 +11,7 @@ from jaxmarl_core.functional.returns import (
     lambda_returns,
     n_step,
     n_step_transition,
+    over_trajectories,
     standardise,
     trajectory_terms,
 )
@@ -132,6 +134,40 @@ def test_n_step_says_what_is_wrong():
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="discount: expected shape"):
         gae(REWARD, DISCOUNT[:2], VALUE, BOOTSTRAP, HALF)
+
+
+def test_many_trajectories_are_each_what_it_is_alone():
+    shape, rng = (12, 3, 2), np.random.default_rng(0)  # T, B, n
+    reward, discount, value = rng.random((3, *shape))
+    bootstrap, valid, lam = rng.random(shape[1:]), rng.random(shape) < 0.7, rng.random(shape[1:])
+    found = over_trajectories(gae)(reward, discount, value, bootstrap, lam, valid)
+    common = over_trajectories(n_step)(reward, discount, value, 0.5, 3, None)
+    targets = over_trajectories(vtrace)(reward, discount, value, bootstrap, reward).target
+    for b, i in np.ndindex(shape[1:]):
+        terms = (reward[:, b, i], discount[:, b, i], value[:, b, i])
+        expected = lambda_return_loop(*terms, bootstrap[b, i], lam[b, i], valid[:, b, i])
+        np.testing.assert_allclose(found[:, b, i] + terms[2], expected, atol=1e-5)
+        expected = n_step_loop(*terms, 0.5, 3, np.ones(12, bool))
+        np.testing.assert_allclose(common[:, b, i], expected, atol=1e-5)
+        expected = vtrace(*terms, bootstrap[b, i], terms[0]).target
+        np.testing.assert_allclose(targets[:, b, i], expected, atol=1e-5)
+
+
+def test_one_trajectory_is_one_of_many():
+    expected = gae(REWARD, DISCOUNT, VALUE, BOOTSTRAP, HALF)
+    found = over_trajectories(gae)(REWARD, DISCOUNT, VALUE, BOOTSTRAP, HALF)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_terms_of_many_trajectories():
+    """Agents share their environment's ends; a discount may be one number."""
+    reward = np.arange(24.0).reshape(4, 3, 2)
+    last = np.zeros((4, 3), bool)
+    last[1, 2] = True
+    paid, discount, valid = trajectory_terms(reward, 0.9, last)
+    np.testing.assert_array_equal(paid, reward[1:])
+    np.testing.assert_allclose(discount, np.full((3, 3, 2), 0.9), rtol=1e-6)
+    np.testing.assert_array_equal(np.argwhere(~np.asarray(valid)), [[1, 2, 0], [1, 2, 1]])
 
 
 def test_trajectory_terms_of_an_endless_constant_reward():

@@ -12,6 +12,7 @@ from jaxmarl_core.functional import (
     projections,
     returns,
 )
+from jaxmarl_core.play import rollout
 from jaxmarl_core.spaces import Box, Composite, Discrete
 
 KEY = jax.random.key(0)
@@ -43,7 +44,14 @@ WRONG = {
         lambda: returns.n_step_transition(T, T, COLUMN),
         "reward, discount, last",
     ),
-    "trajectory_terms": (lambda: returns.trajectory_terms(T, COLUMN, T), "reward, discount, last"),
+    "trajectory_terms": (lambda: returns.trajectory_terms(T, COLUMN, T), "reward, discount"),
+    "trajectory_terms: last": (lambda: returns.trajectory_terms(COLUMN, COLUMN, T[:2]), "last"),
+    "over_trajectories": (
+        lambda: returns.over_trajectories(returns.gae)(COLUMN, COLUMN, T, 0.0, 1.0),
+        "argument 2: expected shape",
+    ),
+    "joint_rows": (lambda: rollout.joint_rows(jnp.ones((4, 3, 2)), jnp.ones((4, 2))), "final"),
+    "joint_rows: names": (lambda: rollout.joint_rows({"a": T}, {"b": T[0]}), "final"),
     "counterfactual_advantage": (
         lambda: returns.counterfactual_advantage(jnp.ones((3, 2)), jnp.ones(2), jnp.zeros(3, int)),
         "pi",

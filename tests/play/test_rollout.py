@@ -7,7 +7,7 @@ import pytest
 from probes import OneBitMemory
 
 from jaxmarl_core.play.policies import random_policy
-from jaxmarl_core.play.rollout import acting, begin, begin_anew, rollout
+from jaxmarl_core.play.rollout import acting, begin, begin_anew, joint_rows, rollout
 from jaxmarl_core.play.wrappers import episodic
 
 ENV = episodic(OneBitMemory(2, delay=2))  # 3 steps, 4 rows an episode
@@ -90,3 +90,12 @@ def test_vmapped_rollouts_are_those_alone():
     together = jax.jit(jax.vmap(alone))(keys)
     one = jax.jit(alone)(keys[1])
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[1], y), together, one)
+
+
+def test_joint_rows_are_the_rows_and_the_one_after_them(counted):
+    play, steps = counted
+    joint = joint_rows(steps.timestep, play.timestep)
+    np.testing.assert_array_equal(joint.last, [False, False, False, True] * 2 + [False] * 2)
+    assert jax.tree.structure(joint) == jax.tree.structure(play.timestep)
+    head, tail = (jax.tree.map(lambda x, i=i: x[i], joint) for i in (slice(None, -1), -1))
+    jax.tree.map(np.testing.assert_array_equal, (head, tail), (steps.timestep, play.timestep))
