@@ -4,6 +4,7 @@ Runs are the batch axis (`vmap`) and the sharded axis (`shard_map` over a mesh a
 Devices never speak to each other: no collective, and no loop waits for another device's.
 """
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,29 @@ def sharded(function: Callable, mesh: Mesh, in_axes: tuple, donate: tuple = ()) 
     return jax.jit(many, donate_argnums=donate)
 
 
+# train -> mesh -> what `sharded` made of both. JAX keeps compiled programs by the function that was
+# compiled, so that a second call must find the same one. It is forgotten with its `train`.
+_SWEPT: weakref.WeakKeyDictionary[Callable, dict[Mesh, Callable]] = weakref.WeakKeyDictionary()
+
+
+def swept(train: Callable, mesh: Mesh) -> Callable:
+    """Returns `sharded(train, mesh, (0, 0))`, the same each time, as long as `train` lives."""
+    try:
+        programs = _SWEPT.setdefault(train, {})
+    except TypeError:  # no hash, or no weak reference, as of a dataclass of arrays
+        return sharded(train, mesh, (0, 0))
+    if mesh not in programs:
+        reference = weakref.ref(train)  # a strong one would keep the key alive by its own value
+
+        def run(key, hparams):
+            function = reference()
+            assert function is not None  # whoever calls holds it
+            return function(key, hparams)
+
+        programs[mesh] = sharded(run, mesh, (0, 0))
+    return programs[mesh]
+
+
 def pairs(keys: jax.Array, hparams: Any) -> tuple[jax.Array, Any]:
     """Returns keys [H*S] and hparams with leaves [H*S]: every row with every key, keys fastest."""
     num_keys, num_hparams = len(keys), num_rows(hparams)
@@ -60,6 +84,9 @@ def pad(tree: Any, multiple: int) -> Any:
 def sweep(train: Callable, keys: jax.Array, hparams: Any, mesh: Mesh | None = None) -> Any:
     """Returns (states, metrics) of `train` for each of H hparams with each of S keys.
 
+    It is compiled once for a `train`, a mesh and the numbers of hparams and keys: hold on to the
+    `train` that is swept again, as one that `make_train` makes anew is another function.
+
     Args:
       train: maps (key, hparams) to (state, metrics), as `make_train` makes it.
       keys: [S] typed PRNG keys.
@@ -72,7 +99,7 @@ def sweep(train: Callable, keys: jax.Array, hparams: Any, mesh: Mesh | None = No
     mesh = run_mesh() if mesh is None else mesh
     num_keys, num_hparams = len(keys), num_rows(hparams)
     runs = pad(pairs(keys, hparams), mesh.size)
-    out = sharded(train, mesh, (0, 0))(*runs)
+    out = swept(train, mesh)(*runs)
 
     def fold(leaf):
         return leaf[: num_hparams * num_keys].reshape(num_hparams, num_keys, *leaf.shape[1:])

@@ -1,13 +1,18 @@
-"""Many runs as one program: their order, the filling, the axes, the devices."""
+"""Many runs as one program: their order, the filling, the axes, the devices, the compilations."""
+
+import gc
+import weakref
+from contextlib import contextmanager
 
 import jax
+import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
 
 from jaxmarl_core.hparams import grid, hparam
-from jaxmarl_core.sweeps.batch import pad, pairs, run_mesh, sharded, sweep
+from jaxmarl_core.sweeps.batch import pad, pairs, run_mesh, sharded, sweep, swept
 
 
 @struct.dataclass
@@ -87,3 +92,73 @@ def test_donated_memory_is_given_away():
     x = jax.device_put(x, program(x + 0).sharding)
     program(x)
     assert x.is_deleted()
+
+
+@contextmanager
+def compilations():
+    """A list that grows with every program that XLA compiles, or loads where it did before."""
+    found = []
+
+    def heed(event, seconds, **_):
+        if event.endswith("backend_compile_duration"):
+            found.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(heed)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(heed)
+
+
+def a_train():
+    """A `train` of its own, as `make_train` makes one each time."""
+    return lambda key, hp: train(key, hp)
+
+
+def test_the_same_sweep_compiles_once():
+    mesh, mine = run_mesh(jax.devices()[:2]), a_train()
+    with compilations() as found:
+        first = sweep(mine, KEYS, ROWS, mesh)
+    assert found, "a program was compiled"
+    others = KEYS[::-1], ROWS.replace(a=ROWS.b)
+    with compilations() as found:
+        again = sweep(mine, KEYS, ROWS, mesh)
+        other = sweep(mine, *others, run_mesh(jax.devices()[:2]))
+    assert found == []
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    np.testing.assert_array_equal(other[0]["vector"][..., 0], ROWS.b[0])
+
+
+def test_what_was_compiled_is_forgotten_with_its_train():
+    mesh, mine = run_mesh(jax.devices()[:1]), a_train()
+    sweep(mine, KEYS, ROWS, mesh)
+    gone = weakref.ref(mine), weakref.ref(swept(mine, mesh))
+    del mine
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+
+
+@struct.dataclass
+class Scaled:
+    """A `train` without a hash: it holds an array."""
+
+    by: jax.Array
+
+    def __call__(self, key, hp):
+        return self.by * hp.a, {}
+
+
+def test_a_train_that_cannot_be_kept_is_swept_too():
+    with pytest.raises(TypeError):
+        hash(Scaled(jnp.ones(2)))
+    state, _ = sweep(Scaled(jnp.array([1.0, 2.0])), KEYS, ROWS, run_mesh(jax.devices()[:1]))
+    np.testing.assert_array_equal(state[:, 0], [[1, 2], [2, 4], [3, 6]])
+
+
+def test_a_sweep_inside_a_program():
+    """What is traced leaves nothing behind that a later call would meet."""
+    mesh, mine = run_mesh(jax.devices()[:1]), a_train()
+    total = jax.jit(lambda a: sweep(mine, KEYS, ROWS.replace(a=a), mesh)[1]["sum"].sum())
+    expected = sweep(mine, KEYS, ROWS, mesh)[1]["sum"].sum()
+    np.testing.assert_allclose(total(ROWS.a), expected, rtol=1e-6)
+    np.testing.assert_allclose(total(2 * ROWS.a), expected + 4 * ROWS.a.sum(), rtol=1e-6)
