@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxmarl_core.functional.shapes import require_shape
+from jaxmarl_core.functional.shapes import as_float, require_shape
 from jaxmarl_core.learners.networks import MLP, head, scaled_normal
 
 
@@ -32,6 +32,7 @@ def additive(utilities: jax.Array, alive: jax.Array) -> jax.Array:
       utilities: [..., n] f32, of the actions taken.
       alive: [..., n] bool.
     """
+    utilities, alive = as_float(utilities), jnp.asarray(alive)
     _require_agents(utilities, alive)
     return jnp.where(alive, utilities, 0).sum(-1)
 

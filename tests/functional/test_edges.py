@@ -16,6 +16,8 @@ from jaxmarl_core.functional import (
     off_policy,
     projections,
     returns,
+    statistics,
+    trees,
     trust_region,
 )
 from jaxmarl_core.spaces import Box, Composite, Discrete
@@ -220,6 +222,7 @@ SLOPES = [
         (HEAD, LOG_STD),
     ),
     Edge("composite: divergence", part("kl_divergence", squash=False), (HEAD, LOG_STD)),
+    Edge("select", lambda a, b: trees.select(False, {"x": a}, {"x": b}), ([NAN, INF], Q[:2])),
     Edge(
         "relaxed_one_hot",
         lambda q, t: distributions.relaxed_one_hot(KEY, q, t, FIRST_TWO, straight_through=False),
@@ -301,11 +304,18 @@ WITHOUT_SLOPE = {  # what returns integers or shapes, acts, or is a part of what
     "one_trajectory",
     "following",
     "sums_to_come",
+    "over_trajectories",
+    # of NumPy, on the host
+    *("iqm", "mean", "standard_error", "bootstrap_interval", "bin_means", "bridge_gaps"),
 }
 
 
 @pytest.mark.parametrize(
-    "module", [losses, returns, off_policy, exploration, projections, distributions, trust_region]
+    "module",
+    [
+        *(losses, returns, off_policy, exploration, projections, distributions, trust_region),
+        *(statistics, trees),
+    ],
 )
 def test_every_function_has_its_row(module):
     rows = {edge.name.split(":")[0] for edge in SLOPES} | CONSTANTS.keys()

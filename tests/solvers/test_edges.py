@@ -1,5 +1,7 @@
 """Slopes of measures and of differential games at their edges; shapes that would broadcast."""
 
+import inspect
+
 import edges
 import jax
 import jax.numpy as jnp
@@ -7,10 +9,11 @@ import numpy as np
 import pytest
 from edges import Edge
 
-from jaxmarl_core.solvers import markov_games
+from jaxmarl_core.solvers import extensive_form, markov_games, normal_form
 from jaxmarl_core.solvers.differential import hji, riccati
 from jaxmarl_core.solvers.extensive_form import best_response as best_reply
-from jaxmarl_core.solvers.extensive_form import expected_value, kuhn_poker, uniform
+from jaxmarl_core.solvers.extensive_form import cfr, expected_value, kuhn_poker, uniform
+from jaxmarl_core.solvers.extensive_form import exploitability as poker_exploitability
 from jaxmarl_core.solvers.extensive_form import nash_conv as poker_nash_conv
 from jaxmarl_core.solvers.normal_form import measures, responses
 
@@ -37,10 +40,33 @@ def linear_quadratic(solve, A=((-1.0, 0.5), (0, -0.3)), **options):
 
 
 def hji_residual(gamma, weights):
-    game = hji.Game(
+    return hji.residual(hji_game(gamma), hji.monomials(1, (2,)), weights, jnp.ones(1))
+
+
+def hji_game(gamma):
+    return hji.Game(
         lambda x: -x, lambda x: x[:, None], lambda x: jnp.ones((1, 1)), jnp.sum, jnp.eye(1), gamma
     )
-    return hji.residual(game, hji.monomials(1, (2,)), weights, jnp.ones(1))
+
+
+def hji_fit(gamma, weights):
+    points = jnp.linspace(-1, 1, 5)[:, None]
+    found = hji.policy_iteration(
+        hji_game(gamma)._replace(cost=lambda x: jnp.sum(x**2)), hji.monomials(1, (2,)), points,
+        weights, num_iterations=2,
+    )  # fmt: skip
+    return found.weights
+
+
+def coupled(Q):
+    A, B = jnp.diag(jnp.array([-1.0, -2.0])), (jnp.ones((2, 1)), jnp.eye(2)[:, :1])
+    found = riccati.coupled(A, B, [Q, jnp.eye(2)], [jnp.eye(1)] * 2, num_iterations=30)
+    return found.P, found.controls
+
+
+def kuhn_by_cfr(payoff):
+    """Average strategies after a few rounds: what was unrolled has a slope."""
+    return cfr(kuhn_poker().replace(payoff=payoff), 3).strategies
 
 
 def kuhn(measure, player=None):
@@ -60,6 +86,12 @@ def first_strategy():
     first = np.array(uniform(kuhn_poker())[0], np.float64)
     first[0, :, 2] = [0, 0, 1]
     return first
+
+
+def some_payoff():
+    """Kuhn's, a little off, so that no regret is 0."""
+    payoff = np.asarray(kuhn_poker().payoff, np.float64)
+    return payoff + 0.1 * np.random.default_rng(0).normal(size=payoff.shape)
 
 
 SLOPES = [
@@ -115,8 +147,28 @@ SLOPES = [
         second=False,
     ),
     Edge("lyapunov", riccati.lyapunov, ([[-1, 0.5], [0, -1]], [[1, 0], [0, 1]]), second=False),
-    Edge("hji: residual", hji_residual, (INF, [0.5])),
-    Edge("hji: residual, a price", hji_residual, (2, [0.5])),
+    Edge("coupled", coupled, ([[1, 0], [0, 0]],), second=False),
+    Edge("residual", hji_residual, (INF, [0.5])),
+    Edge("residual: a price", hji_residual, (2, [0.5])),
+    Edge(
+        "feedbacks",
+        lambda gamma, w: hji.feedbacks(hji_game(gamma), hji.monomials(1, (2,)), w, jnp.zeros(1)),
+        (INF, [0.5]),
+    ),
+    Edge("monomials", lambda x: hji.monomials(2, (1, 2, 3))(x), ([0, 1],)),
+    Edge("policy_iteration", hji_fit, (INF, [0.5]), second=False),
+    Edge(
+        "expected_reward",
+        lambda p: markov_games.expected_reward(coin_game()._replace(probability=p)),
+        (np.array([[0.5, 0.5], [1, 0]]).reshape(2, 1, 1, 2),),
+    ),
+    Edge(
+        "transition_tensor",
+        lambda p: markov_games.transition_tensor(coin_game()._replace(probability=p)),
+        (np.array([[0.5, 0.5], [1, 0]]).reshape(2, 1, 1, 2),),
+    ),
+    Edge("exploitability of poker", kuhn(poker_exploitability), (first_strategy(),), second=False),
+    Edge("cfr of poker", kuhn_by_cfr, (some_payoff(),), second=False),
     Edge("expected_value", kuhn(expected_value), (first_strategy(),)),
     Edge("nash_conv of poker", kuhn(poker_nash_conv), (first_strategy(),), second=False),
     Edge("best_response of poker", kuhn(best_reply, 1), (first_strategy(),), second=False),
@@ -136,9 +188,49 @@ def coin_game():
     )
 
 
-@pytest.mark.parametrize("edge", SLOPES, ids=lambda edge: edge.name)
+SLOW = ("cfr of poker", "coupled", "policy_iteration")  # to compile
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [pytest.param(edge, marks=pytest.mark.slow if edge.name in SLOW else ()) for edge in SLOPES],
+    ids=lambda edge: edge.name,
+)
 def test_slopes(edge):
     edges.check(edge)
+
+
+SAY_SO = {  # that they have no derivative, or of what: test_gradients.py
+    *("bimatrix_nash", "correlated", "friend_or_foe", "lemke_howson", "nash", "nash_n"),
+    *("pure_commitment", "stackelberg", "zero_sum", "lemke_howson_equilibria"),
+}
+WITHOUT_SLOPE = {  # what makes or checks a game, or answers with actions, yes and no
+    *("empirical_play", "pure_equilibria", "undominated", "selection"),
+    *("from_tree", "require_game", "require_strategies", "uniform"),
+    *("poker", "kuhn_poker", "leduc_poker", "grid", "markov_game", "require_common"),
+}
+
+
+@pytest.mark.parametrize("room", [normal_form, extensive_form, riccati, hji, markov_games])
+def test_every_function_has_its_row(room):
+    rows = {edge.name.split(":")[0].removesuffix(" of poker") for edge in SLOPES}
+    names = getattr(room, "__all__", None) or [
+        name
+        for name, value in vars(room).items()
+        if getattr(value, "__module__", None) == room.__name__ and not name.startswith("_")
+    ]
+    functions = {
+        name for name in names
+        if callable(getattr(room, name)) and not inspect.isclass(getattr(room, name))
+    }  # fmt: skip
+    missing = {f for f in functions if f[0].islower()} - rows - SAY_SO - WITHOUT_SLOPE
+    assert missing == set()
+
+
+@pytest.mark.parametrize("name", sorted(SAY_SO))
+def test_what_has_no_slope_says_so_to_who_reads(name):
+    told = " ".join(inspect.getdoc(getattr(normal_form, name)).split())
+    assert "derivative" in told
 
 
 def test_the_slope_of_a_gain_where_probabilities_are_zero():

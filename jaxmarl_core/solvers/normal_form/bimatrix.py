@@ -125,7 +125,7 @@ def nash(
     """Returns one equilibrium of a bimatrix game.
 
     It is selected from those that `find` has room for, `capacity` of `bimatrix_nash`; where there
-    are more, `complete` is false.
+    are more, `complete` is false. There are no derivatives.
 
     Args:
       payoffs: [2, A, B] f32 or f64, to the row and to the column player.

@@ -115,7 +115,8 @@ def lemke_howson_equilibria(
 ) -> Equilibria:
     """Returns the different equilibria that the labels lead to, in the order of the labels.
 
-    `first` and `second` of these are Hu & Wellman's (2003) first and second Nash.
+    `first` and `second` of these are Hu & Wellman's (2003) first and second Nash. There are no
+    derivatives.
 
     Args:
       labels: which to try, static, as many as equilibria are kept (K); None: all A + B. One label

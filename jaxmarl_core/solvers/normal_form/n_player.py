@@ -55,6 +55,8 @@ def nash_n(
 ) -> NashN:
     """Returns the equilibrium at the end of the path of logit equilibria.
 
+    There are no derivatives: to ask for one is an error.
+
     Args:
       payoffs: [N, A_1, ..., A_N] f32 or f64, to every player; N at least 2.
       masks: N times [A_i] bool, true where legal; None: all are.

@@ -253,7 +253,8 @@ def pure_commitment(
 ) -> Commitment:
     """Returns the leader's best commitment to one action, arguments as of `stackelberg`.
 
-    max over a of max (strong) or min (weak) over the best replies b to a of u(a, b)
+    max over a of max (strong) or min (weak) over the best replies b to a of u(a, b). There are no
+    derivatives.
     """
     given, own, other = _as_leader(payoffs, leader, row_mask, column_mask, follower)
     solve = doubled_where_doubtful(partial(_pure_commitment, weak=follower == "weak"))

@@ -250,7 +250,8 @@ def friend_or_foe(
 
         value = max over pi in D(A_friends) of min over foes' actions o of sum_a pi(a) payoff(a, o)
 
-    Littman, 2001, ICML, eq. 7. As there, friends correlate: pi is over their joint actions.
+    Littman, 2001, ICML, eq. 7. As there, friends correlate: pi is over their joint actions. The
+    value has a derivative as that of `zero_sum` has; strategies have none.
 
     Args:
       payoff: [A_1, ..., A_N] f32, to the player; it is one of its friends.
