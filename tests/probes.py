@@ -85,7 +85,7 @@ class OneBitMemory(StateEnvironment):
     def initial(self, key):
         num = self.num_agents
         bit = jax.random.bernoulli(key, shape=(num,)).astype(jnp.int32)
-        return OneBitState(bit, jnp.zeros(num), jnp.int32(0))
+        return OneBitState(bit, jnp.zeros(num, jnp.float32), jnp.int32(0))
 
     def advance(self, key, state, actions):
         repeated = (actions["agents"] == state.bit).astype(jnp.float32)
@@ -136,16 +136,16 @@ class MixedGroups(StateEnvironment):
         }
 
     def initial(self, key):
-        nothing = {"choosers": jnp.zeros(2), "aimer": jnp.zeros(1)}
-        return MixedState(jax.random.uniform(key, (), minval=-1), nothing, jnp.int32(0))
+        nothing = {"choosers": jnp.zeros(2, jnp.float32), "aimer": jnp.zeros(1, jnp.float32)}
+        return MixedState(jax.random.uniform(key, (), jnp.float32, -1), nothing, jnp.int32(0))
 
     def advance(self, key, state, actions):
         right = (state.target > 0).astype(jnp.int32)
         reward = {
             "choosers": (actions["choosers"] == right).astype(jnp.float32),
-            "aimer": -((actions["aimer"][:, 0] - state.target) ** 2),
+            "aimer": -((actions["aimer"][:, 0].astype(jnp.float32) - state.target) ** 2),
         }
-        return MixedState(jax.random.uniform(key, (), minval=-1), reward, state.step + 1)
+        return MixedState(jax.random.uniform(key, (), jnp.float32, -1), reward, state.step + 1)
 
     def observe(self, state):
         last = state.step >= self.length
@@ -194,7 +194,7 @@ class DyingAgents(StateEnvironment):
         return jnp.arange(self.num_agents) + 1 > step
 
     def initial(self, key):
-        return DyingState(jnp.zeros(self.num_agents), jnp.int32(0))
+        return DyingState(jnp.zeros(self.num_agents, jnp.float32), jnp.int32(0))
 
     def advance(self, key, state, actions):
         pay = jnp.where(self._alive(state.step), actions["agents"], 0)

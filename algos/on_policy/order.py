@@ -156,6 +156,7 @@ def take_turn(
     after, opt_state, metrics = actors.actor_update.update(
         network, agent_key, before, opt_state, weighted, hp, update_index
     )
+    metrics = jax.tree.map(lambda x: x.astype(jnp.float32), metrics)  # the same of all stacks
     log_prob = lambda params: action_distribution(network, params, batch).log_prob(batch.action)
     new = log_prob(after)
     # parameters that are shared have already moved since the batch was played

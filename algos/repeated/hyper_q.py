@@ -177,9 +177,11 @@ def rule(info: GameInfo, grid: int = 25, estimator: str = "bayes", memory: int =
         target = t.reward + hp.gamma * t.discount * values.max()
         if y.ndim == 0:
             change = hp.learning_rate * (target - entry.q[entry.y, entry.x])
+            change = change.astype(entry.q.dtype)
             q, weight = entry.q.at[entry.y, entry.x].add(change), y == entry.y
         else:
             change = hp.learning_rate * y * (target - entry.q[:, entry.x])
+            change = change.astype(entry.q.dtype)
             q, weight = entry.q.at[:, entry.x].add(change), y
         values = values + jnp.sum(weight * change) * (jnp.arange(sizes[me]) == entry.x)
         anywhere = jax.random.randint(t.key, (), 0, sizes[me])

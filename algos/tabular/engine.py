@@ -100,7 +100,8 @@ def read_entries(table: Table, obs: jax.Array) -> Entry:
 
 
 def write_entries(table: Table, obs: jax.Array, entries: Entry) -> Table:
-    """Returns the table with each agent's entry of what it observes replaced."""
+    """Returns the table with each agent's entry of what it observes replaced; its types stay."""
+    entries = jax.tree.map(lambda leaf, entry: entry.astype(leaf.dtype), table, entries)
     if all(leaf.shape[1] == 1 for leaf in jax.tree.leaves(table)):
         return jax.tree.map(lambda entry: entry[:, None], entries)
     put = jax.vmap(lambda leaf, s, entry: leaf.at[s].set(entry))

@@ -128,8 +128,8 @@ def rule(info: GameInfo, config: Config = Config()) -> Rule:
     require(memory >= least, "memory", f"at least sample (players + 2) = {least}", memory)
 
     def init(key, hp):
-        zeros, yes = jnp.zeros(shape), jnp.ones(shape, bool)
-        led = jnp.zeros((*shape, info.num_states))
+        zeros, yes = jnp.zeros(shape, jnp.float32), jnp.ones(shape, bool)
+        led = jnp.zeros((*shape, info.num_states), jnp.float32)
         q = jnp.full(shape, hp.first_value, jnp.float32)
         none = lambda length: jnp.full(length, -1, jnp.int32)
         return Entry(zeros, zeros, led, q, yes, yes, none(memory), none(config.sample))

@@ -71,4 +71,5 @@ def q_update(
         count = visits[action]
     alpha = RATES[rate](hp.learning_rate, hp.rate_period, step, count)
     at = (..., *action)
-    return Values(values.q.at[at].add(alpha * (target - values.q[at])), visits)
+    change = alpha * (target - values.q[at])
+    return Values(values.q.at[at].add(change.astype(values.q.dtype)), visits)

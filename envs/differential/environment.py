@@ -87,12 +87,12 @@ class DifferentialGame(StateEnvironment):
         """Returns a first state."""
         sizes = self.game.players.values()
         share = jax.random.uniform(key, (self.game.state_size,), minval=-1.0, maxval=1.0)
-        x = jnp.asarray(self.initial_mean, jnp.float32) + self.initial_spread * share
+        x = jnp.asarray(self.initial_mean, float) + self.initial_spread * share
         return DifferentialState(x, jnp.zeros(sum(sizes)), jnp.zeros(len(sizes)), jnp.int32(0))
 
     def advance(self, key: Key, state: DifferentialState, actions: Actions) -> DifferentialState:
         """Returns the state after the controls acted for dt."""
-        control = self.joint(actions)
+        control = self.joint(actions).astype(state.x.dtype)
         law = lambda x: control
         x, cost = integrate(self.game, law, state.x, self.dt, self.substeps)
         return DifferentialState(x, control, cost, state.time + 1)

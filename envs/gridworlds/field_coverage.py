@@ -85,10 +85,10 @@ class FieldCoverage(TabularEnvironment):
 
     def start_distribution(self) -> jax.Array:
         start = self.encode(self._at(jnp.array(self.starts, jnp.int32)))
-        return jnp.zeros(self.num_states).at[start].set(1.0)
+        return jnp.zeros(self.num_states, jnp.float32).at[start].set(1.0)
 
     def chance(self, state: CoverageState, joint: jax.Array) -> jax.Array:
-        return jnp.ones(1)
+        return jnp.ones(1, jnp.float32)
 
     def move(self, state: CoverageState, joint: jax.Array, outcome: jax.Array) -> CoverageState:
         places = list(state.place)
@@ -179,7 +179,7 @@ class FieldCoverage(TabularEnvironment):
         return drawing.finish(board.caption(image, words))
 
     def _at(self, place: jax.Array) -> CoverageState:
-        return CoverageState(place, jnp.zeros(self.num_drones), jnp.int32(0))
+        return CoverageState(place, jnp.zeros(self.num_drones, jnp.float32), jnp.int32(0))
 
 
 def field_coverage(

@@ -122,7 +122,7 @@ class GridGame(TabularEnvironment):
         return board.start_among(self._starts, self.num_states)
 
     def chance(self, state: GridGameState, joint: jax.Array) -> jax.Array:
-        return jnp.full(self.num_outcomes, 1 / self.num_outcomes)
+        return jnp.full(self.num_outcomes, 1 / self.num_outcomes, jnp.float32)
 
     def move(self, state: GridGameState, joint: jax.Array, outcome: jax.Array) -> GridGameState:
         cell = state.cell
@@ -196,7 +196,7 @@ class GridGame(TabularEnvironment):
         return drawing.finish(board.caption(image, words))
 
     def _at(self, cell: jax.Array) -> GridGameState:
-        return GridGameState(cell, jnp.bool_(False), jnp.zeros(2), jnp.int32(0))
+        return GridGameState(cell, jnp.bool_(False), jnp.zeros(2, jnp.float32), jnp.int32(0))
 
 
 def _from_top(cell):

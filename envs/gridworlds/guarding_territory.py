@@ -83,7 +83,7 @@ class GuardingTerritory(TabularEnvironment):
         return (jnp.arange(self.num_states) == start).astype(jnp.float32)
 
     def chance(self, state: GuardingState, joint: jax.Array) -> jax.Array:
-        return jnp.ones(1)
+        return jnp.ones(1, jnp.float32)
 
     def move(self, state: GuardingState, joint: jax.Array, outcome: jax.Array) -> GuardingState:
         direction = joint
@@ -141,7 +141,7 @@ class GuardingTerritory(TabularEnvironment):
         return distance <= self.capture_radius
 
     def _at(self, cell: jax.Array) -> GuardingState:
-        return GuardingState(cell, jnp.zeros(2), jnp.int32(0))
+        return GuardingState(cell, jnp.zeros(2, jnp.float32), jnp.int32(0))
 
 
 def guarding_territory(

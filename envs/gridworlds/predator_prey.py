@@ -86,7 +86,7 @@ class PredatorPrey(StateEnvironment):
             places[: self.num_hunters],
             places[self.num_hunters :],
             jnp.ones(self.num_prey, bool),
-            jnp.zeros(self.num_hunters),
+            jnp.zeros(self.num_hunters, jnp.float32),
             jnp.int32(0),
         )
 
@@ -107,7 +107,7 @@ class PredatorPrey(StateEnvironment):
         """Returns what the hunters see."""
         ended = ~state.free.any()
         observe = self._index if self.observation == "index" else self._features
-        everyone = jnp.ones(self.num_hunters)
+        everyone = jnp.ones(self.num_hunters, jnp.float32)
         places = jnp.concatenate([state.hunters, state.prey]) / self.size
         free = jnp.concatenate([jnp.ones(self.num_hunters, bool), state.free])
         overview = jnp.concatenate([places, free[:, None]], axis=-1)

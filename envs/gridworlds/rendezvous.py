@@ -94,7 +94,7 @@ class Rendezvous(TabularEnvironment):
         return board.start_among(self._starts, self.num_states)
 
     def chance(self, state: RendezvousState, joint: jax.Array) -> jax.Array:
-        return jnp.ones(1)
+        return jnp.ones(1, jnp.float32)
 
     def move(self, state: RendezvousState, joint: jax.Array, outcome: jax.Array) -> RendezvousState:
         cell = state.cell
@@ -154,7 +154,7 @@ class Rendezvous(TabularEnvironment):
         return walls
 
     def _at(self, cell: jax.Array) -> RendezvousState:
-        return RendezvousState(cell, jnp.zeros(2), jnp.int32(0))
+        return RendezvousState(cell, jnp.zeros(2, jnp.float32), jnp.int32(0))
 
 
 def rendezvous(

@@ -264,7 +264,7 @@ class Soccer(TabularEnvironment):
         nothing = jnp.int32(0)
         return SoccerState(
             cell, holder, jnp.bool_(False), jnp.int32(NOBODY), jnp.zeros(2, jnp.int32),
-            jnp.zeros(2), nothing,
+            jnp.zeros(2, jnp.float32), nothing,
         )  # fmt: skip
 
     def _of(self, pair: jax.Array, player: jax.Array) -> jax.Array:

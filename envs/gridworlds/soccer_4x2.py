@@ -88,7 +88,7 @@ class Soccer4x2(TabularEnvironment):
         return start_among(self._starts, self.num_states)
 
     def chance(self, state: SoccerState, joint: jax.Array) -> jax.Array:
-        return jnp.full(2, 0.5)
+        return jnp.full(2, 0.5, jnp.float32)
 
     def move(self, state: SoccerState, joint: jax.Array, outcome: jax.Array) -> SoccerState:
         cell, holder = state.cell, state.holder
@@ -122,7 +122,7 @@ class Soccer4x2(TabularEnvironment):
             over=_owner(jnp.where(holder == 0, cell[0], cell[1])) != NOBODY,
             goal=jnp.int32(NOBODY),
             score=jnp.zeros(2, jnp.int32),
-            reward=jnp.zeros(2),
+            reward=jnp.zeros(2, jnp.float32),
             time=jnp.int32(0),
         )
 

@@ -133,7 +133,7 @@ def smax(
 
     Raises:
       ImportError: JaxMARL is not installed.
-      ValueError: naming the argument.
+      ValueError: naming the argument; or `jax_enable_x64` is on.
     """
     require(max_steps >= 1, "max_steps", "at least 1", max_steps)
     for field, value, known in (
@@ -144,6 +144,9 @@ def smax(
         lookup(dict.fromkeys(known), value, field)
     # JaxMARL's continuous actions look up a column that is not there
     require(action == "discrete", "action", "discrete with JaxMARL 0.2", action)
+    # in double precision JaxMARL's own code meets itself in single, which JAX refuses
+    single = jnp.result_type(float) == jnp.float32
+    require(single, "jax_enable_x64", "off, as SMAX is written in single precision", "on")
     library = need("jaxmarl.environments.smax", EXTRA)
     scenarios = need("jaxmarl.environments.smax.smax_env", EXTRA).MAP_NAME_TO_SCENARIO
     settings = {

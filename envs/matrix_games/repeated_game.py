@@ -109,14 +109,14 @@ class RepeatedGame(TabularEnvironment):
     def initial(self, key: Key) -> GameState:
         """Returns the state before the first round."""
         num = self.num_agents
-        return GameState(jnp.zeros(num, jnp.int32), jnp.zeros(num), jnp.int32(0))
+        return GameState(jnp.zeros(num, jnp.int32), jnp.zeros(num, jnp.float32), jnp.int32(0))
 
     def start_distribution(self) -> jax.Array:
         start = 0 if self.counted_rounds is not None or not self.memory else self.num_joint_actions
         return (jnp.arange(self.num_states) == start).astype(jnp.float32)
 
     def chance(self, state: GameState, joint: jax.Array) -> jax.Array:
-        return jnp.full(2, 0.5)
+        return jnp.full(2, 0.5, jnp.float32)
 
     def move(self, state: GameState, joint: jax.Array, outcome: jax.Array) -> GameState:
         index = self._index(joint)
@@ -149,7 +149,9 @@ class RepeatedGame(TabularEnvironment):
             for i, count in enumerate(self.num_actions)
         ]
         action = jnp.stack(action).astype(jnp.int32) * (round > 0)
-        return GameState(action, jnp.zeros(self.num_agents), jnp.asarray(round, jnp.int32))
+        return GameState(
+            action, jnp.zeros(self.num_agents, jnp.float32), jnp.asarray(round, jnp.int32)
+        )
 
     def terminal(self, state: GameState) -> jax.Array:
         return self.last(state) & (self.counted_rounds is not None)

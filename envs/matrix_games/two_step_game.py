@@ -64,7 +64,7 @@ class TwoStepGame(TabularEnvironment):
     def payoffs(self) -> jax.Array:
         """The two tables, safe first: [2, 2, 2] f32."""
         safe = jnp.full((2, 2), self.safe_payoff, jnp.float32)
-        risky = jnp.array([[0.0, 1.0], [1.0, 0.0]]).at[1, 1].set(self.best_payoff)
+        risky = jnp.array([[0.0, 1.0], [1.0, 0.0]], jnp.float32).at[1, 1].set(self.best_payoff)
         return jnp.stack([safe, risky])
 
     def initial(self, key: Key) -> TwoStepState:
@@ -75,7 +75,7 @@ class TwoStepGame(TabularEnvironment):
         return (jnp.arange(self.num_states) == FIRST).astype(jnp.float32)
 
     def chance(self, state: TwoStepState, joint: jax.Array) -> jax.Array:
-        return jnp.ones(1)
+        return jnp.ones(1, jnp.float32)
 
     def move(self, state: TwoStepState, joint: jax.Array, outcome: jax.Array) -> TwoStepState:
         choosing = state.node == FIRST
@@ -97,7 +97,9 @@ class TwoStepGame(TabularEnvironment):
     def decode(self, index: jax.Array) -> TwoStepState:
         index = jnp.asarray(index, jnp.int32)
         table = jnp.where(index == OVER, FIRST, index)
-        return TwoStepState(index, table, jnp.zeros(2, jnp.int32), jnp.zeros(2), jnp.int32(0))
+        return TwoStepState(
+            index, table, jnp.zeros(2, jnp.int32), jnp.zeros(2, jnp.float32), jnp.int32(0)
+        )
 
     def terminal(self, state: TwoStepState) -> jax.Array:
         return state.node == OVER

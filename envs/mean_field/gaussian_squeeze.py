@@ -72,7 +72,7 @@ class GaussianSqueeze(StateEnvironment):
             alive={"agents": jnp.ones(n, bool)},
             state=self._counts(state.action) / n,
             reward={"agents": jnp.full(n, reward, jnp.float32)},
-            discount={"agents": jnp.ones(n)},
+            discount={"agents": jnp.ones(n, jnp.float32)},
             last=state.time >= self.max_steps,
             mean_action=self.mean_action(state, {"agents": state.action}),
             extras={"winner": jnp.int32(-1), "sum": total},

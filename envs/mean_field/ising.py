@@ -91,7 +91,7 @@ class Ising(StateEnvironment):
             alive={"agents": jnp.ones(n, bool)},
             state=spins.reshape(-1),
             reward={"agents": reward.reshape(-1)},
-            discount={"agents": jnp.ones(n)},
+            discount={"agents": jnp.ones(n, jnp.float32)},
             last=state.time >= self.max_steps,
             mean_action=self.mean_action(state, {"agents": state.spin}),
             extras={

@@ -70,7 +70,7 @@ class TorusCoordination(StateEnvironment):
             alive={"agents": jnp.ones(n, bool)},
             state=self._direction(state),
             reward={"agents": self._reward(state)},
-            discount={"agents": jnp.ones(n)},
+            discount={"agents": jnp.ones(n, jnp.float32)},
             last=state.time >= self.max_steps,
             mean_action=self.mean_action(state, {"agents": state.action}),
             extras={"winner": jnp.int32(-1)},

@@ -123,7 +123,7 @@ def trust_region_step(
     def attempt(index):
         share = shrink ** index.astype(flat.dtype)
         there = unravel(flat + share * full)
-        gain, kl = objective(there) - value, divergence(there)
+        gain, kl = objective(there) - value, divergence(there).astype(value.dtype)
         good = (kl < delta) & (gain > 0) & (gain > accept_ratio * share * promised)
         return good, gain, kl, share
 
@@ -135,8 +135,8 @@ def trust_region_step(
         index = carry[0]
         return (index + 1, *attempt(index))
 
-    zero = jnp.zeros((), flat.dtype)
-    start = (jnp.int32(0), jnp.bool_(False), zero, zero, zero)
+    zero = jnp.zeros((), value.dtype)  # which may be of more precision than the parameters
+    start = (jnp.int32(0), jnp.bool_(False), zero, zero, jnp.zeros((), flat.dtype))
     _, good, gain, kl, share = jax.lax.while_loop(searching, search, start)
     share = jnp.where(good, share, 0.0)
     chosen = jnp.where(good, flat + share * full, flat)  # where: no product with what is no number

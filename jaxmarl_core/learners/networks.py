@@ -144,7 +144,7 @@ class GRU(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (h,), jnp.float32)
         # a loop keeps its carry's type: the widest of all
         dtype = jnp.result_type(memory, x, kernel)
-        memory, x = memory.astype(dtype), x.astype(dtype)
+        kernel, bias, memory, x = (each.astype(dtype) for each in (kernel, bias, memory, x))
         if reset is None:
             memory, _ = _gru_step(kernel, bias, memory, _gates(x))
             return memory, memory

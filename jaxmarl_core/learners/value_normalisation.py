@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.functional.losses import masked_mean
+from jaxmarl_core.functional.shapes import as_float
 
 SMALLEST = 1e-8  # of a variance: a deviation of 1e-4, as in PopArt's papers
 
@@ -46,6 +47,7 @@ def updated(scale: Scale, returns: jax.Array, counts: jax.Array, rate: jax.Array
       counts: [...] bool.
       rate: of the average, in (0, 1]; 1: this batch alone.
     """
+    returns, counts = as_float(returns), jnp.asarray(counts)
     step = jnp.where(counts.any(), rate, 0.0)
     weight = scale.weight + step * (1 - scale.weight)
     share = step / jnp.where(weight > 0, weight, 1.0)  # of the batch; all of it if it is the first
@@ -60,13 +62,13 @@ def updated(scale: Scale, returns: jax.Array, counts: jax.Array, rate: jax.Array
 def normalised(scale: Scale, returns: jax.Array) -> jax.Array:
     """Returns `(returns - mean) / deviation`."""
     mean, deviation = moments(scale)
-    return (returns - mean) / deviation
+    return (as_float(returns) - mean) / deviation
 
 
 def denormalised(scale: Scale, values: jax.Array) -> jax.Array:
     """Returns `mean + deviation * values`."""
     mean, deviation = moments(scale)
-    return mean + deviation * values
+    return mean + deviation * as_float(values)
 
 
 def rescaled(layer: dict[str, Any], old: Scale, new: Scale) -> dict[str, Any]:
@@ -78,7 +80,10 @@ def rescaled(layer: dict[str, Any], old: Scale, new: Scale) -> dict[str, Any]:
     """
     mean, deviation = moments(old)
     new_mean, new_deviation = moments(new)
+    kernel = layer["kernel"] * deviation / new_deviation
+    bias = (deviation * layer["bias"] + mean - new_mean) / new_deviation
+    # units may be of double precision where parameters are not, which keep their type
     return {
-        "kernel": layer["kernel"] * deviation / new_deviation,
-        "bias": (deviation * layer["bias"] + mean - new_mean) / new_deviation,
+        "kernel": kernel.astype(jnp.result_type(layer["kernel"])),
+        "bias": bias.astype(jnp.result_type(layer["bias"])),
     }

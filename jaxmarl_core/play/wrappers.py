@@ -133,7 +133,8 @@ class EpisodeStatistics(StateEnvironment):
     def initial(self, key: Key) -> EpisodeStatisticsState:
         """Returns the first state, with nothing counted."""
         inner, timestep = self.env.reset(key)
-        none = jnp.zeros(num_teams(self.env), jnp.float32)
+        dtype = jnp.result_type(*timestep.reward.values())
+        none = jnp.zeros(num_teams(self.env), dtype)
         return EpisodeStatisticsState(inner, self._kept(timestep), none, jnp.int32(0))
 
     def advance(
@@ -141,10 +142,10 @@ class EpisodeStatistics(StateEnvironment):
     ) -> EpisodeStatisticsState:
         """Returns the next state, its reward counted."""
         inner, timestep = self.env.step(key, state.inner, actions)
-        gained = [jnp.float32(0)] * num_teams(self.env)
+        gained = [jnp.zeros((), state.returns.dtype)] * num_teams(self.env)
         for name, group in self.groups.items():
             gained[group.team] += timestep.reward[name].sum()
-        sizes = jnp.asarray(team_sizes(self.env), jnp.float32)
+        sizes = jnp.asarray(team_sizes(self.env), state.returns.dtype)
         returns = state.returns + jnp.stack(gained) / sizes
         return EpisodeStatisticsState(inner, self._kept(timestep), returns, state.length + 1)
 

@@ -81,7 +81,7 @@ class AdversarialPursuit(World):
 
     @property
     def full_hp(self) -> jax.Array:
-        return jnp.ones(self.num_agents)
+        return jnp.ones(self.num_agents, jnp.float32)
 
     def initial(self, key: Key) -> PursuitState:
         """Returns the state at the start of an episode: walls, predators and prey at random."""

@@ -79,7 +79,7 @@ def resolve_attacks(
         # Spelled out side by side, which XLA makes one vectorised loop of; a reduction it does not.
         place = 1 + sum(other < blow for other in blow)  # 1 for the first blow that falls
         death = reduce(jnp.minimum, jnp.where(place == fatal, blow, NEVER))
-        blows = sum(turn < NEVER for turn in blow)
+        blows = sum((turn < NEVER for turn in blow), jnp.int32(0))
         corrected = attacking & (rank < death)
         return corrected, death, blows, jnp.any(corrected != strikes)
 

@@ -58,8 +58,8 @@ def map_images(
     place = (cell + size * np.arange(observers)[:, None]) * channels + channel
     place = jnp.where(present, place, blank.size).reshape(-1)
     place = jnp.concatenate([place, place + 1])
-    value = jnp.concatenate([jnp.ones(hp.size * observers), jnp.tile(hp, observers)])
-    image = jnp.asarray(blank).at[place].set(value, mode="drop")
+    value = jnp.concatenate([jnp.ones(hp.size * observers, hp.dtype), jnp.tile(hp, observers)])
+    image = jnp.asarray(blank).at[place].set(value.astype(jnp.float32), mode="drop")
     return image.reshape(observers * grid.stride, -1)
 
 
@@ -78,7 +78,7 @@ def bin_of(position: jax.Array, map_size: int, bins: int) -> jax.Array:
 
 def bin_sums(place: jax.Array, weight: jax.Array | np.ndarray, num_bins: int) -> jax.Array:
     """Returns the sum of `weight` [N] f32 in each of `num_bins` bins: [num_bins] f32."""
-    return jnp.zeros(num_bins).at[place].add(weight)
+    return jnp.zeros(num_bins, jnp.float32).at[place].add(weight)
 
 
 def shares(place: jax.Array, listed: jax.Array, group: np.ndarray, bins: int) -> jax.Array:
@@ -111,7 +111,8 @@ def minimap_image(
       channels: C, static.
     """
     # Members of one bin write the same number: a share is divided once per agent, not per cell.
-    image = jnp.zeros(bins * bins * channels).at[place * channels + channel + 2].set(share)
+    blank = jnp.zeros(bins * bins * channels, jnp.float32)
+    image = blank.at[place * channels + channel + 2].set(share)
     return image.reshape(bins, bins * channels)
 
 

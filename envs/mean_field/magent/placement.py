@@ -30,7 +30,7 @@ def random_places(key: Key, number: int, free: jax.Array, side: int) -> tuple[ja
     def draw(loop):
         key, free, places, count = loop
         key, key_now = jax.random.split(key)
-        drawn = jax.random.randint(key_now, (length, 2), 0, size - side)
+        drawn = jax.random.randint(key_now, (length, 2), 0, size - side, jnp.int32)
         fits = jnp.ones(length, bool)
         for x, y in _body(drawn, side):
             fits &= free[y, x]
@@ -43,12 +43,12 @@ def random_places(key: Key, number: int, free: jax.Array, side: int) -> tuple[ja
             return corrected, jnp.any(corrected != kept)
 
         kept, _ = lax.while_loop(lambda loop: loop[1], correct, (fits, jnp.bool_(True)))
-        row = count + jnp.cumsum(kept) - 1
+        row = count + jnp.cumsum(kept, dtype=jnp.int32) - 1
         row = jnp.where(kept & (row < number), row, number)
         for x, y in _body(drawn, side):
             free = free.at[jnp.where(row < number, y, size), x].set(False, mode="drop")
         places = places.at[row].set(drawn, mode="drop")
-        return key, free, places, jnp.minimum(count + jnp.sum(kept), number)
+        return key, free, places, jnp.minimum(count + jnp.sum(kept, dtype=jnp.int32), number)
 
     start = (key, free, jnp.zeros((number, 2), jnp.int32), jnp.int32(0))
     _, free, places, _ = lax.while_loop(lambda loop: loop[-1] < number, draw, start)

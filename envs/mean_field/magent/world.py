@@ -59,8 +59,8 @@ def beginning(position: jax.Array, hp: jax.Array) -> dict[str, jax.Array]:
         "alive": jnp.ones(everything, bool),
         "acted": jnp.ones(everything, bool),
         "last_action": jnp.full(n, -1, jnp.int32),
-        "reward": jnp.zeros(n),
-        "earlier_reward": jnp.zeros(n),
+        "reward": jnp.zeros(n, jnp.float32),
+        "earlier_reward": jnp.zeros(n, jnp.float32),
         "time": jnp.int32(0),
     }
 
