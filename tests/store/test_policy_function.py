@@ -10,6 +10,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import fast_ones
 from probes import ConstantReward, DyingAgents, MixedGroups
 
 from jaxmarl_core.envs import battle, matrix_game
@@ -51,6 +52,7 @@ CASES = {  # name -> (algorithm, environment, config, what its function reads be
     "mfq on images": ("mfq", SKIRMISH, IMAGES, {"mean_action"}),
     "minimax_q, which draws": ("minimax_q", CHICKEN, {}, {"alive", "key"}),
 }  # fmt: skip
+FAST = ("mappo with memory", "mfq on images", "minimax_q, which draws")  # of each kind of input
 NUM = 1000
 
 
@@ -73,7 +75,7 @@ def shaken(key, params, draw):
     return jax.tree.unflatten(structure, floats)
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=fast_ones(CASES, FAST), ids=list(CASES))
 def case(request):
     name, build, config, reads = CASES[request.param]
     env = build()

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from marks import fast_ones
 
 from jaxmarl_core.envs import battle
 
@@ -63,7 +64,17 @@ def joined(per_team):
     return jax.tree.map(lambda *rows: np.concatenate(rows), per_team["red"], per_team["blue"])
 
 
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+FAST = (  # one or two of every rule; without them, any other folder's recordings
+    *("attack_all8", "attack_mutual", "attack_then_target_leaves", "chain_follower_first"),
+    *("cycle4", "episode_chase_1", "episode_random_0", "hit_then_killed_rewards"),
+    *("kill_frees_cell", "move_all13", "move_conflict_cross_team", "move_inner_wall_jump"),
+    *("obs_ids_create10", "obs_view_disc", "recover_cap", "terminal_last_enemy"),
+)
+NAMES = {path.stem for path in RECORDINGS}
+CASES = fast_ones(RECORDINGS, NAMES & set(FAST) or NAMES, lambda path: path.stem)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_replays(path):
     recording = np.load(path)
     meta = json.loads(str(recording["meta"]))
