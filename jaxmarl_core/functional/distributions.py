@@ -383,9 +383,27 @@ def relaxed_one_hot(
       mask: [..., A] bool, true where legal; None: all are.
       straight_through: whether the value is exactly one-hot, with the gradient of the relaxed one.
     """
+    logits = masked_logits(logits, mask)
+    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+    return perturbed_one_hot(logits, noise, temperature, None, straight_through)
+
+
+def perturbed_one_hot(
+    logits: jax.Array,
+    noise: jax.Array,
+    temperature: float | jax.Array = 1.0,
+    mask: jax.Array | None = None,
+    straight_through: bool = True,
+) -> jax.Array:
+    """Returns `relaxed_one_hot` with noise that was drawn before, [..., A].
+
+    Args:
+      logits, temperature, mask, straight_through: as there.
+      noise: [..., A] f32, g; standard Gumbel makes it a draw, and 0 the most likely action.
+    """
     logits, temperature = masked_logits(logits, mask), as_float(temperature)
     require_shape("temperature", temperature, ())
-    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+    require_shape("noise", noise, logits.shape)
     soft = jax.nn.softmax((logits + noise) / temperature, axis=-1)
     if not straight_through:
         return soft

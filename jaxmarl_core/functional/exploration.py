@@ -8,7 +8,13 @@ agree without a word: the social convention of Boutilier, 1996.
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.functional.shapes import as_float, legal_mask, require_broadcastable
+from jaxmarl_core.functional.shapes import (
+    as_float,
+    as_floats,
+    legal_mask,
+    require_broadcastable,
+    require_shape,
+)
 
 
 def greedy(q: jax.Array, mask: jax.Array | None = None) -> jax.Array:
@@ -191,6 +197,29 @@ def gaussian_noise(
     action, scale = as_float(action), as_float(scale)
     require_broadcastable("scale", scale, action.shape)
     return jnp.clip(action + scale * jax.random.normal(key, action.shape, action.dtype), low, high)
+
+
+def ornstein_uhlenbeck(
+    state: jax.Array, noise: jax.Array, rate: float | jax.Array, scale: float | jax.Array
+) -> jax.Array:
+    """Returns the next state of noise that is drawn back to 0, so that one step is like the last.
+
+        x' = (1 - rate) x + scale noise,   of variance scale^2 / (1 - (1 - rate)^2) in the long run
+
+    Uhlenbeck & Ornstein, 1930; as exploration Lillicrap et al., 2016, arXiv:1509.02971, section 3,
+    with rate 0.15 and scale 0.2.
+
+    Args:
+      state: [...] f32, x; 0 where an episode begins.
+      noise: [...] f32, standard normal.
+      rate: [] f32 in [0, 1]; 1: every step is drawn for itself.
+      scale: [] f32 >= 0, in units of the action.
+    """
+    state, noise, rate, scale = as_floats(state, noise, rate, scale)
+    require_shape("noise", noise, state.shape)
+    require_shape("rate", rate, ())
+    require_shape("scale", scale, ())
+    return (1 - rate) * state + scale * noise
 
 
 def linear(start: float | jax.Array, end: float | jax.Array, fraction: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ from jaxmarl_core.functional import (
     losses,
     off_policy,
     projections,
+    q_policies,
     returns,
     statistics,
     trees,
@@ -229,6 +230,24 @@ SLOPES = [
         (Q, 0.5),
     ),
     Edge(
+        "perturbed_one_hot",
+        lambda q, g, t: distributions.perturbed_one_hot(q, g, t, FIRST_TWO, straight_through=False),
+        (Q, [0.3, -1, 2], 0.5),
+    ),
+    Edge("ornstein_uhlenbeck", exploration.ornstein_uhlenbeck, ([0, 1], [-1, 0.5], 0.0, 0.2)),
+    Edge("squashed_draw", q_policies.squashed_draw, ([30, 0], [0, -9], [0.5, -2])),
+    Edge(
+        "smoothed",
+        lambda a, noise, scale: q_policies.smoothed(a, noise, scale, 0.5),
+        ([0.9, 0.2, -0.3], [1, 0.5, -5], 0.2),
+    ),
+    Edge("soft_policy_loss", q_policies.soft_policy_loss, ([0.5, -3], [1, 2], 0.0)),
+    Edge(
+        "temperature_loss",
+        lambda t: q_policies.temperature_loss(t, jnp.array([0.5, -3.0]), jnp.array([-1.0, -1.0])),
+        (0.0,),
+    ),
+    Edge(
         "fisher_vector_product",
         lambda v: trust_region.fisher_vector_product(lambda x: jnp.sum(x**4), jnp.ones(2), 0.1)(v),
         ([1, 0],),
@@ -263,6 +282,7 @@ CONSTANTS = {
     "q_target": lambda x: losses.q_target(x, x, x[:, None]),
     "double_q_target": lambda x: losses.double_q_target(x, x, x[:, None], x[:, None]),
     "vtrace": lambda x: off_policy.vtrace(x, x, x, x[0], x),
+    "twin_target": lambda x: q_policies.twin_target(x, x, jnp.stack([x, 2 * x]), x),
     "retrace": lambda x: off_policy.retrace(x, x, x, x, x),
 }
 
@@ -314,7 +334,7 @@ WITHOUT_SLOPE = {  # what returns integers or shapes, acts, or is a part of what
     "module",
     [
         *(losses, returns, off_policy, exploration, projections, distributions, trust_region),
-        *(statistics, trees),
+        *(statistics, trees, q_policies),
     ],
 )
 def test_every_function_has_its_row(module):

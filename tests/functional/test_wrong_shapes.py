@@ -10,6 +10,7 @@ from jaxmarl_core.functional import (
     losses,
     off_policy,
     projections,
+    q_policies,
     returns,
 )
 from jaxmarl_core.play import rollout
@@ -75,6 +76,21 @@ WRONG = {
         "temperature",
     ),
     "gaussian_noise": (lambda: exploration.gaussian_noise(KEY, T, COLUMN), "scale"),
+    "ornstein_uhlenbeck": (lambda: exploration.ornstein_uhlenbeck(T, COLUMN, 0.1, 0.2), "noise"),
+    "squashed_draw": (lambda: q_policies.squashed_draw(T, COLUMN, T), "log_std"),
+    "squashed_draw: noise": (lambda: q_policies.squashed_draw(T, T, COLUMN), "noise"),
+    "smoothed": (lambda: q_policies.smoothed(T, COLUMN, 0.2, 0.5), "noise"),
+    "twin_target: next_q": (lambda: q_policies.twin_target(T, T, T), "next_q"),
+    "twin_target: bonus": (
+        lambda: q_policies.twin_target(T, T, jnp.ones((2, 3)), COLUMN),
+        "reward, discount, entropy_bonus",
+    ),
+    "soft_policy_loss": (lambda: q_policies.soft_policy_loss(T, COLUMN, 1.0), "log_prob, q"),
+    "temperature_loss": (
+        lambda: q_policies.temperature_loss(jnp.float32(0), T, COLUMN),
+        "log_prob, target_entropy",
+    ),
+    "perturbed_one_hot": (lambda: distributions.perturbed_one_hot(T, COLUMN), "noise"),
     "project": (lambda: projections.project(COLUMN), "x"),
     "action_payoffs: player": (
         lambda: projections.action_payoffs(jnp.ones((2, 2)), [jnp.ones(2)] * 2, 2),
