@@ -25,9 +25,8 @@ from jaxmarl_core.algos.on_policy.learning import (
 )
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.learners.parameter_sharing import AgentStack
+from jaxmarl_core.learners.turns import drawn_order, pick, put
 from jaxmarl_core.types import Key, Metrics
-
-_ORDER = 2109  # the seed of the order in which actors learn
 
 
 class Actors(NamedTuple):
@@ -73,16 +72,6 @@ def simultaneous_update(
         suffix = f"_{name}" if len(actors.stacks) > 1 else ""
         metrics |= {f"{field}{suffix}": x.mean() for field, x in found.items()}
     return ActorState(params, optimiser), metrics
-
-
-def drawn_order(update_index: jax.Array, num_agents: int) -> jax.Array:
-    """Returns the order [N] int32 in which agents learn in an update.
-
-    It hangs on the number of the update alone, which is the same in all runs of a sweep: picking
-    an agent is then no gather, and a branch stays a branch.
-    """
-    key = jax.random.fold_in(jax.random.key(_ORDER), update_index)
-    return jax.random.permutation(key, num_agents)
 
 
 def sequential_update(
@@ -168,18 +157,6 @@ def take_turn(
         state.optimiser | {name: put_back(state.optimiser[name], opt_state)},
     )
     return (state, log_m), metrics
-
-
-def pick(i: jax.Array, tree: Any, axis: int = 0) -> Any:
-    """Returns entry i of every leaf, without the axis."""
-    one = partial(jax.lax.dynamic_index_in_dim, index=i, axis=axis, keepdims=False)
-    return jax.tree.map(lambda leaf: one(leaf), tree)
-
-
-def put(i: jax.Array, tree: Any, new: Any) -> Any:
-    """Returns the tree with entry i of every leaf's axis 0 replaced."""
-    replace = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
-    return jax.tree.map(lambda leaf, x: replace(leaf, x), tree, new)
 
 
 def batch_of_one(batch: Batch, i: jax.Array) -> Batch:

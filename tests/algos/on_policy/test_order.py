@@ -20,10 +20,11 @@ from jaxmarl_core.algos.on_policy.learning import (
 )
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.algos.on_policy.options import Config, trust_region_hparams
-from jaxmarl_core.algos.on_policy.order import Actors, ActorState, drawn_order, sequential_update
+from jaxmarl_core.algos.on_policy.order import Actors, ActorState, sequential_update
 from jaxmarl_core.envs import matrix_game, simple_spread
 from jaxmarl_core.envs.matrix_games import from_payoffs
 from jaxmarl_core.learners.parameter_sharing import agent_stacks
+from jaxmarl_core.learners.turns import drawn_order
 from jaxmarl_core.train import Schedule, make_train
 
 SMALL = {"num_envs": 8, "rollout_length": 6, "hidden": (8,)}
