@@ -1,5 +1,15 @@
 from jaxmarl_core.algos.mean_field.il import il as il
 from jaxmarl_core.algos.mean_field.mfq import mfq as mfq
+from jaxmarl_core.algos.off_policy.haddpg import haddpg as haddpg
+from jaxmarl_core.algos.off_policy.hasac import hasac as hasac
+from jaxmarl_core.algos.off_policy.hatd3 import hatd3 as hatd3
+from jaxmarl_core.algos.off_policy.iddpg import iddpg as iddpg
+from jaxmarl_core.algos.off_policy.isac import isac as isac
+from jaxmarl_core.algos.off_policy.maac import maac as maac
+from jaxmarl_core.algos.off_policy.maddpg import maddpg as maddpg
+from jaxmarl_core.algos.off_policy.maddpg_ensemble import maddpg_ensemble as maddpg_ensemble
+from jaxmarl_core.algos.off_policy.maddpg_inferred import maddpg_inferred as maddpg_inferred
+from jaxmarl_core.algos.off_policy.matd3 import matd3 as matd3
 from jaxmarl_core.algos.on_policy.coma import coma as coma
 from jaxmarl_core.algos.on_policy.haa2c import haa2c as haa2c
 from jaxmarl_core.algos.on_policy.happo import happo as happo

@@ -155,6 +155,32 @@ FITTING |= {
     "ow_qmix": {"game": (MEMORY_GAME, TINY_SEQUENCES | {"embed": 3})},
     "qplex": {"game": (MEMORY_GAME, TINY_SEQUENCES | {"embed": 3})},
 }
+TINY_OFF_POLICY = {
+    "num_envs": 2,
+    "rollout_length": 4,
+    "num_gradient_steps": 2,
+    "batch_size": 3,
+    "buffer_length": 8,
+    "hidden": (4,),
+}
+FITTING |= {
+    "maddpg": {"mixed": (lambda: MixedGroups(3), TINY_OFF_POLICY)},
+    "hatd3": {"mixed": (lambda: MixedGroups(3), TINY_OFF_POLICY | {"normalise_reward": True})},
+    "hasac": {"mixed": (lambda: MixedGroups(3), TINY_OFF_POLICY)},
+    "isac": {"deaths": (DyingAgents, TINY_OFF_POLICY | {"share": "group"})},
+    "iddpg": {"deaths": (DyingAgents, TINY_OFF_POLICY | {"gumbel": "relaxed"})},
+    "maac": {"deaths": (DyingAgents, TINY_OFF_POLICY | {"num_heads": 2})},
+    "maddpg_ensemble": {"mixed": (lambda: MixedGroups(3), TINY_OFF_POLICY | {"num_policies": 2})},
+    "maddpg_inferred": {
+        "mixed": (
+            lambda: MixedGroups(3),
+            TINY_OFF_POLICY
+            | {"n_step": 2, "exploration": "ornstein_uhlenbeck", "normalise_observation": True},
+        ),
+    },
+    "matd3": {"mixed": (lambda: MixedGroups(3), TINY_OFF_POLICY)},
+    "haddpg": {"mixed": (lambda: MixedGroups(3), TINY_OFF_POLICY)},
+}
 NEVER_DRAWS = {"fictitious_play"}  # same state, same future, whatever the key
 READ_AT_START = {"fictitious_play", "smooth_fictitious_play"}  # hparams enter only the first state
 MIXED = {  # learners of mixed strategies, which they play when greedy, too
@@ -163,6 +189,7 @@ MIXED = {  # learners of mixed strategies, which they play when greedy, too
     *("regret_matching", "regret_matching_plus", "replicator", "smooth_fictitious_play"),
     *("awesome", "hyper_q", "meta_strategy", "wolf_iga"),  # of matrix games
     *("ce_q", "friend_or_foe_q", "minimax_q", "nash_q"),
+    "maddpg_ensemble",  # of one policy in each episode
     *("asymmetric_q", "team_q", "wolf_phc"),  # the first two where nothing was learnt yet
 }
 SECOND_OF_ITS_KIND = {  # engine and parts are those of another case; left to the slow tests
@@ -171,11 +198,13 @@ SECOND_OF_ITS_KIND = {  # engine and parts are those of another case; left to th
     *(("ippo", "unshared"), ("ia2c", "mixed"), ("maa2c", "unshared"), ("ow_qmix", "game")),
     *(("il", "battle, lagged"), ("giga_wolf", "game"), ("pd_wolf_iga", "game"), ("rfmq", "game")),
     *(("regret_matching_plus", "game"), ("hysteretic_q", "game"), ("sarsa", "game")),
-    ("phc", "game"),
+    *(("haddpg", "mixed"), ("iddpg", "deaths"), ("isac", "deaths"), ("matd3", "mixed")),
+    *(("maddpg", "mixed"), ("maddpg_ensemble", "mixed"), ("phc", "game")),
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
 ONE_OF_AN_ENGINE = {
     *(("ippo", "deaths"), ("qmix", "deaths"), ("mfq", "battle"), ("linear_q", "features")),
+    ("hasac", "mixed"),
     *(("iga", "game"), ("minimax_q", "game"), ("wolf_phc", "game")),
 }
 
@@ -423,6 +452,7 @@ def test_an_unknown_option_names_the_nearest(name):
         ("mfq", MixedGroups(), 'needs discrete actions, group "aimer"'),
         ("il", MixedGroups(), 'needs discrete actions, group "aimer"'),
         ("q_learning", MixedGroups(), 'needs discrete observations, group "aimer"'),
+        ("maac", MixedGroups(), 'needs discrete actions, group "aimer"'),
     ],
 )
 def test_an_environment_that_does_not_fit_is_refused(name, env, why):

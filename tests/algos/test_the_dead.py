@@ -10,10 +10,12 @@ from probes import DyingAgents
 from jaxmarl_core.algos import (
     coma,
     happo,
+    hasac,
     hatrpo,
     il,
     ippo,
     iql,
+    maddpg,
     mappo,
     qmix,
     qtran,
@@ -21,6 +23,7 @@ from jaxmarl_core.algos import (
     vdn,
 )
 from jaxmarl_core.algos.mean_field import options as mean_field
+from jaxmarl_core.algos.off_policy import options as off_policy
 from jaxmarl_core.algos.on_policy import engine as on_policy
 from jaxmarl_core.algos.value_factorisation import options as factorised
 from jaxmarl_core.spaces import Box, Discrete
@@ -61,6 +64,13 @@ SEQUENCES = {
     "hidden": (4,),
     "memory_size": 0,
 }
+OFF_POLICY = {
+    "num_envs": 4,
+    "rollout_length": 8,
+    "buffer_length": 16,
+    "batch_size": 16,
+    "hidden": (4,),
+}
 LEARNERS = {
     "ippo": lambda env: ippo(env, on_policy.Config(**PPO)),
     "ippo, unshared": lambda env: ippo(env, on_policy.Config(**PPO, share="none")),
@@ -79,6 +89,8 @@ LEARNERS = {
     "iql": lambda env: iql(env, factorised.Config(**SEQUENCES, reward="team")),
     "vdn, recurrent": lambda env: vdn(env, factorised.Config(**SEQUENCES | {"memory_size": 4})),
     "qmix": lambda env: qmix(env, factorised.Config(**SEQUENCES)),
+    "maddpg": lambda env: maddpg(env, off_policy.Config(**OFF_POLICY, normalise_observation=True)),
+    "hasac": lambda env: hasac(env, off_policy.Config(**OFF_POLICY, n_step=2)),
     "qtran": lambda env: qtran(env, factorised.Config(**SEQUENCES)),
     "qtran_alt": lambda env: qtran_alt(env, factorised.Config(**SEQUENCES)),
 }
