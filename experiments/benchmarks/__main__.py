@@ -11,6 +11,7 @@ BENCHES = (
     "on_policy",
     "replay",
     "solvers",
+    "off_policy",
     "value_factorisation",
 )
 
