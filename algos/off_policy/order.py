@@ -233,6 +233,7 @@ def at_once(
 
 def move_weights(state: ActorState, slopes: jax.Array, rates: Rates) -> ActorState:
     """Returns the state after a step of what entropy weighs, by its slopes [N]."""
+    slopes = slopes.astype(state.log_weight.dtype)  # a loop keeps its carry's type
     changes, moved = optax.adam(rates.weight).update(slopes, state.weight_optimiser)
     log_weight = optax.apply_updates(state.log_weight, changes)
     return dataclasses.replace(state, log_weight=log_weight, weight_optimiser=moved)
