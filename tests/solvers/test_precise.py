@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful
+from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful, look_twice
 
 SMALL = np.float32(1e-9)  # 1 + SMALL is 1 in single precision
 
@@ -47,3 +47,23 @@ def test_double_precision_is_left_alone():
         assert solve(jnp.float64(1)) == 2
     assert set(calls) == {np.dtype("float64")}
     assert not jax.config.jax_enable_x64
+
+
+TRACED = []
+
+
+def scaled_tail(x, doubt, scale):
+    TRACED.append(x.dtype)
+    return scale * tail(x, doubt)[0]["left"], doubt
+
+
+def test_what_is_called_plainly_is_compiled_once():
+    """Once for every choice of options, in both precisions."""
+    TRACED.clear()
+    for x in (SMALL, 2 * SMALL, 3 * SMALL):
+        np.testing.assert_allclose(
+            look_twice(scaled_tail, jnp.float32(x), jnp.bool_(True), scale=2.0), 6 * x, rtol=1e-6
+        )
+    assert len(TRACED) == 2 and set(TRACED) == {np.dtype("float32"), np.dtype("float64")}
+    look_twice(scaled_tail, jnp.float32(SMALL), jnp.bool_(True), scale=3.0)
+    assert len(TRACED) == 4

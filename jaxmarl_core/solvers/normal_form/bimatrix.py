@@ -13,7 +13,7 @@ Mangasarian, 1964, J. SIAM 12(4); Avis, Rosenberg, Savani & von Stengel, 2010, E
 """
 
 from collections.abc import Callable
-from functools import cache, partial, reduce
+from functools import cache, reduce
 from itertools import combinations
 from math import comb
 from operator import add
@@ -35,7 +35,7 @@ from jaxmarl_core.solvers.normal_form.equilibria import (
     game,
 )
 from jaxmarl_core.solvers.normal_form.gradients import without_gradient
-from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful
+from jaxmarl_core.solvers.normal_form.precise import look_twice
 from jaxmarl_core.solvers.normal_form.selection import Select, first
 from jaxmarl_core.solvers.normal_form.zero_sum import result_type, sufficient
 
@@ -81,8 +81,8 @@ def bimatrix_nash(
     capacity = default_capacity(*sizes) if capacity is None else capacity
     require(capacity >= 1, "capacity", "at least 1", capacity)
     share = sufficient(result_type(given))
-    solve = partial(_all_extreme, capacity=capacity, tolerance=tolerance, share=share)
-    found = doubled_where_doubtful(solve)(given, rows, columns)
+    options = {"capacity": capacity, "tolerance": tolerance, "share": share}
+    found = look_twice(_all_extreme, given, rows, columns, **options)
     return without_gradient("bimatrix_nash", payoffs, found)
 
 

@@ -20,7 +20,7 @@ from jaxmarl_core.solvers.normal_form import tableau as simplex
 from jaxmarl_core.solvers.normal_form.dominance import survivors
 from jaxmarl_core.solvers.normal_form.gradients import without_gradient
 from jaxmarl_core.solvers.normal_form.mixtures import best_mixture
-from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful
+from jaxmarl_core.solvers.normal_form.precise import look_twice
 from jaxmarl_core.solvers.normal_form.zero_sum import (
     as_given,
     legal_actions,
@@ -84,15 +84,16 @@ def correlated(
     num_players, *sizes = given.shape
     require(num_players == len(sizes) >= 1, "payoffs", "[N, A_1, ..., A_N]", given.shape)
     dtype = result_type(given)
-    solve = partial(
+    found = look_twice(
         _correlated,
+        given,
+        tuple(legal_actions(sizes, masks)),
         objective=objective,
         coarse=coarse,
         max_pivots=max_pivots,
         share=sufficient(dtype),
         slack=5 * precision(dtype),
     )
-    found = doubled_where_doubtful(solve)(given, tuple(legal_actions(sizes, masks)))
     return without_gradient("correlated", payoffs, found)
 
 

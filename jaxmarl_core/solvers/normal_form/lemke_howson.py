@@ -12,7 +12,6 @@ Lemke & Howson, 1964, J. SIAM 12(2); Shapley, 1974, Math. Programming Study 1, f
 von Stengel, 2002, Handbook of Game Theory 3, section 2.6, for the perturbation.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -30,7 +29,7 @@ from jaxmarl_core.solvers.normal_form.equilibria import (
     taken,
 )
 from jaxmarl_core.solvers.normal_form.gradients import without_gradient
-from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful, first_index
+from jaxmarl_core.solvers.normal_form.precise import first_index, look_twice
 from jaxmarl_core.solvers.normal_form.zero_sum import result_type, sufficient
 
 
@@ -79,9 +78,16 @@ def lemke_howson(
     size = sum(given.shape[1:])
     max_pivots = 50 * size if max_pivots is None else max_pivots
     require(max_pivots >= 1, "max_pivots", "at least 1", max_pivots)
-    share = sufficient(result_type(given))
-    solve = partial(_path_end, max_pivots=max_pivots, tolerance=tolerance, share=share)
-    found = doubled_where_doubtful(solve)(given, rows, columns, jnp.asarray(label, jnp.int32))
+    found = look_twice(
+        _path_end,
+        given,
+        rows,
+        columns,
+        jnp.asarray(label, jnp.int32),
+        max_pivots=max_pivots,
+        tolerance=tolerance,
+        share=sufficient(result_type(given)),
+    )
     return without_gradient("lemke_howson", payoffs, found)
 
 

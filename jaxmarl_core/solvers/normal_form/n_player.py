@@ -11,7 +11,6 @@ McKelvey & Palfrey, 1995, Games and Economic Behavior 10; Turocy, 2005, the same
 the path in log probabilities. The jump is ours.
 """
 
-from functools import partial
 from math import prod
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from jaxmarl_core.functional.projections import action_payoffs
 from jaxmarl_core.solvers.normal_form.dominance import survivors
 from jaxmarl_core.solvers.normal_form.equilibria import default_tolerance
 from jaxmarl_core.solvers.normal_form.gradients import without_gradient
-from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful
+from jaxmarl_core.solvers.normal_form.precise import look_twice
 from jaxmarl_core.solvers.normal_form.zero_sum import (
     as_given,
     outer_and,
@@ -84,9 +83,9 @@ def nash_n(
         require(got == tuple((size,) for size in sizes), name, f"vectors of sizes {sizes}", got)
     masks = tuple(jnp.asarray(mask, bool) for mask in masks)
     prior = tuple(jax.lax.stop_gradient(jnp.asarray(x, dtype)) for x in prior)
-    share = sufficient(dtype)
-    solve = partial(_path_end, max_steps=max_steps, tolerance=tolerance, share=share)
-    return without_gradient("nash_n", payoffs, doubled_where_doubtful(solve)(given, masks, prior))
+    options = {"max_steps": max_steps, "tolerance": tolerance, "share": sufficient(dtype)}
+    found = look_twice(_path_end, given, masks, prior, **options)
+    return without_gradient("nash_n", payoffs, found)
 
 
 def _path_end(payoffs, masks, prior, max_steps, tolerance, share) -> tuple[NashN, jax.Array]:

@@ -18,6 +18,24 @@ Solver = Callable[..., tuple[Any, jax.Array]]
 SHARE = 256  # of the games, one in so many is solved again at a time
 
 
+def look_twice(solve: Solver, *args: Any, **options: Any) -> Any:
+    """Returns what a solver of one game finds, in double precision if single is not enough.
+
+    Compiled once for every shape and choice of options, outside of `jit`, too.
+
+    Args:
+      solve: as of `doubled_where_doubtful`, a function of a module: what is compiled is kept by it.
+      args: the arrays of one game, the payoffs first.
+      options: what else `solve` is to be told, static, hashable.
+    """
+    return _compiled(solve, tuple(sorted(options.items())), args)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _compiled(solve: Solver, options: tuple[tuple[str, Any], ...], args: tuple) -> Any:
+    return doubled_where_doubtful(partial(solve, **dict(options)))(*args)
+
+
 def doubled_where_doubtful(solve: Solver) -> Callable[..., Any]:
     """Returns a solver of one game that solves it in double precision if single is not enough.
 

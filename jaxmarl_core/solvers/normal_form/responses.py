@@ -8,6 +8,7 @@ Pearce, 1984, Econometrica 52, for dominance by mixtures, which is what no belie
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -115,16 +116,30 @@ def undominated(
     payoffs = jax.lax.stop_gradient(payoffs)
     if by not in DOMINATED_BY:
         raise ValueError(unknown("by", by, DOMINATED_BY))
+    return _eliminated(payoffs, masks, by)
+
+
+@partial(jax.jit, static_argnames="by")
+def _eliminated(payoffs, masks, by):
     dominated = _by_one if by == "pure" else _by_mixture
     tables = [jnp.moveaxis(u, i, 0).reshape(u.shape[i], -1) for i, u in enumerate(payoffs)]
+    alike: dict[tuple[int, ...], list[int]] = {}  # players with tables of a shape, judged at once
+    for player, table in enumerate(tables):
+        alike.setdefault(table.shape, []).append(player)
 
     def step(carry):
         kept, _ = carry
-        left = []
-        for player, table in enumerate(tables):
-            others = [mask for i, mask in enumerate(kept) if i != player]
-            worse = dominated(table, kept[player], outer_and(others).reshape(-1))
-            left.append(kept[player] & ~worse)
+        left = list(kept)
+        for players in alike.values():
+            own = jnp.stack([kept[player] for player in players])
+            others = [
+                outer_and([mask for i, mask in enumerate(kept) if i != player]).reshape(-1)
+                for player in players
+            ]
+            table = jnp.stack([tables[player] for player in players])
+            remaining = own & ~jax.vmap(dominated)(table, own, jnp.stack(others))
+            for player, mask in zip(players, remaining):
+                left[player] = mask
         changed = [jnp.any(before != after) for before, after in zip(kept, left)]
         return tuple(left), jnp.any(jnp.stack(changed))
 

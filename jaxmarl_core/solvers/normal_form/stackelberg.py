@@ -19,7 +19,7 @@ from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.solvers.normal_form import tableau as simplex
 from jaxmarl_core.solvers.normal_form.gradients import without_gradient
 from jaxmarl_core.solvers.normal_form.lanes import over_lanes
-from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful, first_index
+from jaxmarl_core.solvers.normal_form.precise import first_index, look_twice
 from jaxmarl_core.solvers.normal_form.zero_sum import (
     RARELY,
     as_given,
@@ -79,10 +79,8 @@ def stackelberg(
     """
     given, own, other = _as_leader(payoffs, leader, row_mask, column_mask, follower)
     share = sufficient(result_type(given))
-    solve = partial(_commitment, weak=follower == "weak", share=share)
-    return without_gradient(
-        "stackelberg", payoffs, doubled_where_doubtful(solve)(given, own, other)
-    )
+    found = look_twice(_commitment, given, own, other, weak=follower == "weak", share=share)
+    return without_gradient("stackelberg", payoffs, found)
 
 
 def _commitment(payoffs, own, other, weak, share) -> tuple[Commitment, jax.Array]:
@@ -257,8 +255,8 @@ def pure_commitment(
     derivatives.
     """
     given, own, other = _as_leader(payoffs, leader, row_mask, column_mask, follower)
-    solve = doubled_where_doubtful(partial(_pure_commitment, weak=follower == "weak"))
-    return without_gradient("pure_commitment", payoffs, solve(given, own, other))
+    found = look_twice(_pure_commitment, given, own, other, weak=follower == "weak")
+    return without_gradient("pure_commitment", payoffs, found)
 
 
 def _pure_commitment(payoffs, own, other, weak):

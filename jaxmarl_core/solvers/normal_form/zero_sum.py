@@ -5,12 +5,11 @@ The column player's linear program, on payoffs M shifted and scaled to [1, 2],
     maximise sum_b y_b   such that   M y <= 1, y >= 0
 
 starts feasible at y = 0 and is solved by the simplex method; the row player's strategy are the
-program's prices. The inverse of the final basis stands in the tableau, so that a step of iterative
-refinement against the payoffs as given wipes out the rounding of all pivots.
-
-Strictly dominated actions are left out beforehand, so that nothing forbidden sets the scale. What
-is found is checked in double precision against the payoffs as given; what fails is solved again in
-double precision, and is not flagged solved if it fails once more.
+program's prices. What is found is checked against the payoffs as given, counted from one that is
+played, so that single precision loses nothing of what is at stake. What fails is solved again in
+double precision: strictly dominated actions are then left out beforehand, so that nothing forbidden
+sets the scale, and as the inverse of the final basis stands in the tableau, a step of iterative
+refinement wipes out the rounding of all pivots. What fails once more is not flagged solved.
 
 Dantzig, 1951, in Koopmans, *Activity Analysis of Production and Allocation*, ch. 20.
 """
@@ -28,7 +27,7 @@ from jaxmarl_core.solvers.normal_form import tableau as simplex
 from jaxmarl_core.solvers.normal_form.dominance import survivors
 from jaxmarl_core.solvers.normal_form.gradients import envelope, without_gradient
 from jaxmarl_core.solvers.normal_form.lanes import over_lanes
-from jaxmarl_core.solvers.normal_form.precise import doubled_where_doubtful
+from jaxmarl_core.solvers.normal_form.precise import look_twice
 
 RARELY = 1e-4  # what is played with a lower probability tells little about the payoffs' range
 
@@ -125,15 +124,19 @@ def zero_sum(
     if max_pivots is None:
         max_pivots = 4 * (rows + columns) + 10
     given = as_given(payoff)
-    share = sufficient(result_type(given))
-    solve = partial(solutions, max_pivots=max_pivots, share=share)
-    solve = doubled_where_doubtful(over_lanes(solve, entries=rows * columns))
-    found = solve(jax.lax.stop_gradient(given), row_mask, column_mask)
+    options = {"max_pivots": max_pivots, "share": sufficient(result_type(given))}
+    found = look_twice(_solution, jax.lax.stop_gradient(given), row_mask, column_mask, **options)
     if not jnp.issubdtype(payoff.dtype, jnp.floating):
         return found
     value = envelope(payoff, found.value, found.row, found.column)
     _, *others = without_gradient("zero_sum", payoff, ((), *found[1:]))
     return ZeroSumSolution(value, *others)
+
+
+def _solution(payoff, row_mask, column_mask, **options) -> tuple[ZeroSumSolution, jax.Array]:
+    """Returns the solution of one game, and whether it is in doubt; see `solutions`."""
+    solve = over_lanes(partial(solutions, **options), entries=payoff.size)
+    return solve(payoff, row_mask, column_mask)
 
 
 def solutions(
