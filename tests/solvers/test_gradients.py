@@ -22,10 +22,13 @@ GAME = np.array([[3.0, 1.0, 0.5], [0.0, 2.0, 1.0], [1.0, 0.5, 2.5]], np.float32)
 CHICKEN = np.array([[[0, 7], [2, 6]], [[0, 2], [7, 6]]], np.float32)
 
 
+VALUES = jax.jit(jax.vmap(lambda game: zero_sum(game).value))
+
+
 def differences(payoff, step=1e-2):
     """The value's slope by every payoff, [A, B], from games solved left and right of it."""
     steps = step * np.eye(payoff.size, dtype=np.float32).reshape(-1, *payoff.shape)
-    value = lambda games: np.asarray(jax.jit(jax.vmap(zero_sum))(games).value, np.float64)
+    value = lambda games: np.asarray(VALUES(games), np.float64)
     return ((value(payoff + steps) - value(payoff - steps)) / (2 * step)).reshape(payoff.shape)
 
 

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from functools import cache
 
 import jax
 import numpy as np
@@ -45,6 +46,12 @@ def test_a_module_and_its_function_share_a_name(name):
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 
 
+@cache
+def over_games(rule):
+    """The rule for many games, compiled once for all tests."""
+    return jax.jit(jax.vmap(rule))
+
+
 @pytest.fixture(scope="module")
 def games():
     return np.random.default_rng(0).normal(size=(30, 2, 3, 3)).astype(np.float32)
@@ -53,38 +60,38 @@ def games():
 def test_a_zero_sum_game_by_four_solvers(games):
     """Whoever solves it: the value is the same (von Neumann), and nobody can be exploited."""
     payoffs = np.stack([games[:, 0], -games[:, 0]], axis=1)
-    values = jax.jit(jax.vmap(zero_sum))(games[:, 0]).value
+    values = over_games(zero_sum)(games[:, 0]).value
     for rule in (nash, correlated, stackelberg):
-        found = jax.jit(jax.vmap(rule))(payoffs)
+        found = over_games(rule)(payoffs)
         np.testing.assert_allclose(found.values[:, 0], values, atol=2e-4)
-    strategies = jax.jit(jax.vmap(nash))(payoffs).strategies
-    assert (np.asarray(jax.jit(jax.vmap(exploitability))(payoffs, strategies)) < 1e-4).all()
+    strategies = over_games(nash)(payoffs).strategies
+    assert (np.asarray(over_games(exploitability)(payoffs, strategies)) < 1e-4).all()
 
 
 def test_equilibria_satisfy_the_measures(games):
-    strategies = jax.jit(jax.vmap(nash))(games).strategies
-    assert (np.asarray(jax.jit(jax.vmap(nash_conv))(games, strategies)) < 1e-4).all()
-    gap = jax.jit(jax.vmap(correlated_gap))
+    strategies = over_games(nash)(games).strategies
+    assert (np.asarray(over_games(nash_conv)(games, strategies)) < 1e-4).all()
+    gap = over_games(correlated_gap)
     assert (np.asarray(gap(games, jax.vmap(joint_play)(strategies))) < 1e-4).all()
-    found = jax.jit(jax.vmap(correlated))(games)
+    found = over_games(correlated)(games)
     assert (np.asarray(gap(games, found.joint))[np.asarray(found.converged)] < 1e-3).all()
 
 
 def test_more_freedom_is_worth_no_less(games):
     """A pure equilibrium is a correlated one; mixed commitment is worth no less than pure."""
-    best = np.asarray(jax.jit(jax.vmap(correlated))(games).values).sum(1)
-    pure = np.asarray(jax.jit(jax.vmap(pure_equilibria))(games))
+    best = np.asarray(over_games(correlated)(games).values).sum(1)
+    pure = np.asarray(over_games(pure_equilibria)(games))
     assert pure.any((1, 2)).mean() > 0.5
     for game, stable, value in zip(games, pure, best):
         assert not stable.any() or game.sum(0)[stable].max() < value + 1e-4
-    mixed = jax.jit(jax.vmap(stackelberg))(games).values[:, 0]
-    assert (mixed > jax.jit(jax.vmap(pure_commitment))(games).values[:, 0] - 1e-4).all()
+    mixed = over_games(stackelberg)(games).values[:, 0]
+    assert (mixed > over_games(pure_commitment)(games).values[:, 0] - 1e-4).all()
 
 
 def test_masks_of_survivors_are_masks(games):
     """Solved without the dominated actions a game has the same best correlated equilibrium."""
-    before = jax.jit(jax.vmap(correlated))(games)
-    masks = jax.jit(jax.vmap(undominated))(games)
+    before = over_games(correlated)(games)
+    masks = over_games(undominated)(games)
     assert not all(np.asarray(mask).all() for mask in masks)
     after = jax.jit(jax.vmap(lambda p, m: correlated(p, masks=m)))(games, masks)
     both = np.asarray(before.converged & after.converged)

@@ -1,6 +1,6 @@
 """Best replies, pure equilibria and dominance, against loops and programs in NumPy and scipy."""
 
-from functools import partial
+from functools import cache, partial
 from itertools import product
 
 import jax
@@ -15,7 +15,29 @@ from jaxmarl_core.solvers.normal_form.responses import best_response, pure_equil
 
 RECORD = oracle("bimatrix.json")
 pure = jax.jit(jax.vmap(pure_equilibria))
-eliminate = {by: jax.jit(jax.vmap(partial(undominated, by=by))) for by in ("pure", "mixed")}
+COUNT = 40  # games judged at once: every number of games, and every shape, compiles anew
+
+
+@cache
+def compiled(by):
+    return jax.jit(jax.vmap(lambda payoffs, masks: undominated(payoffs, masks, by), (0, None)))
+
+
+def eliminate(by, payoffs, masks=None):
+    """What is left of games [G, N, A_1, ..., A_N], G at most `COUNT`; masks are the same for all.
+
+    Others fill the batch up, and games of two players the shape, 4 x 4: illegal actions whose
+    payoffs nobody should look at.
+    """
+    count, players, *sizes = payoffs.shape
+    shape = (4, 4) if players == 2 else tuple(sizes)
+    room = [(0, whole - size) for whole, size in zip(shape, sizes)]
+    masks = everything(sizes) if masks is None else masks
+    masks = tuple(np.pad(mask, width) for mask, width in zip(masks, room))
+    payoffs = np.pad(payoffs, [(0, 0), (0, 0), *room], constant_values=np.nan)
+    payoffs = np.pad(payoffs, [(0, COUNT - count)] + [(0, 0)] * (payoffs.ndim - 1), mode="edge")
+    left = compiled(by)(payoffs, masks)
+    return [np.asarray(mask)[:count, :size] for mask, size in zip(left, sizes)]
 
 
 def random_games(count, sizes, seed=0):
@@ -101,7 +123,7 @@ def test_recorded_pure_equilibria():
 def test_elimination_one_by_one(sizes, by):
     """The order does not matter: ours takes all at once, the loop one at a time."""
     payoffs = random_games(15, sizes, 1)
-    found = eliminate[by](payoffs)
+    found = eliminate(by, payoffs)
     left = 0
     for i, game in enumerate(payoffs):
         wanted = survivors(game, everything(sizes), by)
@@ -114,7 +136,7 @@ def test_elimination_one_by_one(sizes, by):
 def test_correlated_equilibria_survive():
     """No correlated equilibrium plays what is eliminated, the best ones least of all."""
     payoffs = random_games(20, (3, 3), 2)
-    rows, columns = (np.asarray(mask) for mask in eliminate["mixed"](payoffs))
+    rows, columns = eliminate("mixed", payoffs)
     found = jax.jit(jax.vmap(lambda p: correlated(p, lambda u: jnp.abs(u[0]))))(payoffs)
     joint = np.asarray(found.joint) * np.asarray(found.converged)[:, None, None]
     assert np.asarray(found.converged).mean() > 0.9
@@ -128,9 +150,9 @@ def test_prisoners_and_a_mixture_by_hand(variant):
         for mask in variant(partial(undominated, by=by))(prisoners):
             np.testing.assert_array_equal(mask, [False, True])
     row = jnp.array([[4.0, 0.0], [1.0, 1.0], [0.0, 4.0]])  # T, M, B
-    payoffs = jnp.stack([row, jnp.zeros_like(row)])
-    np.testing.assert_array_equal(undominated(payoffs, by="pure")[0], [True, True, True])
-    np.testing.assert_array_equal(undominated(payoffs, by="mixed")[0], [True, False, True])
+    payoffs = np.stack([row, jnp.zeros_like(row)])[None]
+    np.testing.assert_array_equal(eliminate("pure", payoffs)[0], [[True, True, True]])
+    np.testing.assert_array_equal(eliminate("mixed", payoffs)[0], [[True, False, True]])
     np.testing.assert_array_equal(variant(pure_equilibria)(prisoners), [[0, 0], [0, 1]])
 
 
@@ -138,7 +160,7 @@ def test_weak_dominance_eliminates_nothing():
     payoffs = np.zeros((1, 2, 3, 3), np.float32)
     payoffs[0, 0, 0, 0] = 1  # the first row is no worse, and sometimes better
     for by in ("pure", "mixed"):
-        assert all(np.asarray(mask).all() for mask in eliminate[by](payoffs))
+        assert all(mask.all() for mask in eliminate(by, payoffs))
 
 
 def test_best_response_by_loops():
@@ -170,18 +192,18 @@ def test_masks_are_submatrices():
     np.testing.assert_array_equal(found[:, masks[0]][..., masks[1]], pure(part))
     assert found.sum() == np.sum(pure(part))
     for by in ("pure", "mixed"):
-        rule = partial(undominated, masks=masks, by=by)
-        for mask, found, wanted in zip(
-            masks, jax.jit(jax.vmap(rule))(payoffs), eliminate[by](part)
-        ):
-            np.testing.assert_array_equal(np.asarray(found)[:, mask], wanted)
-            assert not np.asarray(found)[:, ~mask].any()
+        left = eliminate(by, payoffs, masks)
+        for player, mask in enumerate(masks):
+            assert not left[player][:, ~mask].any()
+        for i, game in enumerate(part):
+            for mask, found, wanted in zip(masks, left, survivors(game, everything((3, 2)), by)):
+                np.testing.assert_array_equal(found[i, mask], wanted)
 
 
 def test_no_numbers_are_no_equilibria():
     nothing = np.full((1, 2, 2, 2), np.nan, np.float32)
     assert not np.asarray(pure(nothing)).any()
-    assert all(np.asarray(mask).all() for mask in eliminate["mixed"](nothing))  # nothing is proven
+    assert all(mask.all() for mask in eliminate("mixed", nothing))  # nothing is proven
 
 
 @pytest.mark.parametrize(

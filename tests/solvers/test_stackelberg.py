@@ -1,5 +1,7 @@
 """Commitments, against scipy's linear programs, recorded values and small games by hand."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +12,35 @@ from scipy.optimize import linprog
 from jaxmarl_core.solvers.normal_form.stackelberg import pure_commitment, stackelberg
 
 GAMES = oracle("bimatrix.json")["bimatrix"]
-solve = jax.jit(jax.vmap(stackelberg))
-solve_weak = jax.jit(jax.vmap(lambda p: stackelberg(p, follower="weak")))
+COUNT = 60  # games solved at once: every number of games, and every shape, compiles anew
+
+
+@cache
+def compiled(rule, leader, follower):
+    return jax.jit(jax.vmap(lambda p, r, c: rule(p, leader, r, c, follower), (0, None, None)))
+
+
+def solve(payoffs, leader=0, follower="strong", masks=None, rule=stackelberg):
+    """The commitments in games [G, 2, A, B], G at most `COUNT`; masks are the same for all.
+
+    Others fill the batch up, and the shape, 3 x 3 or else 4 x 2: illegal actions whose payoffs
+    nobody should look at.
+    """
+    payoffs = np.asarray(payoffs)
+    sizes = payoffs.shape[2:]
+    shape = (3, 3) if max(sizes) <= 3 else sizes
+    masks = [np.ones(size, bool) for size in sizes] if masks is None else masks
+    room = [(0, whole - size) for whole, size in zip(shape, sizes)]
+    masks = [np.pad(mask, width) for mask, width in zip(masks, room)]
+    filled = np.pad(payoffs, [(0, 0), (0, 0), *room], constant_values=np.nan)
+    filled = np.pad(filled, [(0, COUNT - len(payoffs)), *[(0, 0)] * 3], mode="edge")
+    found = compiled(rule, leader, follower)(filled, *masks)
+    found = jax.tree.map(lambda x: np.asarray(x)[: len(payoffs)], found)
+    return found._replace(leader=found.leader[:, : sizes[leader]])
+
+
+def solve_weak(payoffs):
+    return solve(payoffs, follower="weak")
 
 
 def program(objectives, differences):
@@ -46,6 +75,13 @@ def best_commitment(leader, follower, weak=False):
     return max(value for value in values if value is not None)
 
 
+def best_action(leader, follower, weak=False):
+    """The leader's value if it commits to one action, by comparisons."""
+    kind = min if weak else max
+    best = follower == follower.max(1, keepdims=True)
+    return max(kind(row[mask]) for row, mask in zip(leader, best))
+
+
 def random_games(count, rows, columns, seed=0):
     rng = np.random.default_rng(seed)
     shape = (count, 2, rows, columns)
@@ -56,9 +92,16 @@ def random_games(count, rows, columns, seed=0):
     return np.concatenate(kinds).astype(np.float32)
 
 
-@pytest.mark.parametrize("weak", [False, True], ids=["strong", "weak"])
 @pytest.mark.parametrize(
-    "rows,columns", [(3, 3), pytest.param(6, 5, marks=pytest.mark.slow), (4, 2)]
+    "rows,columns,weak",
+    [
+        (3, 3, False),
+        (3, 3, True),
+        (4, 2, False),
+        pytest.param(4, 2, True, marks=pytest.mark.slow),
+        pytest.param(6, 5, False, marks=pytest.mark.slow),
+        pytest.param(6, 5, True, marks=pytest.mark.slow),
+    ],
 )
 def test_values_are_scipys(rows, columns, weak):
     payoffs = random_games(12, rows, columns)
@@ -82,8 +125,7 @@ def test_values_are_scipys(rows, columns, weak):
 def test_recorded_values(shape, who):
     games = [game for game in GAMES if np.shape(game["A"]) == shape]
     payoffs = np.array([[game["A"], game["B"]] for game in games], np.float32)
-    found = jax.jit(jax.vmap(lambda p: stackelberg(p, who)))(payoffs)
-    pure = jax.jit(jax.vmap(lambda p: pure_commitment(p, who)))(payoffs)
+    found, pure = solve(payoffs, who), solve(payoffs, who, rule=pure_commitment)
     records = [game[("stackelberg_row_leads", "stackelberg_col_leads")[who]] for game in games]
     unit = np.ptp(payoffs[:, who], axis=(1, 2))
     for value, key in ((found, "leader_value"), (pure, "pure_commitment_value")):
@@ -141,7 +183,7 @@ def test_leading_is_worth_no_less_than_equilibrium():
     """Strong commitment beats every recorded equilibrium, and the best pure commitment."""
     games = [game for game in GAMES if np.shape(game["A"]) == (3, 3)]
     payoffs = np.array([[game["A"], game["B"]] for game in games], np.float32)
-    found, pure = solve(payoffs), jax.jit(jax.vmap(pure_commitment))(payoffs)
+    found, pure = solve(payoffs), solve(payoffs, rule=pure_commitment)
     for game, value in zip(games, np.asarray(found.values[:, 0])):
         worths = [
             np.array(e["x"]) @ np.array(game["A"]) @ np.array(e["y"]) for e in game["equilibria"]
@@ -150,20 +192,27 @@ def test_leading_is_worth_no_less_than_equilibrium():
     assert (np.asarray(found.values[:, 0]) > np.asarray(pure.values[:, 0]) - 1e-5).all()
 
 
-@pytest.mark.parametrize("weak", ["strong", "weak"])
-def test_masks_are_submatrices(weak):
-    rows, columns = np.array([True, False, True, True]), np.array([False, True, True])
-    payoffs = random_games(5, 4, 3, 1)
-    part = payoffs[:, :, rows][..., columns]
+@pytest.mark.parametrize("follower", ["strong", "weak"])
+@pytest.mark.parametrize("illegal", [(1, 0), (None, 1), (2, None)], ids=str)
+def test_masks_are_submatrices(illegal, follower):
+    """Values are scipy's of the legal actions alone, whatever the others would pay."""
+    masks = rows, columns = [np.arange(3) != action for action in illegal]
+    payoffs = random_games(5, 3, 3, 1)
+    part = payoffs[:, :, rows][..., columns].astype(np.float64)
     payoffs[:, :, ~rows] = 100
     payoffs[..., ~columns] = np.nan
     for rule in (stackelberg, pure_commitment):
-        masked = jax.jit(jax.vmap(lambda p: rule(p, 0, rows, columns, weak)))  # noqa: B023 - now
-        found, wanted = masked(payoffs), jax.jit(jax.vmap(lambda p: rule(p, follower=weak)))(part)  # noqa: B023 - now
-        np.testing.assert_allclose(found.values, wanted.values, rtol=1e-4, atol=1e-4)
-        np.testing.assert_array_equal(found.follower, wanted.follower + 1)
-        assert (np.asarray(found.leader)[:, ~rows] == 0).all()
-        assert np.asarray(found.solved).all()
+        found = solve(payoffs, follower=follower, masks=masks, rule=rule)
+        assert found.solved.all()
+        assert (found.leader[:, ~rows] == 0).all()
+        for i, game in enumerate(part):
+            worth = best_commitment(*game, follower == "weak")
+            if rule is pure_commitment:
+                worth = best_action(*game, follower == "weak")
+            assert abs(found.values[i, 0] - worth) < 1e-4 * (np.ptp(game[0]) or 1)
+            reply = np.flatnonzero(columns).tolist().index(found.follower[i])
+            replies = found.leader[i, rows] @ game[1]
+            assert replies[reply] > replies.max() - 1e-4 * (np.ptp(game[1]) or 1)
 
 
 def test_double_precision():
@@ -180,10 +229,10 @@ def test_failure_is_visible():
     payoffs[0, 1, 2, 2] = np.nan
     payoffs[1, 0, 0, 0] = np.inf
     for rule in (stackelberg, pure_commitment):
-        found = jax.jit(jax.vmap(rule))(payoffs)
+        found = solve(payoffs, rule=rule)
         np.testing.assert_array_equal(found.solved, np.arange(len(payoffs)) > 1)
-        nothing = jax.jit(rule)(payoffs[2], column_mask=np.zeros(3, bool))
-        assert not nothing.solved and np.isnan(np.asarray(nothing.values)).all()
+        nothing = solve(payoffs, masks=(np.ones(3, bool), np.zeros(3, bool)), rule=rule)
+        assert not nothing.solved.any() and np.isnan(nothing.values).all()
 
 
 @pytest.mark.parametrize("rule", [stackelberg, pure_commitment])

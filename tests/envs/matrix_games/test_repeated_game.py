@@ -29,6 +29,13 @@ def play(env, joint, key=KEY):
     return env.step(key, state, split(env, joint))[1]
 
 
+# operation by operation, each would be compiled by itself
+played = jax.jit(play)
+reset = jax.jit(lambda env, key: env.reset(key))
+step = jax.jit(lambda env, key, state, joint: env.step(key, state, split(env, joint)))
+render = jax.jit(lambda env, state: env.render(state))
+
+
 def joined(by_group):
     return np.concatenate([np.asarray(x) for x in by_group.values()])
 
@@ -154,11 +161,11 @@ def test_a_team_with_unequal_actions_is_one_team_of_groups():
 
 def test_memory_is_the_last_joint_action(variant):
     env = from_payoffs(THREE, memory=True, num_rounds=None)
-    _, first = env.reset(KEY)
+    _, first = reset(env, KEY)
     np.testing.assert_array_equal(joined(first.observation), [24, 24, 24])
-    step = variant(lambda joint: (lambda t: (t.observation, t.state))(play(env, joint)))
+    seen = variant(lambda joint: (lambda t: (t.observation, t.state))(play(env, joint)))
     for joint in [(0, 0, 0), (1, 0, 2), (1, 2, 3)]:
-        observation, critic = step(np.array(joint))
+        observation, critic = seen(np.array(joint))
         index = np.ravel_multi_index(joint, (2, 3, 4))
         np.testing.assert_array_equal(joined(observation), np.full(3, index))
         np.testing.assert_array_equal(critic, np.eye(25)[index])
@@ -175,12 +182,12 @@ def test_memory_is_the_last_joint_action(variant):
 )
 def test_ends_are_told_honestly(options, last, discount):
     env = matrix_game(**options)
-    state, timestep = env.reset(KEY)
+    state, timestep = reset(env, KEY)
     assert not timestep.last
     np.testing.assert_array_equal(joined(timestep.discount), [1, 1])
     np.testing.assert_array_equal(joined(timestep.reward), [0, 0])
     for expected_last, expected_discount in zip(last, discount):
-        state, timestep = env.step(KEY, state, split(env, [0, 1]))
+        state, timestep = step(env, KEY, state, np.array([0, 1]))
         assert bool(timestep.last) == expected_last
         np.testing.assert_array_equal(joined(timestep.discount), [expected_discount] * 2)
         np.testing.assert_array_equal(joined(timestep.reward), [0, 5])
@@ -188,8 +195,9 @@ def test_ends_are_told_honestly(options, last, discount):
 
 def test_critic_sees_how_many_rounds_are_left_only_if_they_truly_end():
     env = matrix_game(num_rounds=4)
-    np.testing.assert_allclose(play(env, [0, 0]).state, [1, 0.25])
-    np.testing.assert_allclose(play(env.replace(truncate=True), [0, 0]).state, [1])
+    none = np.array([0, 0])
+    np.testing.assert_allclose(played(env, none).state, [1, 0.25])
+    np.testing.assert_allclose(played(env.replace(truncate=True), none).state, [1])
 
 
 @pytest.mark.parametrize(
@@ -198,15 +206,19 @@ def test_critic_sees_how_many_rounds_are_left_only_if_they_truly_end():
 )
 def test_random_play_stays_in_spec(name, num_agents, memory):
     env = matrix_game(name, num_agents=num_agents, num_rounds=3, memory=memory)
-    state, first = env.reset(KEY)
 
-    def step(state, key):
+    def one(state, key):
         joint = [
             group.action.sample(key) for group in env.groups.values() for _ in range(group.size)
         ]
         return env.step(key, state, split(env, jnp.stack(joint)))
 
-    _, rest = jax.lax.scan(step, state, jax.random.split(KEY, 4))
+    @jax.jit
+    def episodes(key):
+        state, first = env.reset(key)
+        return first, jax.lax.scan(one, state, jax.random.split(key, 4))[1]
+
+    first, rest = episodes(KEY)
     for timestep in (first, jax.tree.map(lambda x: x[-1], rest)):
         for group_name, group in env.groups.items():
             seen = np.asarray(timestep.observation[group_name])
@@ -241,7 +253,7 @@ def test_states_have_numbers(options, num_states, start):
             number, shown = int(env.encode(state)), int(env.observe(state).observation["agents"][0])
             assert env.counted_rounds is not None or number == shown
             np.testing.assert_array_equal(env.decode(number).action, state.action * env.memory)
-            state, _ = env.step(KEY, state, split(env, joint))
+            state, _ = step(env, KEY, state, np.array(joint))
 
 
 @pytest.mark.parametrize("memory", [False, True])
@@ -251,9 +263,9 @@ def test_planning_over_rounds_adds_payoffs_up(memory):
     game = markov_game(table)
     assert game.terminal.sum() == (9 if memory else 1)
     np.testing.assert_allclose(expected_reward(game)[:, 0], table.payoffs, atol=1e-5)
-    value = np.zeros((2, game.num_states), np.float32)
+    value, best = np.zeros((2, game.num_states), np.float32), jax.jit(backup)
     for _ in range(3):
-        value = np.asarray(backup(game, value, 1.0)).max(axis=(2, 3))
+        value = np.asarray(best(game, value, 1.0)).max(axis=(2, 3))
     np.testing.assert_allclose(value[:, 0], 33, rtol=1e-6)
 
     game = markov_game(matrix_game("climbing", num_rounds=None, memory=memory))
@@ -270,7 +282,8 @@ def test_tables_know_the_coin():
 
 def test_time_steps_hold_no_weak_types():
     env = matrix_game(memory=True)
-    weak = [leaf.weak_type for leaf in jax.tree.leaves((env.reset(KEY), play(env, [0, 1])))]
+    shapes = jax.eval_shape(lambda: (env.reset(KEY), play(env, [0, 1])))
+    weak = [leaf.weak_type for leaf in jax.tree.leaves(shapes)]
     assert not any(weak)
 
 
@@ -286,31 +299,31 @@ def test_many_games_at_once():
 
 
 def test_a_new_payoff_compiles_nothing():
-    step = jax.jit(lambda env, state, actions: env.step(KEY, state, actions))
+    again = jax.jit(lambda env, state, actions: env.step(KEY, state, actions))
     env = matrix_game()
     for factor in (1.0, 2.0):
         other = env.replace(payoffs=factor * env.payoffs)
-        step(other, other.reset(KEY)[0], split(env, [0, 1]))
-    assert step._cache_size() == 1
+        again(other, reset(other, KEY)[0], split(env, [0, 1]))
+    assert again._cache_size() == 1
 
 
 def test_render_frames_what_was_played():
     env = matrix_game("climbing")
-    state, _ = env.reset(KEY)
-    before = env.render(state)
-    after = env.render(env.step(KEY, state, split(env, [1, 2]))[0])
+    state, _ = reset(env, KEY)
+    before = render(env, state)
+    after = render(env, step(env, KEY, state, np.array([1, 2]))[0])
     assert before.shape == after.shape == (180, 180, 3)
     assert before.dtype == np.uint8
     changed = np.array((before != after).any(-1))
     assert changed[60:120, 120:].any()
     changed[60:120, 120:] = False
     assert not changed.any()
-    assert env.render(state)[10, 30, 1] > env.render(state)[10, 90, 1]  # 11 greener than -30
+    assert before[10, 30, 1] > before[10, 90, 1]  # 11 greener than -30
 
 
 def test_render_any_number_of_players():
-    state, _ = (env := from_payoffs(THREE)).reset(KEY)
-    assert env.render(state).shape == (2 * 60, 12 * 60, 3)
+    state, _ = reset(env := from_payoffs(THREE), KEY)
+    assert render(env, state).shape == (2 * 60, 12 * 60, 3)
 
 
 @pytest.mark.parametrize(
