@@ -13,10 +13,13 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Key
+
+MOST_SHUFFLED = 2**20  # numbers, which leave 12 bits to rank them by
 
 
 def sequences(batch: Any, config: Config) -> Any:
@@ -44,9 +47,24 @@ def memory_before(batch: Any) -> Any:
 def minibatches(key: Key, config: Config, num_epochs: int) -> jax.Array:
     """Returns the sequences of every gradient step of all epochs, [steps, S / num_minibatches]."""
     num_minibatches = decided(config.num_minibatches)
-    epoch = lambda key: jax.random.permutation(key, config.num_sequences)
+    epoch = partial(shuffled, size=config.num_sequences)
     order = jax.vmap(epoch)(jax.random.split(key, num_epochs))
     return order.reshape(num_epochs * num_minibatches, -1)
+
+
+def shuffled(key: Key, size: int) -> jax.Array:
+    """Returns 0 ... size - 1 in random order, [size] int32.
+
+    Numbers are the low bits of what is sorted, and random ones the others: a tenth of the time, on
+    a processor, of sorting numbers by random ones, as `jax.random.permutation` does, and twice. Of
+    2^n numbers, each pair is ranked by 32 - n bits; where these are the same, the lower goes first.
+    """
+    if size > MOST_SHUFFLED:
+        return jax.random.permutation(key, jnp.arange(size, dtype=jnp.int32))
+    low = jnp.uint32(2 ** (size - 1).bit_length() - 1)
+    numbers = jnp.arange(size, dtype=jnp.uint32)
+    ranked = jnp.sort(jax.random.bits(key, (size,)) & ~low | numbers)
+    return (ranked & low).astype(jnp.int32)
 
 
 def minibatch(batch: Any, which: jax.Array, config: Config) -> Any:

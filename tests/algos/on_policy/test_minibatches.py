@@ -16,7 +16,12 @@ from jaxmarl_core.algos.on_policy.learning import (
     importance_weighted,
     surrogate_loss,
 )
-from jaxmarl_core.algos.on_policy.minibatches import minibatch, minibatches, sequences
+from jaxmarl_core.algos.on_policy.minibatches import (
+    minibatch,
+    minibatches,
+    sequences,
+    shuffled,
+)
 from jaxmarl_core.algos.on_policy.networks import Actor
 from jaxmarl_core.algos.on_policy.options import Config, Hparams
 from jaxmarl_core.algos.on_policy.order import simultaneous_update
@@ -74,6 +79,17 @@ def test_minibatches_of_steps_vary_as_draws_without_replacement_do():
     n, m = B * T, B * T // 2
     expected = value.var() / m * (n - m) / (n - 1)
     np.testing.assert_allclose(means.var(), expected, rtol=0.1)  # deviation of a variance: 2 %
+
+
+@pytest.mark.parametrize("size", [1, 6, 8])
+def test_every_number_is_as_often_everywhere(size):
+    """In 4000 orders, each number once in each, and 4000 / size times at each place."""
+    orders = np.asarray(jax.vmap(lambda key: shuffled(key, size))(jax.random.split(KEY, 4000)))
+    assert orders.dtype == np.int32
+    np.testing.assert_array_equal(np.sort(orders, 1), np.tile(np.arange(size), (4000, 1)))
+    counts = np.stack([np.bincount(place, minlength=size) for place in orders.T])
+    deviation = np.sqrt(4000 / size * (1 - 1 / size))
+    assert np.abs(counts - 4000 / size).max() <= 4.5 * deviation
 
 
 @pytest.mark.parametrize("chunk_length", [2, 3, 6])
