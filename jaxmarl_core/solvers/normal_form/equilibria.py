@@ -114,31 +114,38 @@ def default_tolerance(dtype) -> float:
 
 
 def certificate(solving: Game, row, column, share: float):
-    """Returns both players' values [2], the most either gains by another action [], and a flag [].
+    """Returns both players' values [K, 2], the most either gains by another action [K], and flags.
 
-    The flag is true where nobody gains more than a share of the range of its payoffs, of which the
-    bound from below is what a played action loses in the mean against the best reply to each of
-    the other's, as in zero_sum.py. Gains are computed from losses, which are rounded by their own
-    size alone; values from what the best replies are worth, less that.
+    A flag [K] is true where nobody gains more than a share of the range of its payoffs. In single
+    precision that range is bounded from below by what a played action loses in the mean against the
+    best reply to each of the other's, as in zero_sum.py. Gains are computed from losses, which are
+    rounded by their own size alone; values from what the best replies are worth, less that.
+
+    Args:
+      solving: the game.
+      row, column: [K, A] and [K, B], strategies.
+      share: of the range.
     """
     gains, values, enough = [], [], solving.finite
+    row, column = row.T, column.T  # sums over a last axis of a few actions would be slow
     rows, columns = solving.legal
     for own, other, losses, best, legal, payoffs in (
         (row, column, solving.losses[1], solving.best[0], rows, solving.payoffs[0]),
         (column, row, solving.losses[0], solving.best[1], columns, solving.payoffs[1]),
     ):
-        worth = jnp.einsum("ba,b->a", losses, other, precision="highest")
-        lost = jnp.sum(own * worth)
-        gain = jnp.maximum(jnp.max(jnp.where(legal, worth, -jnp.inf)) - lost, 0)
-        spread = jnp.max(-worth * jnp.minimum(own / RARELY, 1))
+        worth = jnp.einsum("ba,bk->ak", losses, other, precision="highest")
+        lost = jnp.sum(own * worth, axis=0)
+        most = jnp.max(jnp.where(legal[:, None], worth, -jnp.inf), axis=0)
+        gain = jnp.maximum(most - lost, 0)
+        spread = jnp.max(-worth * jnp.minimum(own / RARELY, 1), axis=0)
         if worth.dtype == jnp.float64:
             cells = rows[:, None] & columns
             spread = jnp.max(jnp.where(cells, payoffs, -jnp.inf))
             spread = spread - jnp.min(jnp.where(cells, payoffs, jnp.inf))
         gains.append(gain)
-        values.append(jnp.sum(other * best) + lost)
+        values.append(jnp.sum(other * best[:, None], axis=0) + lost)
         enough = enough & (gain <= share * spread)
-    return jnp.stack(values), jnp.maximum(*gains), enough
+    return jnp.stack(values, axis=1), jnp.maximum(*gains), enough
 
 
 def certified(solving: Game, row, column, valid, count, share: float):
@@ -147,7 +154,7 @@ def certified(solving: Game, row, column, valid, count, share: float):
     Zeros where they are not valid; and in double precision, where that is final, what could gain
     too much is no longer valid, and those that are come first.
     """
-    values, regret, enough = jax.vmap(certificate, (None, 0, 0, None))(solving, row, column, share)
+    values, regret, enough = certificate(solving, row, column, share)
     valid, count = valid & solving.finite, jnp.where(solving.finite, count, 0)
     lost = valid & ~enough
     doubt = jnp.any(lost) | ~jnp.any(valid)

@@ -69,7 +69,8 @@ def _again(solve: Solver, found: Any, doubt: jax.Array, *args: Any) -> Any:
 
     def step(carry):
         found, doubt = carry
-        (here,) = jnp.nonzero(doubt, size=few, fill_value=games)
+        marked, here = jax.lax.top_k(doubt.astype(jnp.float32), few)  # the first ones
+        here = jnp.where(marked > 0, here, games)
         some = jax.tree.map(lambda x: jnp.take(x, here, axis=0, mode="clip"), args)
         put = lambda old, new: old.at[here].set(new, mode="drop")
         return jax.tree.map(put, found, _in_double(solve, some)), put(doubt, False)
