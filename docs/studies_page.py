@@ -41,6 +41,20 @@ def section(name: str, folder: Path) -> str:
     return f"\n{text}\n" + (f"\n![{name}](studies/{name}.svg)\n" if drawn else "") + "\n"
 
 
+def standing(known: dict[str, str]) -> str:
+    """Returns which sections are of the present rules, and which wait, with what they last took."""
+    judged = [name for name in sorted(known) if "\nMet: " in known[name]]
+    waiting = []
+    for name in names():
+        took = re.search(r"\d+ seeds, \d+ s", known.get(name, ""))
+        if name not in judged:
+            waiting.append(f"`{name}` ({took.group() if took else 'not run yet'})")
+    lines = [f"By the rules above their tables: {', '.join(f'`{name}`' for name in judged)}."]
+    if waiting:
+        lines.append(f"To be run again, with what they took: {', '.join(waiting)}.")
+    return "\n\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Writes the page and the pictures."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -57,7 +71,7 @@ def main() -> None:
             atomic.write(DOCS / "studies" / f"{name}.svg", picture.read_bytes())
         known[name] = section(name, folder / name)
     body = "".join(f'<a id="{name}"></a>\n{known[name]}' for name in sorted(known))
-    atomic.write(path, f"{INTRODUCTION}\n{body}".rstrip() + "\n")
+    atomic.write(path, f"{INTRODUCTION}\n{standing(known)}\n{body}".rstrip() + "\n")
 
 
 if __name__ == "__main__":
