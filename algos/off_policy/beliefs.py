@@ -218,12 +218,12 @@ def values_by_beliefs(
         observer = jnp.arange(num_agents(beliefs.actors))[:, None, None, None]
         itself = observer == stack.first + jnp.arange(stack.size)[:, None]
         guessed[name] = jnp.where(itself, vectors[name], drawn)  # [N, b, n, E]
-    of_stack, judge = decided(critics.of_stack), decided(critics.judge)
+    of_stack, value_of = decided(critics.of_stack), decided(critics.value_of)
     values = []
     for stack in beliefs.actors.stacks:
         own, axis = of_stack(critic_params, stack)
         by = slice(stack.first, stack.first + stack.size)
-        one = lambda own, vectors, stack=stack: judge(own, stack, view, vectors, None, None)
+        one = lambda own, vectors, stack=stack: value_of(own, stack, view, vectors, None, None)
         values.append(jax.vmap(one, (axis, 0))(own, {name: x[by] for name, x in guessed.items()}))
     return jnp.moveaxis(jnp.concatenate(values), 0, -1)
 

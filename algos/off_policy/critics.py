@@ -59,7 +59,7 @@ class Critics(NamedTuple):
     # action is worth.
     of_stack: Callable[[Any, AgentStack], tuple[Any, int | None]] | None = None
     # (params, stack) -> (those that value each of its agents, their axis n; None: all the same)
-    judge: Callable[[Any, AgentStack, View, Vectors, Any, Any], jax.Array] | None = None
+    value_of: Callable[[Any, AgentStack, View, Vectors, Any, Any], jax.Array] | None = None
     # (one agent's of `of_stack`, its stack, all others' view and vectors, what it sees [b, *space],
     # its vector [b, E]) -> [M, b]
     of_actions: Callable[[Any, View, Vectors], dict[str, jax.Array]] | None = None
@@ -161,7 +161,7 @@ def central_critics(
             return jax.tree.map(lambda x: x[:, place[0]], params["central"]), None
         return jax.tree.map(lambda x: x[:, place].swapaxes(0, 1), params["central"]), 0
 
-    def judge(own, stack, view, vectors, observation, vector):
+    def value_of(own, stack, view, vectors, observation, vector):
         one = lambda params: apply(network, params, inputs(view, vectors))[..., 0]
         return over_axes(one, 1)(own)
 
@@ -174,7 +174,7 @@ def central_critics(
         valued.summed,
         valued.next_values,
         of_stack,
-        judge,
+        value_of,
     )
 
 
@@ -211,7 +211,7 @@ def own_critics(
             return params[stack.name], None
         return jax.tree.map(lambda x: x.swapaxes(0, 1), params[stack.name]), 0
 
-    def judge(own, stack, view, vectors, observation, vector):
+    def value_of(own, stack, view, vectors, observation, vector):
         seen = {"observation": observation, "action": vector}
         one = lambda params: apply(networks[stack.name], params, seen)[..., 0]
         return over_axes(one, 1)(own)
@@ -225,5 +225,5 @@ def own_critics(
         valued.summed,
         valued.next_values,
         of_stack,
-        judge,
+        value_of,
     )

@@ -124,11 +124,9 @@ class Hparams:
     max_grad_norm: float = hparam(10.0, 1e-6, 1e6, "log")  # of an agent's actor, and of a critic
     gamma: float = hparam(0.99, 0.0, 1.0)
     tau: float = hparam(0.005, 0.0, 1.0, "log")  # weight of the online network in the next target
-    # env steps before the first gradient step, in which agents act uniformly
-    learning_starts: float = hparam(0.0, 0.0, 1e12)
+    learning_starts: float = hparam(0.0, 0.0, 1e12)  # env steps before it, of uniform actions
     gumbel_temperature: float = hparam(1.0, 1e-3, 1e3, "log")  # of relaxed draws
-    # of the mean square of what an actor's last layer puts out, so that it does not saturate
-    output_penalty: float = hparam(0.0, 0.0, 1e3, "log")
+    output_penalty: float = hparam(0.0, 0.0, 1e3, "log")  # of an actor's last layer, squared
     noise: MaybeNumber = hparam(None, 0.0, 1e3, "log")  # scale of the exploration at first
     final_noise: MaybeNumber = hparam(None, 0.0, 1e3, "log")  # and after `noise_steps`
     noise_steps: MaybeNumber = hparam(None, 1.0, 1e12, "log")  # of all environments in sum

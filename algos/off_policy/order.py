@@ -134,7 +134,7 @@ def seats(stack: AgentStack, view: View, noise: Vectors, log_weight: Any) -> Sea
 def actor_loss(
     params: Any,
     actors: Actors,
-    judge: Callable,
+    value_of: Callable,
     stack: AgentStack,
     seat: Seat,
     own_critics: Any,
@@ -149,7 +149,7 @@ def actor_loss(
     Args:
       params: of its actor.
       actors: all of them.
-      judge: of the critics.
+      value_of: of the critics.
       stack: the agent's.
       seat: the agent's.
       own_critics: parameters of those that value it.
@@ -163,7 +163,7 @@ def actor_loss(
     is_own = (jnp.arange(stack.size) == seat.index)[:, None]
     everyone = jnp.where(is_own, vector[:, None], others[stack.name])
     vectors = others | {stack.name: everyone}
-    q = judge(own_critics, stack, batch.view, vectors, seat.observation, vector)
+    q = value_of(own_critics, stack, batch.view, vectors, seat.observation, vector)
     weight = 0.0 if isinstance(seat.log_weight, tuple) else jnp.exp(seat.log_weight)
     loss = soft_policy_loss(drawn.log_prob, actors.kind.of_critics(q), weight)
     loss += hp.output_penalty * jnp.mean(out**2, -1)
@@ -197,7 +197,7 @@ def at_once(
     order: jax.Array,
 ) -> tuple[ActorState, Metrics]:
     """Returns (state, metrics) after all actors took a step, the others' actions as replayed."""
-    rule, judge = optimiser(rates.actor, hp.max_grad_norm), decided(critics.judge)
+    rule, value_of = optimiser(rates.actor, hp.max_grad_norm), decided(critics.value_of)
     params, opt_state, slopes, losses, norms = {}, {}, [], [], []
     for stack in actors.stacks:
         name = stack.name
@@ -206,7 +206,7 @@ def at_once(
 
         def total(params, stack=stack, everyone=everyone, own=own, own_axis=own_axis):
             loss = lambda params, seat, own: actor_loss(
-                params, actors, judge, stack, seat, own, batch.vectors, batch, hp
+                params, actors, value_of, stack, seat, own, batch.vectors, batch, hp
             )
             axes = (0 if stack.separate else None, AXES, own_axis)
             each, drawn = jax.vmap(loss, axes)(params, everyone, own)
@@ -312,7 +312,7 @@ def take_turn(
     before, opt_state = mine(state.params[name]), mine(state.optimiser[name])
     gradient = jax.value_and_grad(actor_loss, has_aux=True)
     (loss, (log_prob, counts)), grads = gradient(
-        before, actors, decided(critics.judge), stack, seat, own, vectors, batch, hp
+        before, actors, decided(critics.value_of), stack, seat, own, vectors, batch, hp
     )
     rule = optimiser(rates.actor, hp.max_grad_norm)
     after, opt_state = descend(rule, 0, grads, opt_state, before)
