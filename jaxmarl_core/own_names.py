@@ -65,9 +65,13 @@ def _returns(found: Any) -> Any:
     """Returns the class that a function says it returns; None if it says nothing."""
     if not inspect.isfunction(found):
         return None
-    try:
-        return get_type_hints(found).get("return")
-    except NameError:  # another annotation names what is imported for type checkers alone
+    told = found.__annotations__.get("return")
+    if not isinstance(told, str):
+        return told
+    alone = type("Alone", (), {"__annotations__": {"return": told}})
+    try:  # alone, as another annotation may name what is imported for type checkers only
+        return get_type_hints(alone, found.__globals__)["return"]
+    except NameError:
         return None
 
 

@@ -42,7 +42,11 @@ def algorithm_builder(name: str) -> Callable[..., Algorithm]:
 
 def environment_options(name: str) -> dict[str, inspect.Parameter]:
     """Returns option -> parameter of an environment's builder; ValueError names the nearest."""
-    return dict(inspect.signature(environment_builder(name)).parameters)
+    builder = environment_builder(name)
+    try:
+        return dict(inspect.signature(builder, eval_str=True).parameters)
+    except NameError:  # a type that is imported for type checkers alone
+        return dict(inspect.signature(builder).parameters)
 
 
 def make_environment(name: str, /, **options: Any) -> Environment:

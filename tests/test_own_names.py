@@ -124,3 +124,30 @@ def test_the_current_folder_is_seen_by_an_installed_command(here):
     said = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert said.returncode == 0, said.stderr
     assert "maze:Maze: nothing to complain of" in said.stdout
+
+
+POSTPONED = """
+from __future__ import annotations
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from jaxmarl_core.algos import q_learning
+from jaxmarl_core.types import Algorithm
+if TYPE_CHECKING:
+    from jaxmarl_core.types import Environment
+
+@dataclass(frozen=True)
+class Config:
+    kind: Literal["plain", "other"] = "plain"
+
+def mine(env: Environment, config: Config = Config()) -> Algorithm:
+    return q_learning(env)
+"""
+
+
+def test_annotations_may_be_postponed(here, capsys):
+    (here / "later.py").write_text(POSTPONED)
+    assert own_names.builds_algorithm(own_names.load("later:mine", "algorithm"))
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "later:mine", "matrix_game", "--help"])
+    assert "{plain,other}" in capsys.readouterr().out

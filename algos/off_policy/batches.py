@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmarl_core.algos.off_policy.action_vectors import vector_of
 from jaxmarl_core.functional.returns import n_step_transition
@@ -152,7 +153,7 @@ def transitions(
     pay = replay.gather_sequences(pay, start, n_step + 1, env_index)
     reward, discount, last = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), pay)  # [n + 1, b, ...]
     reward = of_all_agents(stacks, pay_while_it_comes(reward, discount), 2)
-    reward = in_units(reward, reward_statistics)
+    reward = in_units(stacks, reward, reward_statistics)
     discount = gamma * of_all_agents(stacks, discount, 2)
     of_agents = jax.vmap(n_step_transition, (1, 1, None), (0, 0, None))
     reward, discount, length = jax.vmap(of_agents, (1, 1, 1))(reward, discount, last)
@@ -169,12 +170,21 @@ def transitions(
     )
 
 
-def in_units(reward: jax.Array, statistics: Any) -> jax.Array:
-    """Returns rewards [..., N] by their deviation; as they are if they never varied, or for None.
+def in_units(stacks: list[AgentStack], reward: jax.Array, statistics: Any) -> jax.Array:
+    """Returns rewards [..., N] by their team's deviation; as they are if they never varied.
 
-    Their mean is not taken off: it would change what a long episode is worth.
+    One unit a team, as other weights among its members would be another mean to climb. Their mean
+    is not taken off: it would change what a long episode is worth.
+
+    Args:
+      stacks: of all agents.
+      reward: of all agents.
+      statistics: of their rewards [N], or None: rewards stay as they are.
     """
     if statistics is None:
         return reward
-    varied = statistics.variance > SMALLEST
-    return reward / jnp.sqrt(jnp.where(varied, statistics.variance, 1.0))
+    team = np.array([team for stack in stacks for team in stack.teams])
+    mates = team == team[:, None]
+    variance = (mates / mates.sum(1, keepdims=True)).astype(np.float32) @ statistics.variance
+    varied = variance > SMALLEST
+    return reward / jnp.sqrt(jnp.where(varied, variance, 1.0))

@@ -4,8 +4,9 @@
     Q_i(x, a_1 ... mu_i(o_i) ... a_N),   the others' actions being those that the replay holds
 
 so that no critic's world changes as the others learn. Agents may be of one team, of several, or
-each for itself. Discrete actions are straight-through one-hots, or relaxed as in the paper's
-program (`gumbel`). All agents learn from one batch, where that program draws one for each.
+each for itself. Discrete actions are straight-through one-hots, or relaxed to the critics
+(`gumbel`), where the paper's program plays the relaxed ones, too. All agents learn from one batch,
+where that program draws one for each.
 
 Lowe et al., 2017, arXiv:1706.02275, algorithm 1.
 """

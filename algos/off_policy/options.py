@@ -51,11 +51,12 @@ class Config:
     agent_ids: whether agents see their number, one-hot, beside their observation.
     normalise_observation: whether agents see observations in units of the mean and deviation of
       all that were seen before the update, by agents that were alive.
-    normalise_reward: whether rewards are learnt from in units of their deviation, each agent's,
-      over all that was played.
+    normalise_reward: whether rewards are learnt from in units of their deviation, a team's, over
+      all that was played.
     gumbel: what a discrete action is to the critics of an actor that climbs them:
       "straight_through", one-hot, with the gradient of the relaxed draw; "relaxed", that draw
-      itself. Played and stored is its largest entry, either way.
+      itself. Played and stored is its largest entry, either way (MADDPG's program plays and stores
+      the soft vector).
     exploration: what is added to a deterministic policy's actions: "gaussian" noise, or that of
       "ornstein_uhlenbeck", which an episode begins without.
     critic: a central critic's: "environment", one for a team, which predicts what its agents earn

@@ -43,18 +43,21 @@ class World(NamedTuple):
         return [timestep for _, _, timestep, _ in self.rows]
 
 
-def check_environment(env: Environment, max_steps: int = 300) -> list[str]:
+def check_environment(env: Environment, max_steps: int = 0) -> list[str]:
     """Returns what is wrong with an environment, a sentence each; nothing is good news.
 
     Args:
       env: any; numbers, not tracers.
-      max_steps: how long a random episode may take to end; raise it for long ones.
+      max_steps: how long a random episode may take to end; 0: the environment's own `max_steps`,
+        or 1000.
     """
     missing = [name for name in ("groups", "reset", "step") if not hasattr(env, name)]
     if missing:
         return [f"{type(env).__name__} has no {' and no '.join(missing)}; see types.Environment."]
+    own_limit = getattr(env, "max_steps", None)
+    limit = max_steps or (own_limit if isinstance(own_limit, int) else 1000)
     try:
-        world = play_random_episode(env, max_steps)
+        world = play_random_episode(env, limit)
     except Exception as error:
         return [f"A random episode cannot be played: {type(error).__name__}: {first_line(error)}"]
     # what is shown in another form cannot be asked for the rest

@@ -21,14 +21,15 @@ def command(arguments: Sequence[str]) -> None:
 
 def check(
     names: Annotated[tuple[str, ...], tyro.conf.Positional],
-    max_steps: int = 300,
+    max_steps: int = 0,
 ) -> None:
     """Check an environment or an algorithm, yours or ours, against what the library relies on.
 
     Args:
       names: an environment; or an algorithm and an environment to train it in. One of the lists of
         `jaxmarl-core list`, or module:name of your own file, such as maze:maze.
-      max_steps: how long a random episode may take to end.
+      max_steps: how long a random episode may take to end; 0: the environment's own `max_steps`, or
+        1000.
     """
     begin()
     expected = "an environment, or an algorithm and an environment"

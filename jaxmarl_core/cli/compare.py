@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from jaxmarl_core.cli.running import CONSOLE
@@ -64,9 +65,9 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
 def _options_table(pairs: dict[str, tuple[Any, Any]], names: tuple[str, str]) -> Table:
     shown = Table(title="what differs", title_justify="left", box=SIMPLE_HEAD)
     for name in ("", *names):
-        shown.add_column(name, overflow="fold")
+        shown.add_column(escape(name), overflow="fold")
     for name, pair in pairs.items():
-        shown.add_row(name, *("–" if value is None else option(value) for value in pair))
+        shown.add_row(*map(escape, (name, *("–" if x is None else option(x) for x in pair))))
     if not pairs:
         shown.add_row("nothing", "", "")
     return shown

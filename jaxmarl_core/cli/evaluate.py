@@ -8,10 +8,12 @@ import jax
 import numpy as np
 import tyro
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from jaxmarl_core.cli.running import CONSOLE, begin
 from jaxmarl_core.cli.trained import Match, load_match
+from jaxmarl_core.errors import require
 from jaxmarl_core.functional import statistics
 from jaxmarl_core.play.evaluate import episode_figures, episode_length
 from jaxmarl_core.play.evaluate import evaluate as play_episodes
@@ -45,6 +47,7 @@ def evaluate(
       length: steps of an episode at most; 0: the environment's own time limit, or 1000.
       sample: draw actions from the policy instead of taking its mode.
     """
+    require(episodes >= 1, "episodes", "at least 1", episodes)
     begin()
     env, matches = load_match(folder, run, against)
     for match in matches:
@@ -67,7 +70,7 @@ def figures(
 
 
 def _table(title: str, found: Mapping[str, np.ndarray], episodes: int) -> Table:
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    shown = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
     shown.add_column(plural(episodes, "episode"))
     for name in ("mean", "95 % interval", "least", "most"):
         shown.add_column(name, justify="right")

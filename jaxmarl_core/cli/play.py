@@ -9,8 +9,9 @@ import tyro
 
 from jaxmarl_core.cli.running import CONSOLE, begin
 from jaxmarl_core.cli.trained import load_match
+from jaxmarl_core.errors import require
 from jaxmarl_core.play.evaluate import episode_length
-from jaxmarl_core.report.filming import film, write_film
+from jaxmarl_core.report.filming import film, require_writable, write_film
 
 MOST_FRAMES = 400
 
@@ -44,12 +45,14 @@ def play(
       frames_per_second: how fast the film runs.
       sample: draw actions from the policy instead of taking its mode.
     """
+    path = out or Path(f"{folder.resolve().name}.gif")
+    require_writable(path)
+    require(frames_per_second > 0, "frames_per_second", "above 0", frames_per_second)
     begin()
     env, (match, *_) = load_match(folder, run, against)
     steps = length or min(episode_length(env), MOST_FRAMES)
     found = film(jax.random.key(seed), env, match.player, steps, greedy=not sample)
     found = found._replace(caption=match.title, frames_per_second=frames_per_second)
-    path = out or Path(f"{folder.resolve().name}.gif")
     write_film(path, found)
     CONSOLE.print(f"{match.title}: {len(found.frames) - 1} steps", markup=False, soft_wrap=True)
     CONSOLE.print(str(path), markup=False, soft_wrap=True)

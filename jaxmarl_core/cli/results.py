@@ -7,7 +7,8 @@ from typing import Annotated
 import tyro
 
 from jaxmarl_core.cli.running import CONSOLE
-from jaxmarl_core.store.data import load_results, write_tables
+from jaxmarl_core.errors import lookup
+from jaxmarl_core.store.data import WRITERS, load_results, write_tables
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -25,6 +26,7 @@ def results(
       out: the folder to write `runs` and `curves` to; by default <name of the sweep>-results here.
       format: csv, or parquet (needs the extra: pip install "jaxmarl-core[parquet]").
     """
+    lookup(WRITERS, format, "format")
     tables = load_results(folder)
     path = out or Path(f"{folder.resolve().name}-results")
     path.mkdir(parents=True, exist_ok=True)

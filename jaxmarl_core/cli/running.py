@@ -132,7 +132,7 @@ def _warn(text: str) -> None:
 
 def show(folder: Path) -> None:
     """Writes the report of a sweep and prints its table."""
-    results, goal, rows = report_sweep(folder)
+    results, goal, rows = report_sweep(folder, _warn)
     for sentence in lost_metrics(folder, results):
         _warn(sentence)
     CONSOLE.print(terminal_table(rows, goal))

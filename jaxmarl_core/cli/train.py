@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import tyro
 
@@ -44,12 +44,12 @@ def command(arguments: Sequence[str]) -> None:
         environment=environment,
         environment_options=_changed(asked.env),
         config=_changed(asked.config),
-        hparams={n: float(v) for n, v in dataclasses.asdict(asked.hparams).items()},
+        hparams={n: float(v) for n, v in _changed(asked.hparams).items()},
         evaluation=Evaluation(asked.evaluate_every, asked.episodes, 0, opponents),
         **given,
     )
     line = ["jaxmarl-core", "train", *arguments]
-    run_and_show(spec, asked.out, asked.resume, asked.quiet, line)
+    run_and_show(spec, asked.out, asked.resume, asked.quiet, line, asked.recut)
 
 
 TRAIN_OPTIONS = (
@@ -58,12 +58,14 @@ TRAIN_OPTIONS = (
     ("updates", int, 100, "updates of each run"),
     ("segment", int, 0, "updates between two looks at the program; 0: about fifty looks"),
     ("objective", str, "", "the metric runs are ranked by; by default the first return measured"),
+    ("higher_is_better", bool, True, "whether more of it is better"),
     ("evaluate_every", int, 0, "updates between evaluations; 0: never"),
     ("episodes", int, 16, "episodes of an evaluation"),
     ("against", tuple[str, ...], (), "groups that an opponent plays in evaluations"),
     ("opponent", str, "random", "who plays them"),
     ("out", Path | None, None, "the folder to write, new; by default under runs/"),
     ("resume", bool, False, "go on with the sweep in that folder; begin it where there is none"),
+    ("recut", bool, False, "with --resume, cut what does not fit in memory into smaller parts"),
     ("quiet", bool, False, "show no progress"),
 )
 
@@ -99,7 +101,8 @@ def _static_options(algorithm: str, environment: str) -> type:
     builder = registry.environment_builder(environment)
     told = [p for p in parameters.values() if p.default is not inspect.Parameter.empty]
     env = _record("Environment", builder, [(p.name, p.annotation, p.default) for p in told])
-    kept = [(f.name, f.type, f.default) for f in dataclasses.fields(config)]
+    types = get_type_hints(config)
+    kept = [(f.name, types[f.name], f.default) for f in dataclasses.fields(config)]
     static = _record("Config", config, kept)
     fields = [
         (name, Annotated[kind, tyro.conf.arg(help=text)], default)

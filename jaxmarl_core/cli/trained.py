@@ -89,7 +89,7 @@ def _match(env: Environment, first: str, player: Player, second: str, other: Pla
 
 def label(folder: Path, run: SavedRun) -> str:
     """Returns what a run is called: its algorithm, the folder's name and its number."""
-    return f"{run.description['algorithm']} ({folder.name}, run {run.description['run']})"
+    return f"{run.description['algorithm']} ({folder.resolve().name}, run {run.description['run']})"
 
 
 def require_same_world(env: Environment, other: Environment, folder: str) -> None:

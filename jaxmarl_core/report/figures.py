@@ -42,8 +42,8 @@ def curve(results: Results, name: str, runs: np.ndarray, num_points: int = 160) 
       runs: [S] int, positions of the runs to summarise.
       num_points: P, at most.
     """
-    values, updates = statistics.bin_means(results.metrics[name][runs], num_points)
     done = results.num_updates_done[runs]
+    values, updates = statistics.bin_means(results.metrics[name][runs, : done.max()], num_points)
     values = np.where(updates <= done[:, None], statistics.bridge_gaps(values), np.nan)
     low, high = statistics.bootstrap_interval(values, num_resamples=300)
     return Curve(time_axis(results, runs)[updates], statistics.iqm(values), low, high)
@@ -61,11 +61,12 @@ def time_axis(results: Results, runs: np.ndarray) -> np.ndarray:
     Steps that were played, where the metric `env_steps` tells of them; else all that updates are
     made of, among them those after an end; updates where not even that is known.
     """
-    if "env_steps" in results.metrics:
-        each = statistics.mean(results.metrics["env_steps"][runs])
+    played = results.metrics.get("env_steps", np.full((len(results.runs), 1), np.nan))[runs]
+    if np.isfinite(played).any():
+        each = statistics.mean(played)
     else:
         num_updates = next(iter(results.metrics.values())).shape[1]
-        one = results.runs[runs[0]]["env_steps_per_update"] if knows_steps(results) else 1
+        one = results.runs[runs[0]].get("env_steps_per_update", 1) if knows_steps(results) else 1
         each = np.full(num_updates, one)
     return np.append(0.0, np.nancumsum(each))
 

@@ -53,6 +53,14 @@ def _texts(env: Environment, episode: Episode) -> list[str]:
     ]
 
 
+def require_writable(path: str | os.PathLike) -> None:
+    """Raises what `write_film` would for a name, before there is a film."""
+    path = Path(path)
+    lookup(WRITERS, path.suffix, "out (its ending)")
+    found = path.suffix != ".mp4" or shutil.which("ffmpeg") is not None
+    require(found, "out", ".gif or .html, as no ffmpeg is found here", path.name)
+
+
 def write_film(path: str | os.PathLike, replay: Replay) -> None:
     """Writes an episode as its name ends: .gif, .mp4 (by ffmpeg), or .html, a page that plays it.
 
@@ -60,7 +68,8 @@ def write_film(path: str | os.PathLike, replay: Replay) -> None:
       ValueError: another ending, or no ffmpeg on this machine for an .mp4.
     """
     path = Path(path)
-    lookup(WRITERS, path.suffix, "out (its ending)")(path, replay)
+    require_writable(path)
+    WRITERS[path.suffix](path, replay)
 
 
 def _write_gif(path: Path, replay: Replay) -> None:
@@ -74,7 +83,6 @@ def _write_page(path: Path, replay: Replay) -> None:
 def _write_mp4(path: Path, replay: Replay) -> None:
     """Hands the frames to ffmpeg, for H.264, whose sides are even: a line may be added."""
     ffmpeg = shutil.which("ffmpeg")
-    require(ffmpeg is not None, "out", ".gif or .html, as no ffmpeg is found here", path.name)
     check_frames(replay.frames)
     _, height, width, _ = replay.frames.shape
     pixels = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]

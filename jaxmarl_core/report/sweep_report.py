@@ -3,6 +3,8 @@
 Works on a sweep that is finished or not, as often as wanted: all it writes can be made again.
 """
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -16,6 +18,7 @@ from jaxmarl_core.report.page import write_report
 from jaxmarl_core.report.strategies import Strategy, has_strategies, strategies
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import saved_steps
+from jaxmarl_core.store.number_formats import option
 from jaxmarl_core.store.tables import Objective, Results, final, table, write_csv
 from jaxmarl_core.sweeps.saved_run import SavedRun, load_run
 from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
@@ -25,7 +28,9 @@ from jaxmarl_core.types import Renderable
 MAX_FRAMES = 400
 
 
-def report_sweep(folder: str | Path) -> tuple[Results, Objective, list[dict]]:
+def report_sweep(
+    folder: str | Path, warn: Callable[[str], None] = warnings.warn
+) -> tuple[Results, Objective, list[dict]]:
     """Writes results.csv and report.html into the folder; returns results, objective and table.
 
     The report replays an episode of the best run, where the environment can be drawn, and shows its
@@ -39,7 +44,7 @@ def report_sweep(folder: str | Path) -> tuple[Results, Objective, list[dict]]:
     write_csv(folder / "results.csv", rows)
     declared = scales(variants(spec)[0])
     title = spec.title or f"{spec.algorithm} on {spec.environment}"
-    best = _best(folder, results, goal)
+    best = _best(folder, results, goal, warn)
     replay, found = (_replay(spec, best), _strategies(spec, best)) if best else (None, [])
     path = folder / "report.html"
     write_report(path, results, goal, declared, replay, title, found, str(folder) if best else "")
@@ -61,13 +66,17 @@ def lost_metrics(folder: str | Path, results: Results) -> list[str]:
     return sentences
 
 
-def _best(folder: Path, results: Results, goal: Objective) -> SavedRun | None:
-    """Returns the best run, where there is one and it was saved."""
-    if np.isnan(final(results, goal)).all():
+def _best(
+    folder: Path, results: Results, goal: Objective, warn: Callable[[str], None]
+) -> SavedRun | None:
+    """Returns the best run, where there is one and it was saved; says why one cannot be read."""
+    saved = any(saved_steps(part / "checkpoints") for part in sweep_folder.part_folders(folder))
+    if np.isnan(final(results, goal)).all() or not saved:
         return None
     try:
         return load_run(folder)
-    except ValueError:  # stopped before its first checkpoint
+    except ValueError as error:
+        warn(f"no film and no strategies of the best run: {error}")
         return None
 
 
@@ -87,9 +96,16 @@ def _replay(spec: Spec, best: SavedRun) -> Replay | None:
     found = film(key, best.env, _player(spec, best), length, spec.evaluation.greedy)
     others = spec.evaluation.opponents
     against = ", ".join(f"{name}: {other}" for name, other in others.items())
-    who = f"Run {best.description['run']}, the best"
+    who = f"Run {best.description['run']}, the best{_world(spec, best)}"
     caption = f"{who}, against {against}." if others else f"{who}, in all roles."
     return found._replace(caption=caption)
+
+
+def _world(spec: Spec, best: SavedRun) -> str:
+    """Returns in which world a run was, where the sweep has several."""
+    options = best.description["environment_options"]
+    told = [f"{n} {option(options[n])}" for n in spec.grid.get("environment_options", {})]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _strategies(spec: Spec, best: SavedRun) -> list[Strategy]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from jaxmarl_core.store.number_formats import count, number, option
@@ -36,17 +37,18 @@ def _drawn(
     names: Sequence[str] = (),
 ) -> Table:
     """Returns a table with a column for each option, or with one for all of `names`."""
-    shown = Table(title=f"final {objective.metric}", title_justify="left", box=SIMPLE_HEAD)
+    shown = Table(title=escape(f"final {objective.metric}"), title_justify="left", box=SIMPLE_HEAD)
     shown.add_column("", justify="right")
     if columns is None:
         shown.add_column("configuration", overflow="fold")
     for name in columns or ():
-        shown.add_column(name, justify="right", overflow="fold")
+        shown.add_column(escape(name), justify="right", overflow="fold")
     for name in ("IQM", "95 % interval", "seeds"):
         shown.add_column(name, justify="right", no_wrap=name != "seeds")
     for row in rows:
         own = {name: option(row["options"].get(name, "–")) for name in columns or names}
-        together = ", ".join(f"{name} {value}" for name, value in own.items())
+        own = {name: escape(value) for name, value in own.items()}
+        together = ", ".join(f"{escape(name)} {value}" for name, value in own.items())
         seeds = str(row["num_seeds"])
         shown.add_row(
             option(row["rank"] or "–"),

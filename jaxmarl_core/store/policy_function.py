@@ -105,7 +105,7 @@ def observed(
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, float]:
     """Returns output -> the largest distance of two answers."""
     far = lambda a, b: float(np.max(np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))))
-    return {name: far(x, theirs[name]) for name, x in ours.items()}
+    return {name: far(x, theirs[name]) for name, x in ours.items() if np.size(x)}
 
 
 def _all(timestep: Any, memory: Any) -> list[tuple[str, Any]]:

@@ -30,8 +30,8 @@ def to_onnx(function: PolicyFunction, name: str = "policy") -> bytes:
       ValueError: jax2onnx is not installed, or the policy draws what is not made of uniform
         numbers.
     """
-    for name in ("jax2onnx", "onnx_ir"):  # they warn of every plugin left out, and every constant
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for package in ("jax2onnx", "onnx_ir"):  # they warn of every plugin left out and constant
+        logging.getLogger(package).setLevel(logging.ERROR)
     try:
         import jax2onnx
     except ImportError:

@@ -12,7 +12,12 @@ from jaxmarl_core.store.archive import Damaged
 from jaxmarl_core.store.checkpoint import read_leaves, saved_steps
 from jaxmarl_core.store.named_leaves import filled
 
-FIELD = "params."  # of a learner's state: what its policy acts by
+FIELD = "params"  # of a learner's state: what its policy acts by
+
+
+def _own_name(name: str) -> str:
+    """Returns the name of a leaf among the parameters: that of the state, but for the field."""
+    return name.removeprefix(FIELD).removeprefix(".")
 
 
 def saved_params(part_folder: Path, place: int, like: Any) -> Any:
@@ -31,9 +36,10 @@ def saved_params(part_folder: Path, place: int, like: Any) -> Any:
     for step in reversed(saved_steps(folder)):
         try:
             arrays = read_leaves(folder, step, FIELD)
+            arrays = {n: x for n, x in arrays.items() if n == FIELD or n.startswith(f"{FIELD}.")}
         except Damaged as error:  # the one before may be whole
             failure = str(error)
             continue
-        own = {name.removeprefix(FIELD): x[place] for name, x in arrays.items()}
+        own = {_own_name(name): x[place] for name, x in arrays.items()}
         return filled(like, own, f"checkpoint {step} in {folder}")
     require(False, "run", f"a checkpoint in {folder}", failure)

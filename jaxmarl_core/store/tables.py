@@ -90,7 +90,8 @@ def divergences(results: Results) -> list[tuple[int, int, list[str]]]:
     found = []
     for position in np.flatnonzero(results.diverged_at >= 0).tolist():
         update = int(results.diverged_at[position])
-        names = [name for name, where in wrong.items() if where[position, update]]
+        told = [n for n, x in results.metrics.items() if not np.isnan(x[position]).all()]
+        names = [name for name in told if name in wrong and wrong[name][position, update]]
         found.append((position, update, [n for n in names if n != "finite"] or ["finite"]))
     return found
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.export
+import numpy as np
 
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.store import atomic
@@ -29,6 +30,7 @@ from jaxmarl_core.sweeps.saved_run import SavedRun
 
 FORMATS = ("safetensors", "stablehlo", "onnx")
 NUM_CHECKED = 100  # observations
+MOST_DISTANCE = 1e-4  # of an answer in another format from the policy's own
 
 
 def export_policy(
@@ -43,7 +45,8 @@ def export_policy(
       greedy: whether the function takes the policy's mode, or draws from it.
 
     Raises:
-      ValueError: `out` has something in it, an unknown format, or one that cannot hold the policy.
+      ValueError: `out` has something in it, an unknown format, or one that cannot hold the policy,
+        or answers otherwise.
     """
     for name in formats:
         lookup(dict.fromkeys(FORMATS), name, "formats")
@@ -56,9 +59,13 @@ def export_policy(
     inputs = observed(policy, run.params, run.env, function, key, NUM_CHECKED)
     ours = jax.jit(function.call)(inputs)
     found = {
-        name: max(differences(ours, CALLERS[name](program, function, inputs)).values())
+        name: float(np.max([*differences(ours, CALLERS[name](program, function, inputs)).values()]))
         for name, program in programs.items()
     }
+    for name, distance in found.items():
+        same = distance <= MOST_DISTANCE  # which no NaN is
+        within = f"answers within {MOST_DISTANCE:g} of the policy's own"
+        require(same, f"formats: {name}", within, f"{distance:g} beside them; nothing is written")
     out.mkdir(parents=True, exist_ok=True)
     for name, program in programs.items():
         atomic.write(out / f"policy.{name}", program)

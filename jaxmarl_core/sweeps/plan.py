@@ -10,6 +10,7 @@ change. What is new in a sweep (more seeds) becomes parts of its own.
                    "compile_seconds": 1.2}]}
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +54,9 @@ def read(out: Path, choices: list[Variant]) -> list[Part]:
     plan = sweep_folder.read_plan(out) or {"parts": []}
     parts = []
     for entry in plan["parts"]:
+        plain = re.fullmatch(r"part-\d+", entry["folder"])
+        named = f"{out / sweep_folder.PLAN}"
+        require(plain is not None, named, 'folders as "part-000"', repr(entry["folder"]))
         within = 0 <= entry["variant"] < len(choices)
         require(within, f"{out / sweep_folder.PLAN}", "variants of the spec", entry["variant"])
         parts.append(

@@ -9,7 +9,7 @@ algorithm and an environment, which are built again, and holds numbers, which ar
 what was built.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ import numpy as np
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.registry import make_algorithm, make_environment
 from jaxmarl_core.store import policy_file, sweep_folder
+from jaxmarl_core.store.checkpoint import saved_steps
 from jaxmarl_core.store.saved_params import saved_params
 from jaxmarl_core.store.tables import Results, final, key_of, options
 from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
@@ -68,7 +69,7 @@ def load_run(folder: str | Path, run: Which = "best") -> SavedRun:
         return _exported(folder)
     spec = from_dict(sweep_folder.read_spec(folder))
     results = sweep_folder.read(folder)
-    record = results.runs[find_run(results, spec, run)]
+    record = results.runs[find_run(results, spec, run, _saved(folder))]
     part_folder, place = _place(folder, record["run"])
     (variant,) = [v for v in variants(spec) if key_of(v.static) == key_of(record["static"])]
     params = saved_params(part_folder, place, _like(variant.algorithm))
@@ -76,8 +77,15 @@ def load_run(folder: str | Path, run: Which = "best") -> SavedRun:
     return SavedRun(description, variant.algorithm, variant.env, params)
 
 
-def find_run(results: Results, spec: Spec, run: Which) -> int:
-    """Returns the position in `results.runs` of what `load_policy` is asked for."""
+def find_run(results: Results, spec: Spec, run: Which, saved: Container[int] | None = None) -> int:
+    """Returns the position in `results.runs` of what `load_policy` is asked for.
+
+    Args:
+      results: of a sweep.
+      spec: the sweep's.
+      run: see `load_policy`.
+      saved: numbers of the runs that the best is among; None: all.
+    """
     if isinstance(run, int | np.integer):
         numbers = [record["run"] for record in results.runs]
         require(run in numbers, "run", f"one of the {len(numbers)} runs of the sweep", run)
@@ -95,7 +103,8 @@ def find_run(results: Results, spec: Spec, run: Which) -> int:
         require(False, "run", f"options of one of the runs, {values}", dict(run))
     goal = objective(spec, results)
     figures = final(results, goal) * (1 if goal.higher_is_better else -1)
-    figures = np.where(own, figures, np.nan)
+    kept = np.array([saved is None or record["run"] in saved for record in results.runs])
+    figures = np.where(own & kept, figures, np.nan)
     if np.isnan(figures).all():
         require(False, "run", f"one that has a final {goal.metric}", "none; say which by number")
     return int(np.nanargmax(figures))
@@ -134,6 +143,16 @@ def _has(own: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
     return all(name in own and same(own[name], value) for name, value in asked.items())
 
 
+def _saved(folder: Path) -> set[int]:
+    """Returns the numbers of the runs of which there is a checkpoint."""
+    return {
+        record["run"]
+        for part_folder in sweep_folder.part_folders(folder)
+        if saved_steps(part_folder / "checkpoints")
+        for record in sweep_folder.read_runs(part_folder)
+    }
+
+
 def _place(folder: Path, number: int) -> tuple[Path, int]:
     """Returns the folder of the part that a run is in, and its place there."""
     for part_folder in sweep_folder.part_folders(folder):
@@ -152,6 +171,8 @@ def _like(algorithm: Algorithm) -> Params:
 
 def _exported(folder: Path) -> SavedRun:
     said = policy_file.read_description(folder)
+    for name in ("environment", "environment_options", "algorithm", "config", "run", "opponents"):
+        require(name in said, f"{folder / policy_file.DESCRIPTION}", f"a field {name!r}", "none")
     env = make_environment(said["environment"], **said["environment_options"])
     algorithm = make_algorithm(said["algorithm"], env, **said["config"])
     return SavedRun(said, algorithm, env, policy_file.read_params(folder, _like(algorithm)))

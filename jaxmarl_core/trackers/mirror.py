@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -64,46 +65,49 @@ class Mirror(AbstractContextManager):
         say: Callable[[str], None] = warnings.warn,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._openers = [lookup(MIRRORS, kind, "mirrors")() for kind in kinds]
+        self._openers = {kind: lookup(MIRRORS, kind, "mirrors")() for kind in kinds}
         self._interval, self._clock, self._say = interval, clock, say
         self._looked = -interval
         self._folder: Path | None = None
-        self._writers: list[Writer] = []
+        self._writers: dict[str, Writer] = {}
         self._written: dict[int, int] = {}  # run -> updates
 
     def __call__(self, folder: Path) -> None:
         """Hears that there may be something new in the folder."""
         self._folder = folder
         if self._openers and self._clock() - self._looked >= self._interval:
-            self._try(self._look)
+            self._look(self._folder)
             self._looked = self._clock()
 
     def __exit__(self, *_) -> None:
         if self._openers and self._folder is not None:
-            self._try(self._look)
-        if self._openers:
-            self._try(self._close)
+            self._look(self._folder)
+        for kind, writer in list(self._writers.items()):
+            self._try(kind, writer.close)
 
-    def _try(self, step: Callable[[], None]) -> None:
+    def _try(self, kind: str, step: Callable[[], None]) -> None:
+        """Does a step of one mirror, which ends if it fails; the others go on."""
         try:
             step()
         except Exception as error:
-            self._openers = []
-            self._say(f"mirrors: {type(error).__name__}: {error}; going on without")
+            self._openers.pop(kind)
+            self._writers.pop(kind, None)
+            self._say(f"mirrors: {kind}: {type(error).__name__}: {error}; going on without")
 
-    def _look(self) -> None:
-        assert self._folder is not None
-        results = sweep_folder.read(self._folder)
-        if not self._writers:
-            self._writers = [opened(self._folder, results) for opened in self._openers]
-        for rows in new_rows(results, self._written):
-            for writer in self._writers:
-                writer.write(rows)
+    def _look(self, folder: Path) -> None:
+        results = sweep_folder.read(folder)
+        new = new_rows(results, self._written)
+
+        def write(kind: str) -> None:
+            if kind not in self._writers:
+                self._writers[kind] = self._openers[kind](folder, results)
+            for rows in new:
+                self._writers[kind].write(rows)
+
+        for kind in list(self._openers):
+            self._try(kind, partial(write, kind))
+        for rows in new:
             self._written[rows.run] = rows.first + len(rows.env_steps)
-
-    def _close(self) -> None:
-        for writer in self._writers:
-            writer.close()
 
 
 def new_rows(results: Results, written: dict[int, int]) -> list[Rows]:

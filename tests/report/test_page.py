@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmarl_core.report.facets import facets, legend
-from jaxmarl_core.report.figures import time_axis
+from jaxmarl_core.report.figures import curve, time_axis
 from jaxmarl_core.report.films import Replay
 from jaxmarl_core.report.page import page, write_report
 from jaxmarl_core.report.strategies import Strategy
@@ -268,3 +268,18 @@ def test_compiling_is_told_apart():
     results = replace(make_results(GRID), seconds=90.0, compile_seconds=30.0)
     words = " ".join(Page(page(results, OBJECTIVE)).words)
     assert "computed in 1 min 30 s after 30.0 s of compiling" in words
+
+
+def test_a_short_sweep_beside_a_long_one_keeps_its_points_and_its_steps():
+    """20 updates beside 2,000; only the first counts its steps itself."""
+    results = make_results(GRID[:2], num_seeds=1, num_updates=2000)
+    results.metrics["eval_win_rate"][0, 20:] = np.nan
+    results.num_updates_done[0] = 20
+    for run in results.runs:
+        run["env_steps_per_update"] = 10
+    played = np.full((2, 2000), np.nan, np.float32)
+    played[0, :20] = 8
+    results.metrics["env_steps"] = played
+    short = curve(results, "eval_win_rate", np.array([0]))
+    assert len(short.x) == 20 and short.x[-1] == 160
+    assert curve(results, "eval_win_rate", np.array([1])).x[-1] == 20_000

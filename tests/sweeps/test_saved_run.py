@@ -13,7 +13,10 @@ from small_sweeps import GAME, trained_game
 
 from jaxmarl_core import load_policy
 from jaxmarl_core.store import sweep_folder
+from jaxmarl_core.store.checkpoint import Checkpoints
+from jaxmarl_core.store.saved_params import saved_params
 from jaxmarl_core.store.tables import Results
+from jaxmarl_core.sweeps.plan import read as read_plan
 from jaxmarl_core.sweeps.saved_run import find_run, load_run
 from jaxmarl_core.sweeps.spec import from_dict, variants
 from jaxmarl_core.train import make_train
@@ -138,3 +141,45 @@ def test_read_in_a_python_with_one_device(game):
     expected = float(sum(np.sum(x) for x in jax.tree.leaves(params)))
     assert float(said) == pytest.approx(expected, rel=1e-6)
     assert len(sweep_folder.read(game).runs) == 4
+
+
+def test_of_a_sweep_that_measured_nothing_yet_nothing_is_said(game, tmp_path):
+    begun = shutil.copytree(game, tmp_path / "begun")
+    for path in begun.glob("part-*/metrics-*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="results: expected the metrics of at least one segment"):
+        load_policy(begun)
+
+
+def test_the_best_is_among_those_that_were_saved():
+    results = Results(
+        [{"run": i, "seed": i, "hparams": {}, "static": {}} for i in range(3)],
+        {"eval_return": np.float32([[1.0], [3.0], [2.0]])},
+        np.ones(3, int),
+        np.full(3, -1),
+    )
+    spec = from_dict({**GAME, "objective": "eval_return"})
+    assert find_run(results, spec, "best") == 1
+    assert find_run(results, spec, "best", saved={0, 2}) == 2
+    with pytest.raises(ValueError, match="none; say which by number"):
+        find_run(results, spec, "best", saved=())
+
+
+def test_a_plan_leads_nowhere_else(game, tmp_path):
+    folder = shutil.copytree(game, tmp_path / "sent")
+    plan = folder / "plan.json"
+    plan.write_text(plan.read_text().replace("part-000", "../part-000"))
+    spec = from_dict(sweep_folder.read_spec(folder))
+    with pytest.raises(ValueError, match=r'expected folders as "part-000", got .*part-000'):
+        read_plan(folder, variants(spec))
+
+
+def test_parameters_may_be_one_array(tmp_path):
+    """As an algorithm of one's own that is a table has them."""
+    like = {"params": jax.ShapeDtypeStruct((2, 3), np.float32),
+            "params_before": jax.ShapeDtypeStruct((2, 3), np.float32)}  # fmt: skip
+    state = {"params": np.arange(6, dtype=np.float32).reshape(2, 3),
+             "params_before": np.zeros((2, 3), np.float32)}  # fmt: skip
+    Checkpoints(tmp_path / "checkpoints", {}, like).save(1, state)
+    found = saved_params(tmp_path, 1, jax.ShapeDtypeStruct((3,), np.float32))
+    np.testing.assert_array_equal(found, [3, 4, 5])

@@ -98,7 +98,20 @@ def test_a_mirror_that_breaks_does_not_break_the_sweep(folder, monkeypatch):
     with Mirror(["tensorboard"], say=said.append) as mirror:
         mirror(folder)
         mirror(folder)
-    assert said == ["mirrors: OSError: no space; going on without"]
+    assert said == ["mirrors: tensorboard: OSError: no space; going on without"]
+
+
+def test_a_mirror_that_breaks_does_not_break_another(folder, monkeypatch):
+    def broken(folder, results):
+        raise OSError("no space")
+
+    kept = []
+    opened = lambda *args: kept.append(Kept(*args)) or kept[-1]
+    monkeypatch.setitem(mirrors.MIRRORS, "tensorboard", lambda: broken)
+    monkeypatch.setitem(mirrors.MIRRORS, "wandb", lambda: opened)
+    with Mirror(["tensorboard", "wandb"], say=lambda text: None) as mirror:
+        mirror(folder)
+    assert len(kept[0].rows) == 4 and kept[0].closed
 
 
 def test_what_is_missing_is_named(monkeypatch):

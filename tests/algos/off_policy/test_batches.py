@@ -164,9 +164,22 @@ def test_actions_without_bounds_or_of_integers_are_refused(space):
     require_bounded("maddpg", matrix_game("chicken"))
 
 
-def test_rewards_are_in_units_of_their_deviation():
-    reward = jnp.array([[4.0, 5.0], [-2.0, 5.0]])
-    moments = Statistics(jnp.array([1.0, 5.0]), jnp.array([4.0, 0.0]), jnp.float32(9))
-    # by 2; by nothing, as it never varied; and no mean taken off
-    np.testing.assert_allclose(in_units(reward, moments), [[2, 5], [-1, 5]])
-    np.testing.assert_array_equal(in_units(reward, None), reward)
+class Rivals:
+    """A pair of one team, and one on another."""
+
+    groups = MappingProxyType(
+        {
+            "pair": Group(2, Box((1,)), Discrete(2), 0),
+            "rival": Group(1, Box((1,)), Discrete(2), 1),
+        }
+    )
+
+
+def test_rewards_are_in_units_of_their_teams_deviation():
+    """Variances 12 and 4 of mates are 8 for both, so that their mean weighs both alike."""
+    stacks = agent_stacks(Rivals(), "none", False)
+    reward = jnp.array([[4.0, 5.0, 3.0], [-2.0, 5.0, 3.0]])
+    moments = Statistics(jnp.ones(3), jnp.array([12.0, 4.0, 0.0]), jnp.float32(9))
+    unit = np.sqrt(np.array([8.0, 8.0, 1.0]))  # who never varied stays; no mean is taken off
+    np.testing.assert_allclose(in_units(stacks, reward, moments), reward / unit, rtol=1e-6)
+    np.testing.assert_array_equal(in_units(stacks, reward, None), reward)
