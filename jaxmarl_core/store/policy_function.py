@@ -18,7 +18,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.play.rollout import Play, Step, begin, rollout
+from jaxmarl_core.play.rollout import Step, begin, rollout
 from jaxmarl_core.play.wrappers import AutoReset
 from jaxmarl_core.store.named_leaves import named_leaves
 from jaxmarl_core.types import Environment, Key, Params, Policy
@@ -93,10 +93,14 @@ def observed(
         return actions, carried, memory
 
     key_begin, key_play, key_draws = jax.random.split(key, 3)
-    play: Play = begin(key_begin, AutoReset(env), policy.memory())
-    steps: Step = jax.jit(
-        lambda: rollout(key_play, AutoReset(env), act, play, num, policy.memory())[1]
-    )()
+    world, memory = AutoReset(env), policy.memory()
+
+    @jax.jit
+    def played() -> Step:
+        play = begin(key_begin, world, memory)
+        return rollout(key_play, world, act, play, num, memory)[1]
+
+    steps = played()
     keys = jax.random.key_data(jax.random.split(key_draws, num))
     arrays = dict(_all(replace(steps.timestep, extras={}), steps.extras)) | {KEY: keys}
     return {name: np.asarray(arrays[name]) for name in function.inputs}

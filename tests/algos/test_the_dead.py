@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
+from marks import fast_ones
 from probes import DyingAgents
 
 from jaxmarl_core.algos import (
@@ -96,7 +97,10 @@ LEARNERS = {
 }
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+FAST = ("ippo, unshared", "mappo, agents", "happo", "il", "vdn, recurrent", "qmix", "hasac")
+
+
+@pytest.mark.parametrize("name", fast_ones(LEARNERS, FAST))
 def test_the_dead_teach_nothing(name):
     """NaN, or numbers that drown all others, where no learner may read: the same bits."""
 

@@ -199,7 +199,7 @@ def learned(algorithm, env, num_updates=5, **hparams):
     return jax.jit(train)(jax.random.key(0), algorithm.hparams.replace(**given))
 
 
-@pytest.mark.parametrize("memory_size", [0, 3])
+@pytest.mark.parametrize("memory_size", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_happo_with_one_agent_is_ppo(memory_size):
     env = OneBitMemory(1)
     config = Config(**SMALL, num_minibatches=1, memory_size=memory_size, share="none")
@@ -246,6 +246,7 @@ def test_states_may_be_sampled_by_their_step_in_the_episode():
     assert not np.allclose(flat(state.params.actors), flat(plain.params.actors), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_each_of_200_trust_region_steps_is_small_enough_and_an_improvement():
     """Watched from inside: what an accepted step is too long by, or loses, must stay 0."""
     region = trust_region()

@@ -115,8 +115,8 @@ def test_iga_circles_and_its_average_converges():
     # replicated elsewhere after as many rounds: 0.0005, 0.0017 and 0.011
     [
         ("matching_pennies", PENNIES, 0.005),
-        ("rock_paper_scissors", ROSHAMBO, 0.01),
-        ("tricky", PENNIES, 0.03),
+        pytest.param("rock_paper_scissors", ROSHAMBO, 0.01, marks=pytest.mark.slow),
+        pytest.param("tricky", PENNIES, 0.03, marks=pytest.mark.slow),
     ],
 )
 def test_giga_wolf_converges_where_bowling_shows_it(name, equilibrium, bound):

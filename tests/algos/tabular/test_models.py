@@ -181,7 +181,12 @@ def test_extended_responses_agree_with_a_linear_program_of_scipys():
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("matching_pennies", 2), ("tricky", 2), ("rock_paper_scissors", 3)]
+    ("name", "size"),
+    [
+        pytest.param("matching_pennies", 2, marks=pytest.mark.slow),
+        ("tricky", 2),
+        pytest.param("rock_paper_scissors", 3, marks=pytest.mark.slow),
+    ],
 )
 def test_exorl_finds_the_mixed_equilibrium_in_self_play(name, size):
     env = matrix_game(name, num_rounds=None)

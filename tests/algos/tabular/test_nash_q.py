@@ -77,6 +77,7 @@ def test_what_cannot_be_solved_shows():
     assert not solved(jnp.full((2, 2, 2), jnp.nan), 0, "first").solved
 
 
+@pytest.mark.slow
 def test_players_who_select_differently_meet():
     """Battle of the sexes at gamma 0: each best for itself, so that both insist."""
     env = from_payoffs(np.asarray(SEXES), num_rounds=None)

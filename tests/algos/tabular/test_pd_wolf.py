@@ -49,7 +49,11 @@ def test_a_gradient_step_is_doubled_unless_it_shrinks(last, step):
 @pytest.mark.parametrize(
     ("name", "least", "most"),
     # replicated elsewhere after 20,000 exact gradients: 1e-6, 5e-4, and 0.084, not converged
-    [("matching_pennies", 0, 1e-4), ("tricky", 0, 2e-3), ("rock_paper_scissors", 0.02, 1)],
+    [
+        ("matching_pennies", 0, 1e-4),
+        pytest.param("tricky", 0, 2e-3, marks=pytest.mark.slow),
+        ("rock_paper_scissors", 0.02, 1),
+    ],
 )
 def test_exact_gradients_converge_with_two_actions_and_not_with_three(name, least, most):
     env = matrix_game(name, num_rounds=None)

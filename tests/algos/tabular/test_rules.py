@@ -243,6 +243,7 @@ def settled(build, env, num_updates, num_seeds, config=None, **hparams):
     return np.asarray(jax.vmap(act)(states.params)["agents"])
 
 
+@pytest.mark.slow
 def test_optimism_climbs_where_q_learning_falls():
     """Claus and Boutilier's climbing game: (0, 0) pays 11, and -30 to whoever goes alone."""
     env = matrix_game("climbing")

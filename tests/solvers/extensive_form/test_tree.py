@@ -83,7 +83,8 @@ def by_card(game, tree, strategies):
 
 
 @pytest.mark.parametrize(
-    ("build", "rules", "num_infosets"), [(kuhn_poker, KUHN, 12), (leduc_poker, LEDUC, 936)]
+    ("build", "rules", "num_infosets"),
+    [(kuhn_poker, KUHN, 12), pytest.param(leduc_poker, LEDUC, 936, marks=pytest.mark.slow)],
 )
 def test_poker_from_its_tree_is_poker(build, rules, num_infosets):
     game, tree = build(), from_tree(poker_tree(**rules))
