@@ -7,12 +7,15 @@ has no place in ONNX: where a policy draws, uniform numbers in [0, 1) are inputs
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import jax
 import jax.export
+import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
@@ -45,16 +48,33 @@ def to_onnx(function: PolicyFunction, name: str = "policy") -> bytes:
     # for the last one; and some of them cannot be batched.
     traced = jax.make_jaxpr(lambda arrays: without_key(function, arrays))(shapes)
     inputs, outputs = sorted(shapes), sorted(function.outputs)  # the order of a dict's leaves
-    model = jax2onnx.to_onnx(
-        lambda *arrays: _evaluate(
-            traced.jaxpr, traced.consts, list(arrays), _bind_one, bind=_bind_portably
-        ),
-        [shapes[name] for name in inputs],
-        model_name=name,
-        input_names=inputs,
-        output_names=outputs,
-    )
+    with _as_they_were(jnp, jax.lax, jax.nn):
+        model = jax2onnx.to_onnx(
+            lambda *arrays: _evaluate(
+                traced.jaxpr, traced.consts, list(arrays), _bind_one, bind=_bind_portably
+            ),
+            [shapes[name] for name in inputs],
+            model_name=name,
+            input_names=inputs,
+            output_names=outputs,
+        )
     return model.SerializeToString()
+
+
+@contextmanager
+def _as_they_were(*modules: ModuleType) -> Iterator[None]:
+    """Puts back the functions of modules that are replaced within it.
+
+    jax2onnx leaves `jnp.cumsum` replaced by one that takes no axis in its place.
+    """
+    before = [dict(vars(module)) for module in modules]
+    try:
+        yield
+    finally:
+        for module, functions in zip(modules, before):
+            for name, function in functions.items():
+                if vars(module).get(name) is not function:
+                    setattr(module, name, function)
 
 
 def onnx_inputs(function: PolicyFunction) -> dict[str, jax.ShapeDtypeStruct]:

@@ -174,7 +174,9 @@ def test_stablehlo_answers_alike_for_any_number_of_environments(case):
 
 def test_onnx_answers_alike_for_any_number_of_environments(case):
     pytest.importorskip("jax2onnx")
+    jaxs_own = dict(vars(jnp))
     model, outputs = to_onnx(case.function), list(case.function.outputs)
+    assert all(vars(jnp)[name] is function for name, function in jaxs_own.items())
     inputs = with_draws(case)
     assert_same_answers(case, run_onnx(model, inputs, outputs))
     assert onnx_inputs(case.function).keys() <= inputs.keys()
