@@ -65,7 +65,7 @@ def policies_drawn(learner: Learner, key: Key, memory: Memory) -> dict[str, Any]
     num_policies = learner.config.num_policies
     if num_policies is None:
         return {stack.name: () for stack in learner.actors.stacks}
-    anew = jax.random.randint(key, (learner.num_agents,), 0, num_policies)
+    anew = jax.random.randint(key, (learner.num_agents,), 0, num_policies, jnp.int32)
     found = {}
     for stack in learner.actors.stacks:
         before = memory[stack.name].policy

@@ -68,8 +68,9 @@ def test_train_takes_options_of_both_sides(capsys, tmp_path):
     spec = json.loads((out / "spec.json").read_text())
     assert spec["environment_options"] == {"name": "chicken", "num_rounds": 2}
     assert spec["config"] == {"rollout_length": 4}
-    assert spec["hparams"]["learning_rate"] == 0.3
-    assert spec["hparams"]["gamma"] == 0.9
+    assert spec["hparams"] == {"learning_rate": 0.3}  # what was told; the runs have all
+    run, _ = json.loads((out / "part-000" / "runs.json").read_text())
+    assert (run["hparams"]["learning_rate"], run["hparams"]["gamma"]) == (0.3, 0.9)
     assert spec["evaluation"]["opponents"] == {"player_1": "random"}
     assert (out / "report.html").exists()
 
