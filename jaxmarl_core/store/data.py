@@ -7,6 +7,8 @@ A table is a dict, column -> NumPy array, all of one length.
 """
 
 import csv
+import dataclasses
+import inspect
 import io
 import json
 import os
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmarl_core import registry
 from jaxmarl_core.errors import lookup
 from jaxmarl_core.store import atomic, sweep_folder
 from jaxmarl_core.store.tables import Objective, Results, csv_cell, final
@@ -45,8 +48,8 @@ def run_table(results: Results) -> Table:
 
     `run`, its number; `seed`; `state`: "done", "stopped" before its last update, or "diverged";
     `num_updates` done; `env_steps` played; `diverged_at`, an update or -1; `hparams.NAME` of every
-    hyper-parameter; `config.NAME` and `environment.NAME` of every static and environment option
-    that the spec tells; `final.METRIC`, the mean over the last tenth of its values, NaN where it
+    hyper-parameter; `config.NAME` and `environment.NAME` of every static and environment option,
+    told or by default; `final.METRIC`, the mean over the last tenth of its values, NaN where it
     diverged or has none.
     """
     runs, done = results.runs, np.asarray(results.num_updates_done)
@@ -108,14 +111,26 @@ def env_steps(results: Results) -> np.ndarray:
 
 
 def run_options(results: Results, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns all that a run was told, under the names its columns have."""
+    """Returns all that a run had, told or by default, under the names its columns have."""
     spec, static = results.spec, record.get("static", {})
     told = {f"hparams.{name}": value for name, value in record["hparams"].items()}
     for kind, label in (("config", "config"), ("environment_options", "environment")):
         swept = {n: static[n] for n in spec.get("grid", {}).get(kind, {}) if n in static}
-        own = {**spec.get(kind, {}), **swept}
+        own = {**_defaults(spec, kind), **spec.get(kind, {}), **swept}
         told |= {f"{label}.{name}": value for name, value in own.items()}
     return told
+
+
+def _defaults(spec: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Returns the defaults of static or environment options; {} of what cannot be found here."""
+    try:
+        if kind == "config":
+            fields = dataclasses.fields(registry.config_type(spec["algorithm"]))
+            return {field.name: field.default for field in fields}
+        options = registry.environment_options(spec["environment"]).values()
+        return {x.name: x.default for x in options if x.default is not inspect.Parameter.empty}
+    except (KeyError, ValueError, ImportError):  # a folder of another version, or of one's own file
+        return {}
 
 
 def _column(values: Sequence[Any] | np.ndarray) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Results as tables: every run and every update once, with all that is known of it."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
 
-from jaxmarl_core import load_results
+from jaxmarl_core import load_results, registry
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.data import curve_table, run_table, write_tables
 from jaxmarl_core.store.tables import Results
@@ -46,14 +47,23 @@ def test_a_row_for_each_run():
         "config.hidden": ["[8, 8]"] * 3,
         "config.share": ["all"] * 3,
         "config.num_envs": [2, 4, 4],
+        "config.activation": ["tanh"] * 3,  # by default
         "environment.map_size": [12] * 3,
         "environment.fog": [True, False, True],
         "final.loss": [3.0, 5.0, NAN],
         "final.eval_return": [2.0, NAN, NAN],
     }
-    assert table.keys() == expected.keys()
+    others = set(table) - set(expected)  # defaults of ours
+    config = registry.config_type("ippo")
+    assert others == {f"config.{f.name}" for f in dataclasses.fields(config)} - set(expected)
     for name, column in expected.items():
         np.testing.assert_array_equal(table[name], np.array(column), err_msg=name)
+
+
+def test_of_an_algorithm_that_is_not_here_what_was_told_is_known():
+    table = run_table(dataclasses.replace(RESULTS, spec={**SPEC, "algorithm": "gone:mine"}))
+    told = {name for name in table if name.startswith("config.")}
+    assert told == {"config.hidden", "config.share", "config.num_envs"}
 
 
 def test_a_row_for_each_update_done():
