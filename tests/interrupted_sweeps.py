@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from small_sweeps import GAME
 
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import Checkpoints
@@ -12,19 +13,7 @@ from jaxmarl_core.sweeps.progress import Silent
 from jaxmarl_core.sweeps.spec import from_dict
 from jaxmarl_core.sweeps.worker import run
 
-SWEEP = {
-    "algorithm": "q_learning",
-    "environment": "matrix_game",
-    "environment_options": {"num_rounds": 3},
-    "seeds": 2,
-    "first_seed": 7,
-    "updates": 6,
-    "segment": 2,
-    "checkpoint_seconds": 0.0,  # after every segment
-    "config": {"rollout_length": 4},
-    "grid": {"hparams": {"learning_rate": [0.1, 0.2]}},
-    "evaluation": {"every": 3, "episodes": 2, "opponents": {"player_1": "random"}},
-}
+SWEEP = GAME | {"evaluation": {"every": 3, "episodes": 2, "opponents": {"player_1": "random"}}}
 
 
 def spec(**changes):

@@ -31,13 +31,15 @@ def blocks(page: str, languages: str = "python") -> Iterator[tuple[int, str, str
         yield page[: found.start(2)].count("\n"), found[1], found[2]
 
 
-def run(name: str, page: str) -> None:
-    """Runs a page's blocks in order, names carrying over; raises what a wrong one raises.
+def run(name: str, page: str) -> int:
+    """Runs a page's blocks in order, names carrying over; returns how many.
+
+    Raises what a wrong one raises.
 
     In a block of "sh" each line is a `jaxmarl-core` command; in "toml" it is a spec.
     """
-    names = {}
-    for first, language, block in blocks(page, "python|sh|toml"):
+    names, found = {}, list(blocks(page, "python|sh|toml"))
+    for first, language, block in found:
         if language == "sh":
             for line in block.splitlines():
                 program, *arguments = shlex.split(line)
@@ -51,6 +53,7 @@ def run(name: str, page: str) -> None:
             doctest.DebugRunner().run(test, clear_globs=False)
         else:
             exec(compile("\n" * first + block, name, "exec"), names)
+    return len(found)
 
 
 def module(page: str) -> str:
@@ -88,7 +91,10 @@ def type_errors(folder: Path, pages: dict[str, str]) -> list[str]:
 def test_blocks_run(page, tmp_path, monkeypatch):
     """In a folder of its own, with the examples in it."""
     with own_folder(tmp_path, monkeypatch):
-        run(page.name, page.read_text())
+        text = page.read_text()
+        assert run(page.name, text) == len(
+            re.findall(r"^```(?:python|sh|toml)$", text, re.MULTILINE)
+        )
 
 
 @pytest.mark.parametrize(

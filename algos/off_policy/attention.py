@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxmarl_core.algos.off_policy.batches import View
+from jaxmarl_core.algos.off_policy.batches import Observed
 from jaxmarl_core.algos.off_policy.critics import Critics, alive_of_all, each_agent
 from jaxmarl_core.algos.off_policy.networks import init_network, over_axes, per_agent
 from jaxmarl_core.algos.off_policy.options import Config
@@ -46,7 +46,7 @@ class Features(nn.Module):
     config: Config
 
     @nn.compact
-    def __call__(self, seen: Any) -> jax.Array:
+    def __call__(self, inputs: Any) -> jax.Array:
         config = self.config
         activation = ACTIVATIONS[config.activation]
         torso = Torso(
@@ -56,7 +56,7 @@ class Features(nn.Module):
             activation=activation,
             layer_norm=config.layer_norm,
         )
-        return torso((), seen)[1]
+        return torso((), inputs)[1]
 
 
 class OwnValues(nn.Module):
@@ -152,15 +152,15 @@ def attention_critics(env: Environment, stacks: list[AgentStack], config: Config
         one = lambda params, x: apply(networks[stack.name][part], params, x)
         return per_agent(stack, one, 1)(params[f"of_{stack.name}"][part], x)
 
-    def of_actions(params, view: View, vectors):
+    def of_actions(params, observed: Observed, vectors):
         states, encoded = [], []
         for stack in stacks:
-            seen = view.observation[stack.name]
-            states.append(own(stack, "state", params, seen))
-            both = {"observation": seen, "action": vectors[stack.name]}
+            observation = observed.observation[stack.name]
+            states.append(own(stack, "state", params, observation))
+            both = {"observation": observation, "action": vectors[stack.name]}
             encoded.append(own(stack, "encoder", params, both))
         state, encoded = jnp.concatenate(states, 1), jnp.concatenate(encoded, 1)
-        alive = alive_of_all(stacks, view)
+        alive = alive_of_all(stacks, observed)
         heard = apply(attention, params["attention"], state.swapaxes(0, 1), encoded, alive)
         features = jnp.concatenate([state, heard.swapaxes(0, 1)], -1)
         found = {}
@@ -169,8 +169,8 @@ def attention_critics(env: Environment, stacks: list[AgentStack], config: Config
             found[stack.name] = own(stack, "head", params, mine)
         return found
 
-    def values(params, view, vectors):
-        of_all = of_actions(params, view, vectors)
+    def values(params, observed, vectors):
+        of_all = of_actions(params, observed, vectors)
         chosen = [(of_all[stack.name] * vectors[stack.name]).sum(-1) for stack in stacks]
         return jnp.concatenate(chosen, 1)[None]
 

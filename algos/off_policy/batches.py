@@ -37,7 +37,7 @@ class Stored(NamedTuple):
     policy: dict[str, Any]  # stack -> [B, n] int32, which of its policies an agent played by, or ()
 
 
-class View(NamedTuple):
+class Observed(NamedTuple):
     """A time step as networks see it, b of them. By stack, agents on the second axis."""
 
     observation: dict[str, Any]  # leaves [b, n, *space], 0 for the dead
@@ -57,9 +57,9 @@ class View(NamedTuple):
 class Batch(NamedTuple):
     """Transitions of n steps, or fewer where the episode ended; b of them."""
 
-    view: View
+    observed: Observed
     vectors: Vectors
-    next_view: View
+    next_observed: Observed
     reward: jax.Array  # [b, N] f32, discounted sums
     discount: jax.Array  # [b, N] f32, of what follows
     counts: jax.Array  # [b] bool: it begins with no episode's last time step
@@ -71,13 +71,13 @@ def stored_timestep(timestep: TimeStep, with_state: bool) -> TimeStep:
     return dataclasses.replace(timestep, state=state, mean_action={}, extras={})
 
 
-def view_of(
+def observe_all(
     stacks: list[AgentStack],
     statistics: dict[str, Any],
     timestep: TimeStep,
     policy: dict[str, Any],
     axis: int = 1,
-) -> View:
+) -> Observed:
     """Returns a time step as networks see it; `axis` is the agents'.
 
     Args:
@@ -88,11 +88,11 @@ def view_of(
       axis: of the agents.
     """
     by_stack = lambda function: {stack.name: function(stack) for stack in stacks}
-    seen = lambda stack: normalised_observation(
+    normalised = lambda stack: normalised_observation(
         stack.observation, statistics[stack.name], observe(stack, timestep, axis)
     )
-    return View(
-        by_stack(seen),
+    return Observed(
+        by_stack(normalised),
         by_stack(lambda stack: legal_actions(stack, timestep, axis)),
         by_stack(lambda stack: stack_groups(stack, timestep.alive, axis)),
         timestep.state,
@@ -105,10 +105,10 @@ def of_all_agents(stacks: list[AgentStack], by_group: Any, axis: int) -> jax.Arr
     return jnp.concatenate([stack_groups(stack, by_group, axis) for stack in stacks], axis)
 
 
-def vectors_of(stacks: list[AgentStack], view: View, actions: Actions) -> Vectors:
+def vectors_of(stacks: list[AgentStack], observed: Observed, actions: Actions) -> Vectors:
     """Returns what all agents did as vectors, leaves [b, n, E]."""
     of = lambda stack: vector_of(stack.action, stack_groups(stack, actions, 1))
-    return {stack.name: where_alive(view.alive[stack.name], of(stack)) for stack in stacks}
+    return {stack.name: where_alive(observed.alive[stack.name], of(stack)) for stack in stacks}
 
 
 def positions(
@@ -159,11 +159,11 @@ def transitions(
     reward, discount, length = jax.vmap(of_agents, (1, 1, 1))(reward, discount, last)
     first = replay.gather(buffer, start, env_index)
     following = replay.gather(stored, start + length, env_index)
-    view = view_of(stacks, statistics, first.timestep, first.policy)
+    observed = observe_all(stacks, statistics, first.timestep, first.policy)
     return Batch(
-        view,
-        vectors_of(stacks, view, first.actions),
-        view_of(stacks, statistics, following, first.policy),
+        observed,
+        vectors_of(stacks, observed, first.actions),
+        observe_all(stacks, statistics, following, first.policy),
         reward,
         discount,
         length > 0,

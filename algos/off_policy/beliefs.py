@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.algos.off_policy.action_vectors import leaves
-from jaxmarl_core.algos.off_policy.batches import Vectors, View
+from jaxmarl_core.algos.off_policy.batches import Observed, Vectors
 from jaxmarl_core.algos.off_policy.critics import Critics
 from jaxmarl_core.algos.off_policy.networks import (
     Network,
@@ -43,10 +43,10 @@ from jaxmarl_core.types import Key, Metrics
 LEAST_SCALE = 1e-3  # of a policy without noise, so that its divergence is a number
 
 
-class Seen(NamedTuple):
+class Latest(NamedTuple):
     """What was lately seen of all agents, b steps."""
 
-    view: View
+    observed: Observed
     vectors: Vectors
     counts: jax.Array  # [b] bool, whether something was done
 
@@ -85,7 +85,7 @@ def first_beliefs(beliefs: Beliefs, key: Key) -> dict[str, Any]:
 
 def model_outputs(beliefs: Beliefs, stack: AgentStack, params: Any, observation: Any) -> jax.Array:
     """Returns what all agents' models of a stack put out, [N, b, n, K]."""
-    of_one = lambda params, seen: apply(beliefs.networks[stack.name], params, seen)
+    of_one = lambda params, inputs: apply(beliefs.networks[stack.name], params, inputs)
     of_stack = jax.vmap(of_one, (0, 1), 1)
     return jax.vmap(of_stack, (0, None))(params, observation)
 
@@ -154,7 +154,7 @@ def fitted(
     beliefs: Beliefs,
     params: dict[str, Any],
     opt_state: dict[str, Any],
-    seen: Seen,
+    latest: Latest,
     hp: Hparams,
     rate: jax.Array,
 ) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
@@ -164,7 +164,7 @@ def fitted(
       beliefs: what they are made of.
       params: by stack.
       opt_state: by stack.
-      seen: what they are fitted to.
+      latest: what they are fitted to.
       hp: with `belief_entropy`.
       rate: [] f32, of the step.
     """
@@ -172,11 +172,11 @@ def fitted(
     moved, states, losses = {}, {}, []
     for stack in beliefs.actors.stacks:
         name = stack.name
-        counts = seen.view.alive[name] & seen.counts[:, None]
+        counts = latest.observed.alive[name] & latest.counts[:, None]
 
         def total(own, stack=stack, counts=counts):
-            mask, did = seen.view.mask[stack.name], seen.vectors[stack.name]
-            out = model_outputs(beliefs, stack, own, seen.view.observation[stack.name])
+            mask, did = latest.observed.mask[stack.name], latest.vectors[stack.name]
+            out = model_outputs(beliefs, stack, own, latest.observed.observation[stack.name])
             loss = model_loss(stack.action, out, mask, did, hp.belief_entropy)
             each = jax.vmap(jax.vmap(masked_mean, 1), (0, None))(loss, counts)  # [N, n]
             return each.sum(), each
@@ -192,7 +192,7 @@ def values_by_beliefs(
     params: dict[str, Any],
     critics: Critics,
     critic_params: Any,
-    view: View,
+    observed: Observed,
     vectors: Vectors,
     noise: Vectors,
 ) -> jax.Array:
@@ -205,16 +205,16 @@ def values_by_beliefs(
       params: theirs, of the target networks.
       critics: one for each agent.
       critic_params: theirs, of the target networks.
-      view: the next step.
+      observed: the next step.
       vectors: what all agents' policies do there, leaves [b, n, E].
       noise: stack -> [b, n, E], that models draw with.
     """
     guessed = {}
     for stack in beliefs.actors.stacks:
         name = stack.name
-        out = model_outputs(beliefs, stack, params[name], view.observation[name])
-        drawn = drawn_by_models(stack.action, out, view.mask[name], noise[name])
-        drawn = jax.vmap(where_alive, (None, 0))(view.alive[name], drawn)
+        out = model_outputs(beliefs, stack, params[name], observed.observation[name])
+        drawn = drawn_by_models(stack.action, out, observed.mask[name], noise[name])
+        drawn = jax.vmap(where_alive, (None, 0))(observed.alive[name], drawn)
         observer = jnp.arange(num_agents(beliefs.actors))[:, None, None, None]
         itself = observer == stack.first + jnp.arange(stack.size)[:, None]
         guessed[name] = jnp.where(itself, vectors[name], drawn)  # [N, b, n, E]
@@ -223,7 +223,7 @@ def values_by_beliefs(
     for stack in beliefs.actors.stacks:
         own, axis = of_stack(critic_params, stack)
         by = slice(stack.first, stack.first + stack.size)
-        one = lambda own, vectors, stack=stack: value_of(own, stack, view, vectors, None, None)
+        one = lambda own, vectors, stack=stack: value_of(own, stack, observed, vectors, None, None)
         values.append(jax.vmap(one, (axis, 0))(own, {name: x[by] for name, x in guessed.items()}))
     return jnp.moveaxis(jnp.concatenate(values), 0, -1)
 
@@ -244,20 +244,20 @@ def drawn_by_models(space: Space, output: jax.Array, mask: Any, noise: jax.Array
 
 
 def divergences(
-    beliefs: Beliefs, params: Any, actor_params: Any, seen: Seen, scale: jax.Array
+    beliefs: Beliefs, params: Any, actor_params: Any, latest: Latest, scale: jax.Array
 ) -> jax.Array:
     """Returns the mean KL(model || policy) [] over all that was seen and all models of others."""
     total, count = jnp.zeros(()), jnp.zeros(())
     numbers = jnp.arange(num_agents(beliefs.actors))[:, None, None]
     for stack in beliefs.actors.stacks:
-        name, view = stack.name, seen.view
-        out = model_outputs(beliefs, stack, params[name], view.observation[name])
+        name, observed = stack.name, latest.observed
+        out = model_outputs(beliefs, stack, params[name], observed.observation[name])
         true = outputs(
-            stack, beliefs.actors.networks[name], actor_params[name], view.for_actors(name), 1
+            stack, beliefs.actors.networks[name], actor_params[name], observed.for_actors(name), 1
         )
-        kl = divergence(stack.action, out, true, view.mask[name], scale)  # [N, b, n]
+        kl = divergence(stack.action, out, true, observed.mask[name], scale)  # [N, b, n]
         others = numbers != stack.first + jnp.arange(stack.size)
-        counts = others & view.alive[name] & seen.counts[:, None]
+        counts = others & observed.alive[name] & latest.counts[:, None]
         total += jnp.where(counts, kl, 0.0).sum()
         count += counts.sum()
     return total / jnp.maximum(count, 1)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmarl_core.algos.off_policy.batches import Batch, Vectors, View
+from jaxmarl_core.algos.off_policy.batches import Batch, Observed, Vectors
 from jaxmarl_core.algos.off_policy.networks import (
     critic_network,
     init_network,
@@ -48,30 +48,30 @@ class Critics(NamedTuple):
     init: Callable[[Key], dict[str, Any]]
     axes: dict[str, int]  # critic -> how many first axes tell its networks apart
     uses_state: bool
-    values: Callable[[Any, View, Vectors], jax.Array]  # (params, ...) -> [M, b, K]
+    values: Callable[[Any, Observed, Vectors], jax.Array]  # (params, ...) -> [M, b, K]
     pay: Callable[[Batch], Pay]
     summed: Callable[
         [jax.Array], jax.Array
     ]  # of agents [b, N] -> [b, K], over who is valued as one
-    next_values: Callable[[jax.Array, View], jax.Array]
+    next_values: Callable[[jax.Array, Observed], jax.Array]
     # [M, b, K] as `values` makes them -> those to bootstrap from, where some are dead
     # How actors learn what their critics say: along the action that they draw, or from what every
     # action is worth.
     of_stack: Callable[[Any, AgentStack], tuple[Any, int | None]] | None = None
     # (params, stack) -> (those that value each of its agents, their axis n; None: all the same)
-    value_of: Callable[[Any, AgentStack, View, Vectors, Any, Any], jax.Array] | None = None
-    # (one agent's of `of_stack`, its stack, all others' view and vectors, what it sees [b, *space],
-    # its vector [b, E]) -> [M, b]
-    of_actions: Callable[[Any, View, Vectors], dict[str, jax.Array]] | None = None
+    value_of: Callable[[Any, AgentStack, Observed, Vectors, Any, Any], jax.Array] | None = None
+    # (one agent's of `of_stack`, its stack, all others' observations and vectors, what it sees
+    # [b, *space], its vector [b, E]) -> [M, b]
+    of_actions: Callable[[Any, Observed, Vectors], dict[str, jax.Array]] | None = None
     # (params, ...) -> stack -> [b, n, A], what every own action is worth, the others' held
 
 
 BuildCritics = Callable[[Environment, list[AgentStack], Config], Critics]
 
 
-def alive_of_all(stacks: list[AgentStack], view: View) -> jax.Array:
+def alive_of_all(stacks: list[AgentStack], observed: Observed) -> jax.Array:
     """Returns who decides, [b, N] bool."""
-    return jnp.concatenate([view.alive[stack.name] for stack in stacks], 1)
+    return jnp.concatenate([observed.alive[stack.name] for stack in stacks], 1)
 
 
 class Valued(NamedTuple):
@@ -81,19 +81,19 @@ class Valued(NamedTuple):
     place: dict[str, list[int]]  # stack -> of each agent, who is valued for it
     pay: Callable[[Batch], Pay]
     summed: Callable[[jax.Array], jax.Array]
-    next_values: Callable[[jax.Array, View], jax.Array]
+    next_values: Callable[[jax.Array, Observed], jax.Array]
 
 
 def each_agent(stacks: list[AgentStack]) -> Valued:
     """Returns all N agents: paid their own, and learnt from while they are alive."""
 
     def pay(batch):
-        alive = alive_of_all(stacks, batch.view)
+        alive = alive_of_all(stacks, batch.observed)
         return Pay(batch.reward, batch.discount, alive & batch.counts[:, None])
 
-    def next_values(values, view):
+    def next_values(values, observed):
         # what is to come for the fallen, who act no more, their mates know
-        alive = jnp.broadcast_to(alive_of_all(stacks, view), values.shape)
+        alive = jnp.broadcast_to(alive_of_all(stacks, observed), values.shape)
         return values_of_teams_for_the_dead(values, alive, stacks)
 
     place = {stack.name: list(range(stack.first, stack.first + stack.size)) for stack in stacks}
@@ -108,14 +108,14 @@ def each_team(stacks: list[AgentStack]) -> Valued:
     share = (members / members.sum(1, keepdims=True)).T.astype(np.float32)
 
     def pay(batch):
-        alive = alive_of_all(stacks, batch.view)[:, None]
+        alive = alive_of_all(stacks, batch.observed)[:, None]
         counts = (alive & members).any(-1) & batch.counts[:, None]
         discount = jnp.where(members, batch.discount[:, None], 0.0).max(-1)
         return Pay(batch.reward @ share, discount, counts)
 
     summed = lambda x: x @ members.T.astype(np.float32)
     place = {stack.name: [teams.index(team) for team in stack.teams] for stack in stacks}
-    return Valued(len(teams), place, pay, summed, lambda values, view: values)
+    return Valued(len(teams), place, pay, summed, lambda values, observed: values)
 
 
 VALUED = {"agent": each_agent, "environment": each_team}
@@ -133,17 +133,17 @@ def central_critics(
     valued = VALUED[decided(config.critic)](stacks)
     uses_state = config.central == "state"
     parts = {f"{stack.name}_{i}": stack.observation for stack in stacks for i in range(stack.size)}
-    seen = {"state": state_space(env)} if uses_state else parts
+    spaces = {"state": state_space(env)} if uses_state else parts
     num_entries = sum(stack.size * flat_size(stack.action) for stack in stacks)
-    network = critic_network(Composite(seen | {"actions": Box((num_entries,))}), config)
+    network = critic_network(Composite(spaces | {"actions": Box((num_entries,))}), config)
 
-    def inputs(view, vectors):
-        found = {"state": view.state}
+    def inputs(observed, vectors):
+        found = {"state": observed.state}
         if not uses_state:
             found = {}
             for stack in stacks:
                 for i in range(stack.size):
-                    one = jax.tree.map(lambda x, i=i: x[:, i], view.observation[stack.name])
+                    one = jax.tree.map(lambda x, i=i: x[:, i], observed.observation[stack.name])
                     found[f"{stack.name}_{i}"] = one
         return found | {"actions": joint_vector(stacks, vectors)}
 
@@ -151,8 +151,8 @@ def central_critics(
         keys = jax.random.split(key, (num_critics, valued.size))
         return {"central": over_axes(partial(init_network, network), 2)(keys)}
 
-    def values(params, view, vectors):
-        one = lambda params: apply(network, params, inputs(view, vectors))[..., 0]
+    def values(params, observed, vectors):
+        one = lambda params: apply(network, params, inputs(observed, vectors))[..., 0]
         return jnp.swapaxes(over_axes(one, 2)(params["central"]), 1, 2)
 
     def of_stack(params, stack):
@@ -161,8 +161,8 @@ def central_critics(
             return jax.tree.map(lambda x: x[:, place[0]], params["central"]), None
         return jax.tree.map(lambda x: x[:, place].swapaxes(0, 1), params["central"]), 0
 
-    def value_of(own, stack, view, vectors, observation, vector):
-        one = lambda params: apply(network, params, inputs(view, vectors))[..., 0]
+    def value_of(own, stack, observed, vectors, observation, vector):
+        one = lambda params: apply(network, params, inputs(observed, vectors))[..., 0]
         return over_axes(one, 1)(own)
 
     return Critics(
@@ -197,13 +197,16 @@ def own_critics(
             params[stack.name] = over_axes(fresh, len(shape))(keys)
         return params
 
-    def values(params, view, vectors):
+    def values(params, observed, vectors):
         found = []
         for stack in stacks:
-            seen = {"observation": view.observation[stack.name], "action": vectors[stack.name]}
+            inputs = {
+                "observation": observed.observation[stack.name],
+                "action": vectors[stack.name],
+            }
             one = per_agent(stack, partial(apply, networks[stack.name]), 1)
             of_twins = jax.vmap(one, (0, None))
-            found.append(of_twins(params[stack.name], seen)[..., 0])
+            found.append(of_twins(params[stack.name], inputs)[..., 0])
         return jnp.concatenate(found, -1)
 
     def of_stack(params, stack):
@@ -211,9 +214,9 @@ def own_critics(
             return params[stack.name], None
         return jax.tree.map(lambda x: x.swapaxes(0, 1), params[stack.name]), 0
 
-    def value_of(own, stack, view, vectors, observation, vector):
-        seen = {"observation": observation, "action": vector}
-        one = lambda params: apply(networks[stack.name], params, seen)[..., 0]
+    def value_of(own, stack, observed, vectors, observation, vector):
+        inputs = {"observation": observation, "action": vector}
+        one = lambda params: apply(networks[stack.name], params, inputs)[..., 0]
         return over_axes(one, 1)(own)
 
     return Critics(

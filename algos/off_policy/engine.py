@@ -24,7 +24,7 @@ import optax
 
 from jaxmarl_core.algos.off_policy.action_vectors import standard_noise
 from jaxmarl_core.algos.off_policy.batches import Batch, Vectors, positions, transitions
-from jaxmarl_core.algos.off_policy.beliefs import Seen, divergences, fitted, values_by_beliefs
+from jaxmarl_core.algos.off_policy.beliefs import Latest, divergences, fitted, values_by_beliefs
 from jaxmarl_core.algos.off_policy.critics import BuildCritics
 from jaxmarl_core.algos.off_policy.learner import (
     Learner,
@@ -42,7 +42,7 @@ from jaxmarl_core.algos.off_policy.options import Config, Hparams
 from jaxmarl_core.algos.off_policy.order import ActorState, Order, Rates, draws, rates_at
 from jaxmarl_core.algos.off_policy.playing import (
     first_memory,
-    latest_seen,
+    latest_transitions,
     play_on,
     policy,
     statistics_after,
@@ -107,13 +107,13 @@ def targets(
     actors, critics = learner.actors, learner.critics
     target_actors, target_critics, target_beliefs = target
     acting = target_actors if actors.kind.has_targets else params.actors
-    vectors, log_prob = draws(actors, actors.kind.next_draw, acting, batch.next_view, noise, hp)
+    vectors, log_prob = draws(actors, actors.kind.next_draw, acting, batch.next_observed, noise, hp)
     if learner.beliefs is None:
-        values = critics.values(target_critics, batch.next_view, vectors)
+        values = critics.values(target_critics, batch.next_observed, vectors)
     else:
         by_beliefs = partial(values_by_beliefs, learner.beliefs, target_beliefs)
-        values = by_beliefs(critics, target_critics, batch.next_view, vectors, noise)
-    values = critics.next_values(values, batch.next_view)
+        values = by_beliefs(critics, target_critics, batch.next_observed, vectors, noise)
+    values = critics.next_values(values, batch.next_observed)
     pay = critics.pay(batch)
     bonus = critics.summed(-entropy_weights(params) * log_prob)
     return twin_target(pay.reward, pay.discount, values, bonus)
@@ -130,7 +130,7 @@ def critic_loss(
       batch: the transitions.
       wanted: [b, K] f32, from `targets`.
     """
-    q = learner.critics.values(params, batch.view, batch.vectors)  # [M, b, K]
+    q = learner.critics.values(params, batch.observed, batch.vectors)  # [M, b, K]
     counts = jnp.broadcast_to(learner.critics.pay(batch).counts, q.shape)
     each = jax.vmap(jax.vmap(masked_mean, 1), 0)(squared(q - wanted), counts)  # [M, K]
     return each.sum(), {"critic_loss": each.mean(), "q": masked_mean(q, counts)}
@@ -200,7 +200,7 @@ def gradient_step(
     rates: Rates,
     order: jax.Array,
     due: jax.Array,
-    latest: Seen | None = None,
+    latest: Latest | None = None,
 ) -> tuple[Learnt, Metrics]:
     """Returns what is learnt after one step of the critics and, where due, of actors and targets.
 
@@ -252,7 +252,7 @@ def learn(
     state: State,
     hp: Hparams,
     update_index: jax.Array,
-    latest: Seen | None,
+    latest: Latest | None,
 ) -> tuple[Learnt, Metrics]:
     """Returns what is learnt after all gradient steps of an update, and their mean metrics.
 
@@ -359,10 +359,10 @@ def update(
     play, steps = play_on(learner, key_play, params, state.play, ~started)
     new = stored(learner, steps)
     buffer = replay.write_block(state.buffer, new, update_index)
-    seen, paid = statistics_after(learner, state, steps, play.timestep)
-    params = dataclasses.replace(params, observation=seen)
+    statistics, paid = statistics_after(learner, state, steps, play.timestep)
+    params = dataclasses.replace(params, observation=statistics)
     state = State(params, state.target, state.optimiser, buffer, paid, play)
-    latest = latest_seen(learner, params, new)
+    latest = latest_transitions(learner, params, new)
     learnt, metrics = learn(learner, key_learn, state, hp, update_index, latest)
     metrics |= {"gradient_steps": jnp.float32(config.num_gradient_steps)}
     # chosen between, not branched on: the number is one of the run's, and differs within a sweep

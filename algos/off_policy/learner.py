@@ -129,13 +129,13 @@ def init_params(learner: Learner, key: Key, hp: Hparams) -> Params:
         first = jnp.log(jnp.asarray(hp.entropy, jnp.float32))
         weight = jnp.broadcast_to(first, (learner.num_agents,))
     normalised = learner.config.normalise_observation
-    seen = lambda stack: initial_statistics(stack.observation) if normalised else None
+    first = lambda stack: initial_statistics(stack.observation) if normalised else None
     return Params(
         actors,
         learner.critics.init(key_critics),
         weight,
         exploration_at(hp, jnp.int32(0), env_steps(learner.config)),
-        {stack.name: seen(stack) for stack in stacks},
+        {stack.name: first(stack) for stack in stacks},
         () if learner.beliefs is None else first_beliefs(learner.beliefs, key_beliefs),
     )
 

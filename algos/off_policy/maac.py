@@ -71,21 +71,21 @@ def by_score(
     order: jax.Array,
 ) -> tuple[ActorState, Metrics]:
     """Returns (state, metrics) after all actors took a step; see order.py."""
-    view = batch.view
-    vectors, _ = draws(actors, actors.kind.draw, state.params, view, noise, hp)
-    q = decided(critics.of_actions)(critic_params, view, vectors)
+    observed = batch.observed
+    vectors, _ = draws(actors, actors.kind.draw, state.params, observed, noise, hp)
+    q = decided(critics.of_actions)(critic_params, observed, vectors)
     rule = optimiser(rates.actor, hp.max_grad_norm)
     params, opt_state, losses, norms = {}, {}, [], []
     for stack in actors.stacks:
         name, action = stack.name, vectors[stack.name].argmax(-1)
-        counts = view.alive[name] & batch.counts[:, None]
+        counts = observed.alive[name] & batch.counts[:, None]
         weight = jnp.exp(state.log_weight[stack.first : stack.first + stack.size])
 
         def total(own, stack=stack, action=action, counts=counts, weight=weight):
             logits = outputs(
-                stack, actors.networks[stack.name], own, view.for_actors(stack.name), 1
+                stack, actors.networks[stack.name], own, observed.for_actors(stack.name), 1
             )
-            loss = score_loss(logits, view.mask[stack.name], q[stack.name], action, weight)
+            loss = score_loss(logits, observed.mask[stack.name], q[stack.name], action, weight)
             loss += hp.output_penalty * jnp.mean(logits**2, -1)
             each = jax.vmap(masked_mean, 1)(loss, counts)
             return (each.sum() if stack.separate else each.mean()), each

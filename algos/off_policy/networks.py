@@ -29,7 +29,7 @@ class Network(nn.Module):
     gain: float
 
     @nn.compact
-    def __call__(self, seen: Any) -> jax.Array:
+    def __call__(self, inputs: Any) -> jax.Array:
         config = self.config
         torso = Torso(
             self.space,
@@ -38,7 +38,7 @@ class Network(nn.Module):
             activation=ACTIVATIONS[config.activation],
             layer_norm=config.layer_norm,
         )
-        _, features = torso((), seen)
+        _, features = torso((), inputs)
         features, leading = merge_leading_axes(Box((features.shape[-1],)), features)
         return head(self.size, self.gain)(features).reshape(*leading, self.size)
 
@@ -53,15 +53,15 @@ class Ensemble:
     network: Network
     num_policies: int
 
-    def init(self, key: jax.Array, seen: Any) -> Any:
+    def init(self, key: jax.Array, inputs: Any) -> Any:
         """Returns parameters with a leading axis of the policies."""
         keys = jax.random.split(key, self.num_policies)
-        return jax.vmap(self.network.init, (0, None))(keys, seen["observation"])
+        return jax.vmap(self.network.init, (0, None))(keys, inputs["observation"])
 
-    def apply(self, params: Any, seen: Any) -> jax.Array:
+    def apply(self, params: Any, inputs: Any) -> jax.Array:
         """Returns what the policy that is played by puts out, [..., K]."""
-        each = jax.vmap(partial(apply, self.network), (0, None), -2)(params, seen["observation"])
-        own = jax.nn.one_hot(seen["policy"], self.num_policies)[..., None] > 0
+        each = jax.vmap(partial(apply, self.network), (0, None), -2)(params, inputs["observation"])
+        own = jax.nn.one_hot(inputs["policy"], self.num_policies)[..., None] > 0
         return jnp.where(own, each, 0.0).sum(-2)
 
     @property

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxmarl_core.algos.off_policy.batches import Batch, Vectors, View
+from jaxmarl_core.algos.off_policy.batches import Batch, Observed, Vectors
 from jaxmarl_core.algos.off_policy.critics import Critics
 from jaxmarl_core.algos.off_policy.networks import (
     descend,
@@ -77,13 +77,18 @@ Order = Callable[..., tuple[ActorState, Metrics]]
 # (actors, critics, critics' parameters, state, batch, noise, hparams, rates, order [N] of agents)
 
 
-def outputs(stack: AgentStack, network: Any, params: Any, seen: Any, axis: int) -> jax.Array:
-    """Returns what a stack's actors put out, [..., n, K]; `axis` is the agents' in what is seen."""
-    return per_agent(stack, partial(apply, network), axis)(params, seen)
+def outputs(stack: AgentStack, network: Any, params: Any, inputs: Any, axis: int) -> jax.Array:
+    """Returns what a stack's actors put out, [..., n, K]; `axis` is the agents' in the inputs."""
+    return per_agent(stack, partial(apply, network), axis)(params, inputs)
 
 
 def draws(
-    actors: Actors, draw: Callable, params: dict[str, Any], view: View, noise: Vectors, hp: Hparams
+    actors: Actors,
+    draw: Callable,
+    params: dict[str, Any],
+    observed: Observed,
+    noise: Vectors,
+    hp: Hparams,
 ) -> tuple[Vectors, jax.Array]:
     """Returns (what all agents do, leaves [b, n, E], log-probabilities [b, N]), 0 for the dead.
 
@@ -91,16 +96,16 @@ def draws(
       actors: all of them.
       draw: `draw` or `next_draw` of their kind.
       params: by stack.
-      view: what they see, leaves [b, n, ...].
+      observed: what they see, leaves [b, n, ...].
       noise: stack -> [b, n, E].
       hp: the hparams.
     """
     vectors, log_probs = {}, []
     for stack in actors.stacks:
         name = stack.name
-        out = outputs(stack, actors.networks[name], params[name], view.for_actors(name), 1)
-        drawn: Draw = draw(stack.action, out, view.mask[name], noise[name], hp)
-        vectors[name], log_prob = where_alive(view.alive[name], tuple(drawn))
+        out = outputs(stack, actors.networks[name], params[name], observed.for_actors(name), 1)
+        drawn: Draw = draw(stack.action, out, observed.mask[name], noise[name], hp)
+        vectors[name], log_prob = where_alive(observed.alive[name], tuple(drawn))
         log_probs.append(log_prob)
     return vectors, jnp.concatenate(log_probs, 1)
 
@@ -110,7 +115,7 @@ class Seat(NamedTuple):
 
     index: jax.Array  # [] int32, its number in the stack
     observation: Any  # [b, *space]
-    seen: Any  # [b, ...], the same for its actor
+    inputs: Any  # [b, ...], the same for its actor
     mask: Any  # [b, A] bool, or None
     alive: jax.Array  # [b] bool
     noise: jax.Array  # [b, E]
@@ -120,15 +125,15 @@ class Seat(NamedTuple):
 AXES: Any = Seat._make((0, 1, 1, 1, 1, 1, 0))  # where each field has the axis n
 
 
-def seats(stack: AgentStack, view: View, noise: Vectors, log_weight: Any) -> Seat:
+def seats(stack: AgentStack, observed: Observed, noise: Vectors, log_weight: Any) -> Seat:
     """Returns those of all agents of a stack, with an axis n at AXES."""
     own = slice(stack.first, stack.first + stack.size)
     weight = () if isinstance(log_weight, tuple) else log_weight[own]
     name = stack.name
     numbers = jnp.arange(stack.size)
-    observation, mask, alive = view.observation[name], view.mask[name], view.alive[name]
-    seen = view.for_actors(name)
-    return Seat(numbers, observation, seen, mask, alive, noise[name], weight)
+    observation, mask, alive = observed.observation[name], observed.mask[name], observed.alive[name]
+    inputs = observed.for_actors(name)
+    return Seat(numbers, observation, inputs, mask, alive, noise[name], weight)
 
 
 def actor_loss(
@@ -157,13 +162,13 @@ def actor_loss(
       batch: the transitions; their actions are not used.
       hp: the hparams.
     """
-    out = apply(actors.networks[stack.name], params, seat.seen)
+    out = apply(actors.networks[stack.name], params, seat.inputs)
     drawn = actors.kind.draw(stack.action, out, seat.mask, seat.noise, hp)
     vector = where_alive(seat.alive, drawn.vector)
     is_own = (jnp.arange(stack.size) == seat.index)[:, None]
     everyone = jnp.where(is_own, vector[:, None], others[stack.name])
     vectors = others | {stack.name: everyone}
-    q = value_of(own_critics, stack, batch.view, vectors, seat.observation, vector)
+    q = value_of(own_critics, stack, batch.observed, vectors, seat.observation, vector)
     weight = 0.0 if isinstance(seat.log_weight, tuple) else jnp.exp(seat.log_weight)
     loss = soft_policy_loss(drawn.log_prob, actors.kind.of_critics(q), weight)
     loss += hp.output_penalty * jnp.mean(out**2, -1)
@@ -202,7 +207,7 @@ def at_once(
     for stack in actors.stacks:
         name = stack.name
         own, own_axis = decided(critics.of_stack)(critic_params, stack)
-        everyone = seats(stack, batch.view, noise, state.log_weight)
+        everyone = seats(stack, batch.observed, noise, state.log_weight)
 
         def total(params, stack=stack, everyone=everyone, own=own, own_axis=own_axis):
             loss = lambda params, seat, own: actor_loss(
@@ -258,7 +263,7 @@ def in_turn(
     """Returns (state, metrics) after all actors took a step one after another, in this order."""
     stacks = actors.stacks
     stack_of = jnp.array([k for k, stack in enumerate(stacks) for _ in range(stack.size)])
-    vectors, _ = draws(actors, actors.kind.draw, state.params, batch.view, noise, hp)
+    vectors, _ = draws(actors, actors.kind.draw, state.params, batch.observed, noise, hp)
     vectors = jax.lax.stop_gradient(vectors)
 
     def next_agent(carry, agent):
@@ -304,7 +309,7 @@ def take_turn(
     """
     state, vectors = carry
     name, i = stack.name, agent - stack.first
-    everyone = seats(stack, batch.view, noise, state.log_weight)
+    everyone = seats(stack, batch.observed, noise, state.log_weight)
     seat = Seat(*(pick(i, leaf, axis) for leaf, axis in zip(everyone, AXES)))
     own, own_axis = decided(critics.of_stack)(critic_params, stack)
     own = own if own_axis is None else pick(i, own, own_axis)
@@ -316,7 +321,7 @@ def take_turn(
     )
     rule = optimiser(rates.actor, hp.max_grad_norm)
     after, opt_state = descend(rule, 0, grads, opt_state, before)
-    out = apply(actors.networks[name], after, seat.seen)
+    out = apply(actors.networks[name], after, seat.inputs)
     drawn = actors.kind.draw(stack.action, out, seat.mask, seat.noise, hp)
     moved = where_alive(seat.alive, drawn.vector)
     slope = jnp.zeros(())

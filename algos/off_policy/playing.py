@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from jaxmarl_core.algos.off_policy.action_vectors import action_of, standard_noise
 from jaxmarl_core.algos.off_policy.batches import (
     Stored,
+    observe_all,
     of_all_agents,
     stored_timestep,
     vectors_of,
-    view_of,
 )
-from jaxmarl_core.algos.off_policy.beliefs import Seen
+from jaxmarl_core.algos.off_policy.beliefs import Latest
 from jaxmarl_core.algos.off_policy.learner import Learner, Params, State
 from jaxmarl_core.algos.off_policy.order import outputs
 from jaxmarl_core.functional.trees import select
@@ -81,17 +81,17 @@ def act(
     stacks, networks, kind = learner.actors
     key_policy, key_noise = jax.random.split(key)
     policy = policies_drawn(learner, key_policy, memory)
-    view = view_of(stacks, params.observation, timestep, policy, 0)
+    observed = observe_all(stacks, params.observation, timestep, policy, 0)
     actions, carried = {}, {}
     for i, stack in enumerate(stacks):
         name, state = stack.name, memory[stack.name].exploration
-        out = outputs(stack, networks[name], params.actors[name], view.for_actors(name), 0)
+        out = outputs(stack, networks[name], params.actors[name], observed.for_actors(name), 0)
         if greedy:
-            vector = kind.greedy(stack.action, out, view.mask[name])
+            vector = kind.greedy(stack.action, out, observed.mask[name])
         else:
             noise = standard_noise(jax.random.fold_in(key_noise, i), stack.action, (stack.size,))
             vector, state = kind.explore(
-                stack.action, out, view.mask[name], noise, state, params.exploration
+                stack.action, out, observed.mask[name], noise, state, params.exploration
             )
         carried[name] = Recall(state, policy[name])
         actions |= split_groups(stack, action_of(stack.action, vector), 0)
@@ -154,9 +154,9 @@ def statistics_after(
         observe(stack, timestep, 2),
         stack_groups(stack, timestep.alive, 2),
     )
-    seen = {stack.name: of_stack(stack) for stack in stacks}
+    statistics = {stack.name: of_stack(stack) for stack in stacks}
     if state.reward is None:
-        return seen, None
+        return statistics, None
     join = lambda rollout, last: jnp.concatenate([rollout, last[None]])
     pay, going = (
         jax.tree.map(join, *both)
@@ -164,14 +164,14 @@ def statistics_after(
     )
     reward = of_all_agents(stacks, pay_while_it_comes(pay, going), 2)[1:]
     space = Box((learner.num_agents,))
-    return seen, updated_statistics(space, state.reward, reward, ~timestep.last)
+    return statistics, updated_statistics(space, state.reward, reward, ~timestep.last)
 
 
-def latest_seen(learner: Learner, params: Params, new: Stored) -> Seen | None:
+def latest_transitions(learner: Learner, params: Params, new: Stored) -> Latest | None:
     """Returns what a rollout [T, B, ...] showed of everybody, for beliefs; None without them."""
     if learner.beliefs is None:
         return None
     stacks = learner.actors.stacks
     rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), new)
-    view = view_of(stacks, params.observation, rows.timestep, rows.policy)
-    return Seen(view, vectors_of(stacks, view, rows.actions), ~rows.timestep.last)
+    observed = observe_all(stacks, params.observation, rows.timestep, rows.policy)
+    return Latest(observed, vectors_of(stacks, observed, rows.actions), ~rows.timestep.last)

@@ -11,7 +11,6 @@ BENCHES = (
     "on_policy",
     "replay",
     "solvers",
-    "off_policy",
     "value_factorisation",
 )
 

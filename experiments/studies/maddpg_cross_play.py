@@ -7,6 +7,7 @@ physics, discrete, in episodes of 25 steps; 400,000 env steps, where the paper p
 100,000 episodes, 0.6 to 2.5 million steps.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from jaxmarl_core.algos.off_policy.options import Config
 from jaxmarl_core.envs import simple_adversary, simple_speaker_listener, simple_tag
 from jaxmarl_core.experiments.study import Claim, Findings, Study, mean_std, over_seeds
 from jaxmarl_core.play.evaluate import evaluate
-from jaxmarl_core.play.policies import Player, joint
+from jaxmarl_core.play.policies import Player, joint, random_policy
 from jaxmarl_core.report import svg
 from jaxmarl_core.types import Environment
 
@@ -47,15 +48,15 @@ class World(NamedTuple):
     """An environment, and the team whose return tells who is ahead."""
 
     title: str
-    env: Environment
+    build: Callable[..., Environment]
     team: int
 
 
 SETTINGS: dict[str, Any] = {"max_steps": EPISODE, "integration": "legacy"}
 WORLDS = (
-    World("communication", simple_speaker_listener(**SETTINGS), GOOD),
-    World("deception", simple_adversary(**SETTINGS), GOOD),
-    World("pursuit", simple_tag(**SETTINGS), BAD),
+    World("communication", simple_speaker_listener, GOOD),
+    World("deception", simple_adversary, GOOD),
+    World("pursuit", simple_tag, BAD),
 )
 
 Table = dict[tuple[str, str], np.ndarray]  # (good side, bad side) -> [num_seeds]
@@ -66,7 +67,7 @@ def cross_play(world: World, num_seeds: int) -> Table:
 
     Where there is one team, only of a learner with itself.
     """
-    env = world.env
+    env = world.build(**SETTINGS)
     algorithms = {name: build(env, CONFIG) for name, build in LEARNERS.items()}
     params = {
         name: over_seeds(
@@ -93,6 +94,14 @@ def cross_play(world: World, num_seeds: int) -> Table:
     return {pair: earned(*pair) for pair in pairs}
 
 
+def at_random(world: World) -> float:
+    """Returns what the world's team earns in an episode in which everybody acts at random."""
+    env = world.build(**SETTINGS)
+    player = Player(random_policy(env), ())
+    play = jax.jit(lambda key: evaluate(key, env, player, NUM_EPISODES, EPISODE, False))
+    return float(play(jax.random.key(2)).returns[:, world.team].mean())
+
+
 def measure(num_seeds: int) -> Findings:
     """Returns who is ahead in each world, and by how much."""
     claims, tables = [], {}
@@ -106,7 +115,9 @@ def measure(num_seeds: int) -> Findings:
             if world.team == BAD:
                 ours, theirs = theirs, ours
             what = f"{world.title}: MADDPG's side against DDPG's earns more than the reverse"
-        measured = f"{mean_std(ours, 2)} and {mean_std(theirs, 2)}"
+        measured = (
+            f"{mean_std(ours, 2)} and {mean_std(theirs, 2)}; at random {at_random(world):.2f}"
+        )
         error = float(jnp.sqrt((ours.var() + theirs.var()) / num_seeds))
         met = bool(ours.mean() - theirs.mean() > error)
         claims.append(Claim(what, "ahead", "claim", measured, met))

@@ -13,7 +13,7 @@ from jaxmarl_core.cli.running import CONSOLE
 from jaxmarl_core.report.page import write_report
 from jaxmarl_core.report.terminal_table import terminal_table
 from jaxmarl_core.store import sweep_folder
-from jaxmarl_core.store.comparison import best_only, difference, differing, together
+from jaxmarl_core.store.comparison import best_only, difference, differing, joined
 from jaxmarl_core.store.number_formats import number, option
 from jaxmarl_core.store.tables import Objective, table
 from jaxmarl_core.sweeps.spec import from_dict
@@ -48,9 +48,9 @@ def compare(
     names = _names(first, second)
     CONSOLE.print(_options_table(differing(ours.spec, theirs.spec), names))
     best = best_only(ours, goal), best_only(theirs, goal)
-    shown = together(ours, theirs, names) if all else together(*best, names)
+    shown = joined(ours, theirs, names) if all else joined(*best, names)
     CONSOLE.print(terminal_table(table(shown, goal), goal))
-    CONSOLE.print(_verdict(difference(*best, goal), goal, names), markup=False)
+    CONSOLE.print(_in_words(difference(*best, goal), goal, names), markup=False)
     path = out or Path(f"compare-{names[0]}-{names[1]}.html")
     write_report(path, shown, goal, title=f"{names[0]} and {names[1]}")
     CONSOLE.print(str(path), markup=False, soft_wrap=True)
@@ -73,7 +73,7 @@ def _options_table(pairs: dict[str, tuple[Any, Any]], names: tuple[str, str]) ->
     return shown
 
 
-def _verdict(found: Any, goal: Objective, names: tuple[str, str]) -> str:
+def _in_words(found: Any, goal: Objective, names: tuple[str, str]) -> str:
     """Returns in words how two best configurations differ."""
     interval = f", 95 % interval {number(found.low)} to {number(found.high)}"
     spread = "" if found.low != found.low else interval

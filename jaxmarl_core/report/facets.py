@@ -55,10 +55,10 @@ def colours(results: Results, rows: Sequence[Row]) -> list[str | None]:
     names = facet_names(results, rows)
     palette, given = iter(svg.PALETTE), {}
     for row in rows:
-        name = _apart(row, names)
+        name = _without(row, names)
         if name not in given:
             given[name] = next(palette, None)
-    return [given[_apart(row, names)] for row in rows]
+    return [given[_without(row, names)] for row in rows]
 
 
 def legend(results: Results, rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -77,6 +77,6 @@ def _words(row: Row, names: Sequence[str]) -> str:
     return ", ".join(f"{name} {option(own[name])}" for name in names if name in own)
 
 
-def _apart(row: Row, names: Sequence[str]) -> str:
+def _without(row: Row, names: Sequence[str]) -> str:
     """Returns a configuration's options but for these, as text that is equal where they are."""
     return key_of({name: value for name, value in row["options"].items() if name not in names})

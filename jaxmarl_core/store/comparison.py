@@ -42,7 +42,7 @@ def _flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def together(first: Results, second: Results, names: tuple[str, str]) -> Results:
+def joined(first: Results, second: Results, names: tuple[str, str]) -> Results:
     """Returns the runs of two sweeps as those of one, told apart by the option `sweep`.
 
     Metrics that only one of them has are NaN in the other's runs.

@@ -8,23 +8,13 @@ import sys
 
 import jax
 import pytest
+from commands import called
 
-from jaxmarl_core.cli import main, train
+from jaxmarl_core.cli import train
 from jaxmarl_core.cli.running import CACHE_VARIABLE, begin, cache_folder
 from jaxmarl_core.store import sweep_folder
 
 FEW = ["--updates", "2", "--segment", "1", "--quiet", "--config.rollout-length", "4"]
-
-
-def called(capsys, *arguments):
-    """(exit code, standard output, standard error) of a command."""
-    try:
-        main([str(a) for a in arguments])
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.fixture

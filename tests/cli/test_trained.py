@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
+from commands import called
 from PIL import Image
 from small_sweeps import trained_game
 
-from jaxmarl_core.cli import main
 from jaxmarl_core.cli.evaluate import figures
 from jaxmarl_core.cli.trained import load_match, which
 
@@ -15,17 +15,6 @@ from jaxmarl_core.cli.trained import load_match, which
 @pytest.fixture(scope="module")
 def game():
     return trained_game()
-
-
-def called(capsys, *arguments):
-    """(exit code, standard output, standard error) of a command."""
-    try:
-        main([str(a) for a in arguments])
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_runs_as_they_are_written():

@@ -9,7 +9,7 @@ import scipy.stats
 from small_sweeps import trained_game
 
 from jaxmarl_core.cli import main
-from jaxmarl_core.store.comparison import best_only, difference, differing, together
+from jaxmarl_core.store.comparison import best_only, difference, differing, joined
 from jaxmarl_core.store.tables import Objective, Results, configurations
 
 GOAL = Objective("eval_return")
@@ -36,7 +36,7 @@ def test_what_two_specs_say_differently():
 
 def test_runs_of_both_keep_their_metrics():
     first, second = make_results([1.0, 2.0], updates=2), make_results([5.0], metric="loss")
-    both = together(first, second, ("a", "b"))
+    both = joined(first, second, ("a", "b"))
     assert [run["run"] for run in both.runs] == [0, 1, 2]
     assert [run["static"]["sweep"] for run in both.runs] == ["a", "a", "b"]
     np.testing.assert_array_equal(both.metrics["eval_return"][:, :3], [[1, 1, np.nan], [2, 2, np.nan], [np.nan] * 3])  # fmt: skip # noqa: E501
@@ -47,7 +47,7 @@ def test_runs_of_both_keep_their_metrics():
 
 def test_the_best_configuration_alone():
     low, high = make_results([1.0, 2.0]), make_results([5.0, 6.0], clip=0.2)
-    best = best_only(together(low, high, ("a", "b")), GOAL)
+    best = best_only(joined(low, high, ("a", "b")), GOAL)
     assert {run["hparams"]["clip"] for run in best.runs} == {0.2}
     np.testing.assert_array_equal(best.metrics["eval_return"][:, 0], [5, 6])
 

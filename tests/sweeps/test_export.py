@@ -40,9 +40,10 @@ def test_it_is_read_back_bit_for_bit(exported):
     game, out = exported
     policy, params, env = load_policy(out)
     _, expected, _ = load_policy(game, 2)
-    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    assert all(jax.tree.leaves(jax.tree.map(np.array_equal, params, expected)))
     _, timestep = env.reset(jax.random.key(0))
-    policy.greedy(params, jax.random.key(0), timestep, policy.memory())
+    actions, _ = policy.greedy(params, jax.random.key(0), timestep, policy.memory())
+    assert all(env.groups[name].action.contains(x) for name, x in actions.items())
 
 
 def test_it_can_be_evaluated_like_a_sweep(exported, capsys):

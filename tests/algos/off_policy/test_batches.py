@@ -94,12 +94,12 @@ def test_transitions_are_what_a_loop_over_the_rows_finds(n_step):
         np.testing.assert_allclose(found.reward[row], total, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(found.discount[row], discount, rtol=1e-5)
         for name, group in Pair.groups.items():
-            seen = buffer.timestep.observation[name]
-            for view, when in ((found.view, t), (found.next_view, at % CAPACITY)):
+            rows = buffer.timestep.observation[name]
+            for observed, when in ((found.observed, t), (found.next_observed, at % CAPACITY)):
                 living = buffer.timestep.alive[name][when, b]
-                wanted = np.where(living[:, None], seen[when, b], 0)
-                np.testing.assert_array_equal(view.observation[name][row], wanted)
-                np.testing.assert_array_equal(view.alive[name][row], living)
+                wanted = np.where(living[:, None], rows[when, b], 0)
+                np.testing.assert_array_equal(observed.observation[name][row], wanted)
+                np.testing.assert_array_equal(observed.alive[name][row], living)
             assert found.vectors[name].shape == (
                 len(start),
                 group.size,

@@ -9,7 +9,7 @@ from scipy import stats
 
 from jaxmarl_core.algos import maddpg, maddpg_ensemble, maddpg_inferred
 from jaxmarl_core.algos.off_policy.action_vectors import standard_noise
-from jaxmarl_core.algos.off_policy.batches import View
+from jaxmarl_core.algos.off_policy.batches import Observed
 from jaxmarl_core.algos.off_policy.beliefs import divergence, model_loss, values_by_beliefs
 from jaxmarl_core.algos.off_policy.networks import Ensemble, Network, init_network
 from jaxmarl_core.algos.off_policy.options import Config
@@ -65,7 +65,7 @@ def test_each_critic_follows_its_own_agents_models(inferring):
     """Changing agent 0's models moves the values of agent 0 alone; and not its own action's."""
     _, learner, state = inferring
     lives = {"choosers": np.ones((3, 2), bool), "aimer": np.ones((3, 1), bool)}
-    view = View(
+    observed = Observed(
         {"choosers": np.ones((3, 2), np.int32), "aimer": np.ones((3, 1, 2), np.float32)},
         {"choosers": None, "aimer": None},
         lives,
@@ -82,7 +82,7 @@ def test_each_critic_follows_its_own_agents_models(inferring):
     @jax.jit
     def values(models):
         return values_by_beliefs(
-            learner.beliefs, models, learner.critics, critics, view, vectors, noise
+            learner.beliefs, models, learner.critics, critics, observed, vectors, noise
         )[0]
 
     base = np.asarray(values(state.params.beliefs))
@@ -129,12 +129,12 @@ def test_an_ensemble_puts_out_what_its_policy_does_and_teaches_no_other():
     params = init_network(ensemble, jax.random.key(0))
     observation = jnp.float32(RNG.normal(size=(5, 2)))
     policy = jnp.array([2, 0, 0, 2, 0])
-    seen = {"observation": observation, "policy": policy}
-    found = ensemble.apply(params, seen)
+    inputs = {"observation": observation, "policy": policy}
+    found = ensemble.apply(params, inputs)
     for row, k in enumerate(policy):
         own = jax.tree.map(lambda x, k=k: x[k], params)
         np.testing.assert_allclose(found[row], network.apply(own, observation[row]), rtol=1e-5)
-    grads = jax.grad(lambda params: jnp.sum(ensemble.apply(params, seen) ** 2))(params)
+    grads = jax.grad(lambda params: jnp.sum(ensemble.apply(params, inputs) ** 2))(params)
     taught = np.array([any((x[k] != 0).any() for x in jax.tree.leaves(grads)) for k in range(3)])
     np.testing.assert_array_equal(taught, [True, False, True])
 

@@ -8,7 +8,7 @@ from probes import MixedGroups, TwoTeams
 
 from jaxmarl_core.algos import maac
 from jaxmarl_core.algos.off_policy.attention import Attention, attention_critics
-from jaxmarl_core.algos.off_policy.batches import View
+from jaxmarl_core.algos.off_policy.batches import Observed
 from jaxmarl_core.algos.off_policy.maac import score_loss
 from jaxmarl_core.algos.off_policy.options import Config
 from jaxmarl_core.envs import matrix_game
@@ -74,15 +74,17 @@ def test_values_do_not_see_the_own_action_but_all_others(share):
         env, stacks, Config(hidden=(8,), activation="tanh", num_heads=2, share=share)
     )
     params = critics.init(jax.random.key(1))
-    seen = {"pair": np.ones((1, 2), np.int32), "loner": np.ones((1, 1), np.int32)}
+    observation = {"pair": np.ones((1, 2), np.int32), "loner": np.ones((1, 1), np.int32)}
 
     @jax.jit
     def q(actions, alive):
         one_hot = jax.nn.one_hot(actions, 2) * alive[:, None]
         vectors = {"pair": one_hot[None, :2], "loner": one_hot[None, 2:]}
         living = {"pair": alive[None, :2], "loner": alive[None, 2:]}
-        view = View(seen, {"pair": None, "loner": None}, living, (), dict.fromkeys(seen, ()))
-        found = critics.of_actions(params, view, vectors)
+        observed = Observed(
+            observation, {"pair": None, "loner": None}, living, (), dict.fromkeys(observation, ())
+        )
+        found = critics.of_actions(params, observed, vectors)
         return jnp.concatenate([found["pair"][0], found["loner"][0]])
 
     everyone = np.ones(3, bool)

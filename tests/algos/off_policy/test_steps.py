@@ -15,7 +15,7 @@ import pytest
 from probes import MixedGroups
 
 from jaxmarl_core.algos import hasac, hatd3, maddpg
-from jaxmarl_core.algos.off_policy.batches import Batch, View
+from jaxmarl_core.algos.off_policy.batches import Batch, Observed
 from jaxmarl_core.algos.off_policy.engine import (
     Noise,
     actors_step,
@@ -42,9 +42,9 @@ TEAMS = np.array([0, 0, 1])
 ORDER = jnp.array([2, 0, 1])
 
 
-def view(rng):
+def observed(rng):
     lives = rng.random((B, 2)) < 0.7  # the dead see 0
-    return View(
+    return Observed(
         {
             "choosers": rng.integers(0, 2, (B, 2)) * lives,
             "aimer": rng.normal(size=(B, 1, 2)).astype(np.float32),
@@ -62,7 +62,7 @@ def noise(rng):
 
 
 def batch(rng):
-    first = view(rng)
+    first = observed(rng)
     choice = np.eye(3, dtype=np.float32)[rng.integers(0, 2, (B, 2))]
     choice *= first.alive["choosers"][..., None]
     aim = rng.uniform(-1, 1, (B, 1, 1)).astype(np.float32)
@@ -70,7 +70,7 @@ def batch(rng):
     return Batch(
         first,
         {"choosers": choice, "aimer": aim},
-        view(rng),
+        observed(rng),
         reward.astype(np.float32),
         discount.astype(np.float32),
         np.arange(B) > 0,
@@ -86,14 +86,14 @@ def net(tree, x):
     return x @ last["kernel"] + last["bias"]
 
 
-def seen(view, i):
+def inputs_of(observed, i):
     if i == 2:
-        return view.observation["aimer"][:, 0]
-    return jnp.eye(2)[view.observation["choosers"][:, i]]
+        return observed.observation["aimer"][:, 0]
+    return jnp.eye(2)[observed.observation["choosers"][:, i]]
 
 
-def alive(view, i):
-    return view.alive["aimer"][:, 0] if i == 2 else view.alive["choosers"][:, i]
+def alive(observed, i):
+    return observed.alive["aimer"][:, 0] if i == 2 else observed.alive["choosers"][:, i]
 
 
 def own(tree, i):
@@ -101,9 +101,9 @@ def own(tree, i):
     return tree["aimer"][:, 0] if i == 2 else tree["choosers"][:, i]
 
 
-def action(kind, actor, view, i, noise, temperature, smooth=None):
+def action(kind, actor, observed, i, noise, temperature, smooth=None):
     """(vector, log-probability) of agent i, zeros if it is dead."""
-    out, z = net(actor, seen(view, i)), own(noise, i)
+    out, z = net(actor, inputs_of(observed, i)), own(noise, i)
     if i == 2 and kind == "soft":
         mean, log_std = out[:, :1], jnp.clip(out[:, 1:], -5, 2)
         vector = jnp.tanh(mean + jnp.exp(log_std) * z)
@@ -121,13 +121,15 @@ def action(kind, actor, view, i, noise, temperature, smooth=None):
         vector = soft + jax.lax.stop_gradient(hard - soft)
         p = jax.nn.softmax(logits)[:, :2]
         log_prob = (p * jnp.log(p)).sum(-1) if kind == "soft" else jnp.zeros(B)
-    lives = alive(view, i)
+    lives = alive(observed, i)
     return vector * lives[:, None], log_prob * lives
 
 
-def central(central_kind, view, vectors):
+def central(central_kind, observed, vectors):
     """What a central critic sees."""
-    parts = [view.state] if central_kind == "state" else [seen(view, i) for i in range(3)]
+    parts = (
+        [observed.state] if central_kind == "state" else [inputs_of(observed, i) for i in range(3)]
+    )
     return jnp.concatenate([*parts, *vectors], -1)
 
 
@@ -186,9 +188,9 @@ def case(request):
         )
 
 
-def q(case, critics, view, vectors):
+def q(case, critics, observed, vectors):
     """[M][K] of [B]."""
-    x = central(case.central, view, vectors)
+    x = central(case.central, observed, vectors)
     return [[net(critic, x)[:, 0] for critic in row] for row in critics]
 
 
@@ -196,10 +198,12 @@ def wanted_targets(case):
     hp, b = case.hp, case.batch
     smooth = None if hp.target_noise is None else (hp.target_noise, hp.target_clip)
     drawn = [
-        action(case.kind, actor, b.next_view, i, case.noise.after, hp.gumbel_temperature, smooth)
+        action(
+            case.kind, actor, b.next_observed, i, case.noise.after, hp.gumbel_temperature, smooth
+        )
         for i, actor in enumerate(case.target_actors)
     ]
-    values = q(case, case.target_critics, b.next_view, [vector for vector, _ in drawn])
+    values = q(case, case.target_critics, b.next_observed, [vector for vector, _ in drawn])
     entropy = [-case.weight[i] * log_prob for i, (_, log_prob) in enumerate(drawn)]
     columns = []
     for k in range(len(values[0])):
@@ -211,7 +215,7 @@ def wanted_targets(case):
             discount = jnp.stack([b.discount[:, i] for i in members]).max(0)
         else:
             # for the dead their living mates' values, 0 if there is none
-            lives = [alive(b.next_view, i) for i in range(3)]
+            lives = [alive(b.next_observed, i) for i in range(3)]
             mates = [i for i in range(3) if TEAMS[i] == TEAMS[k]]
             count = sum(lives[i].astype(float) for i in mates)
             mean = sum(lives[i] * values[0][i] for i in mates) / jnp.maximum(count, 1)
@@ -222,7 +226,7 @@ def wanted_targets(case):
 
 
 def wanted_counts(case):
-    lives = np.stack([alive(case.batch.view, i) for i in range(3)], -1)
+    lives = np.stack([alive(case.batch.observed, i) for i in range(3)], -1)
     if case.teams:
         lives = np.stack([lives[:, k == TEAMS].any(-1) for k in range(2)], -1)
     return lives & case.batch.counts[:, None]
@@ -243,7 +247,7 @@ def test_targets_and_the_critics_loss(case):
         vectors = [jnp.asarray(own(case.batch.vectors, i), jnp.float64) for i in range(3)]
 
         def loss(critics):
-            values = q(case, critics, case.batch.view, vectors)
+            values = q(case, critics, case.batch.observed, vectors)
             return sum(
                 mean_over(0.5 * (value - wanted[:, k]) ** 2, counts[:, k])
                 for row in values
@@ -273,7 +277,7 @@ def test_actors_climb_at_once_or_in_turn(case):
     with jax.enable_x64(True):
         actors = list(case.actors)
         draw = lambda actor, i: action(
-            case.kind, actor, b.view, i, case.noise.now, hp.gumbel_temperature
+            case.kind, actor, b.observed, i, case.noise.now, hp.gumbel_temperature
         )
         replayed = [jnp.asarray(own(b.vectors, i), jnp.float64) for i in range(3)]
         now = [draw(actors[i], i)[0] for i in range(3)] if in_turn else replayed
@@ -284,11 +288,11 @@ def test_actors_climb_at_once_or_in_turn(case):
                 vector, log_prob = draw(actor, i)
                 vectors = [vector if j == i else others[j] for j in range(3)]
                 k = TEAMS[i] if case.teams else i
-                values = jnp.stack([row[k] for row in q(case, case.critics, b.view, vectors)])
+                values = jnp.stack([row[k] for row in q(case, case.critics, b.observed, vectors)])
                 climbed = values.min(0) if case.kind == "soft" else values[0]
-                penalty = 0.01 * jnp.mean(net(actor, seen(b.view, i)) ** 2, -1)
+                penalty = 0.01 * jnp.mean(net(actor, inputs_of(b.observed, i)) ** 2, -1)
                 total = case.weight[i] * log_prob - climbed + penalty
-                return mean_over(total, alive(b.view, i) & b.counts)
+                return mean_over(total, alive(b.observed, i) & b.counts)
 
             value, grads = jax.value_and_grad(loss)(actors[i])
             losses.append(value)
@@ -314,8 +318,8 @@ def test_an_entropy_weight_moves_towards_what_is_wanted(case):
     )
     for i in range(3):
         with jax.enable_x64(True):
-            _, log_prob = action("soft", case.actors[i], b.view, i, case.noise.now, 0.8)
-            counts = alive(b.view, i) & b.counts
+            _, log_prob = action("soft", case.actors[i], b.observed, i, case.noise.now, 0.8)
+            counts = alive(b.observed, i) & b.counts
             wanted = -1.0 if i == 2 else 0.98 * np.log(2)  # two actions are legal
             too_sure = mean_over(log_prob + wanted, counts) > 0
         moved = found.log_weight[i] - case.params.log_weight[i]

@@ -58,6 +58,8 @@ def test_passes_the_api_test(env, masks, capsys):
 
 def test_passes_the_seed_test(env):
     parallel_seed_test(lambda: to_pettingzoo(env), num_cycles=300)
+    first, again = (to_pettingzoo(env).reset(seed=7)[0] for _ in range(2))
+    assert all(jax.tree.leaves(jax.tree.map(np.array_equal, first, again)))
 
 
 def close(x, y):
@@ -388,6 +390,13 @@ def test_a_time_limit_is_as_many_steps():
     )
     games.env = lambda max_cycles: parallel_to_aec(games.parallel_env(max_cycles))
     max_cycles_test(games)
+    world = games.parallel_env(3)
+    world.reset(seed=0)
+    num_steps = 0
+    while world.agents:
+        world.step(dict.fromkeys(world.agents, 0))
+        num_steps += 1
+    assert num_steps == 3
 
 
 @pytest.mark.filterwarnings("ignore:Observation is not a NumPy array")

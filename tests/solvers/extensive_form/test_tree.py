@@ -232,4 +232,8 @@ def test_strategies_of_another_shape_are_refused():
 
 
 def test_relatives_of_poker_are_games():
-    require_game(poker(ranks=2, suits=2, bets=(1.0, 3.0), max_raises=1))
+    rules = {"ranks": 2, "suits": 2, "bets": (1.0, 3.0), "max_raises": 1}
+    game, tree = poker(**rules), from_tree(poker_tree(**rules))
+    require_game(game)
+    ours, theirs = (float(nash_conv(x, uniform(x))) for x in (game, tree))
+    assert ours == pytest.approx(theirs, abs=1e-5) and ours > 0.1
