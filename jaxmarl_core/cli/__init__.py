@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         module = importlib.import_module(lookup(COMMANDS, arguments[0], "command"))
         module.command(arguments[1:])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:  # an extra, or what one's own file needs
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # a disk that is full, or not to be written to

@@ -89,6 +89,16 @@ def test_mistakes_are_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, ar
     assert not list(tmp_path.iterdir())
 
 
+def test_a_missing_extra_is_one_line(capsys, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "jaxmarl"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "jaxmarl_core.envs.interop.smax", raising=False)
+    monkeypatch.setitem(sys.modules, "jaxmarl", None)
+    code, _, err = called(capsys, "train", "ippo", "smax", *FEW)
+    assert code == 2
+    assert err == "error: jaxmarl is not installed: pip install 'jaxmarl-core[jaxmarl]'\n"
+
+
 def test_an_algorithm_is_built_on_the_options_of_its_environment(capsys, tmp_path):
     """QMIX learns in games of a team alone, which the default game is not."""
     code, _, err = called(capsys, "train", "qmix", "matrix_game", *FEW, "--out", tmp_path / "x")
