@@ -43,13 +43,13 @@ def section(name: str, folder: Path) -> str:
 
 def standing(known: dict[str, str]) -> str:
     """Returns which sections are of the present rules, and which wait, with what they last took."""
-    judged = [name for name in sorted(known) if "\nMet: " in known[name]]
+    ruled = [name for name in sorted(known) if "\nMet: " in known[name]]
     waiting = []
     for name in names():
         took = re.search(r"\d+ seeds, \d+ s", known.get(name, ""))
-        if name not in judged:
+        if name not in ruled:
             waiting.append(f"`{name}` ({took.group() if took else 'not run yet'})")
-    lines = [f"By the rules above their tables: {', '.join(f'`{name}`' for name in judged)}."]
+    lines = [f"By the rules above their tables: {', '.join(f'`{name}`' for name in ruled)}."]
     if waiting:
         lines.append(f"To be run again, with what they took: {', '.join(waiting)}.")
     return "\n\n".join(lines) + "\n"

@@ -212,8 +212,8 @@ def _walk(solving: Game, given_up, max_pivots: int, tolerance, share: float) -> 
     played = jnp.arange(size) == end.basis[:, None]  # [L, L], which action a row holds
     weight = jnp.sum(jnp.where(played, end.tableau[:, -1:], 0), axis=0) * legal
     row, column = (part / jnp.sum(part) for part in (weight[:num_rows], weight[num_rows:]))
-    judged = certificate(solving, row[None], column[None], share)
-    values, regret, enough = (each[0] for each in judged)
+    certified = certificate(solving, row[None], column[None], share)
+    values, regret, enough = (each[0] for each in certified)
     solved = end.done & enough
     return Walk(
         (jnp.where(solved, row, solving.nan), jnp.where(solved, column, solving.nan)),

@@ -123,7 +123,7 @@ def undominated(
 def _eliminated(payoffs, masks, by):
     dominated = _by_one if by == "pure" else _by_mixture
     tables = [jnp.moveaxis(u, i, 0).reshape(u.shape[i], -1) for i, u in enumerate(payoffs)]
-    alike: dict[tuple[int, ...], list[int]] = {}  # players with tables of a shape, judged at once
+    alike: dict[tuple[int, ...], list[int]] = {}  # players with tables of a shape, compared at once
     for player, table in enumerate(tables):
         alike.setdefault(table.shape, []).append(player)
 
