@@ -1,6 +1,7 @@
-"""Finding a thing by name, and saying which name was probably meant."""
+"""Errors that say what was expected: names, values, and packages that are not installed."""
 
 import difflib
+import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,3 +40,16 @@ def require_sizes(field: str, sizes: Any) -> None:
     """Raises ValueError unless `sizes` is a tuple of integers of at least 1; it may be empty."""
     fits = isinstance(sizes, tuple) and all(isinstance(x, int) and x >= 1 for x in sizes)
     require(fits, field, "a tuple of sizes, each at least 1", sizes)
+
+
+def package(name: str, extra: str, field: str) -> Any:
+    """Returns a package that one of our extras installs, imported where it is used.
+
+    Raises:
+      ValueError: it is not installed; says how.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        expected = f"the extra, pip install 'jaxmarl-core[{extra}]'"
+        raise ValueError(f"{field}: expected {expected}, got no {name}") from None

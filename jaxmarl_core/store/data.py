@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmarl_core import registry
-from jaxmarl_core.errors import lookup
+from jaxmarl_core.errors import lookup, package
 from jaxmarl_core.store import atomic, sweep_folder
 from jaxmarl_core.store.tables import Objective, Results, csv_cell, final
 
@@ -172,16 +172,11 @@ def _write_csv(path: Path, table: Table) -> None:
 
 
 def _write_parquet(path: Path, table: Table) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ValueError(
-            "format: expected the extra, pip install 'jaxmarl-core[parquet]', got no pyarrow"
-        ) from None
+    pyarrow = package("pyarrow", "parquet", "format")
+    parquet = package("pyarrow.parquet", "parquet", "format")
     buffer = pyarrow.BufferOutputStream()
     columns = {name: pyarrow.array(column) for name, column in table.items()}
-    pyarrow.parquet.write_table(pyarrow.table(columns), buffer)
+    parquet.write_table(pyarrow.table(columns), buffer)
     atomic.write(path, buffer.getvalue().to_pybytes())
 
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from jaxmarl_core.errors import require
+from jaxmarl_core.errors import package, require
 from jaxmarl_core.store.policy_function import KEY, Arrays, PolicyFunction, batched
 
 _UNKNOWN = object()  # stands for what is made of a key
@@ -33,14 +33,9 @@ def to_onnx(function: PolicyFunction, name: str = "policy") -> bytes:
       ValueError: jax2onnx is not installed, or the policy draws what is not made of uniform
         numbers.
     """
-    for package in ("jax2onnx", "onnx_ir"):  # they warn of every plugin left out and constant
-        logging.getLogger(package).setLevel(logging.ERROR)
-    try:
-        import jax2onnx
-    except ImportError:
-        raise ValueError(
-            "onnx: expected the extra, pip install 'jaxmarl-core[onnx]', got no jax2onnx"
-        ) from None
+    for logger in ("jax2onnx", "onnx_ir"):  # they warn of every plugin left out and constant
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    jax2onnx = package("jax2onnx", "onnx", "onnx")
     (size,) = jax.export.symbolic_shape("batch")
     shapes = batched(onnx_inputs(function), size)
     # Traced here, to primitives: while jax2onnx traces it replaces functions of JAX and flax by
@@ -210,12 +205,7 @@ def run_onnx(model: bytes, arrays: Arrays, outputs: Any) -> Arrays:
     Raises:
       ValueError: onnxruntime is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise ValueError(
-            "onnx: expected the extra, pip install 'jaxmarl-core[onnx]', got no onnxruntime"
-        ) from None
+    onnxruntime = package("onnxruntime", "onnx", "onnx")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     wanted = {x.name for x in session.get_inputs()}
     feeds = {name: np.asarray(x) for name, x in arrays.items() if name in wanted}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from jaxmarl_core.errors import lookup
+from jaxmarl_core.errors import lookup, package
 from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.data import env_steps, run_options
 from jaxmarl_core.store.tables import Results
@@ -131,15 +131,15 @@ def new_rows(results: Results, written: dict[int, int]) -> list[Rows]:
 
 
 def _tensorboard() -> Callable[[Path, Results], Writer]:
-    from jaxmarl_core.trackers.tensorboard import TensorBoard  # asks for tensorboardX
+    from jaxmarl_core.trackers.tensorboard import TensorBoard
 
-    return TensorBoard
+    return partial(TensorBoard, package("tensorboardX", "tensorboard", "mirrors"))
 
 
 def _wandb() -> Callable[[Path, Results], Writer]:
-    from jaxmarl_core.trackers.weights_and_biases import WeightsAndBiases  # asks for wandb
+    from jaxmarl_core.trackers.weights_and_biases import WeightsAndBiases
 
-    return WeightsAndBiases
+    return partial(WeightsAndBiases, package("wandb", "wandb", "mirrors"))
 
 
 MIRRORS = {"tensorboard": _tensorboard, "wandb": _wandb}

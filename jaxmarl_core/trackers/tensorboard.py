@@ -5,19 +5,13 @@ What stands there of an earlier session is written anew, so that no row is doubl
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxmarl_core.errors import require
 from jaxmarl_core.store.tables import Results
 from jaxmarl_core.trackers.mirror import Rows
-
-try:
-    import tensorboardX
-except ImportError:
-    raise ValueError(
-        "mirrors: expected the extra, pip install 'jaxmarl-core[tensorboard]', got no tensorboardX"
-    ) from None
 
 MOST_RUNS = 200  # each keeps a file open
 
@@ -26,6 +20,7 @@ class TensorBoard:
     """Writes scalars by env steps, and the options of each run as text.
 
     Args:
+      tensorboardx: the package.
       folder: of the sweep.
       results: what it holds now.
 
@@ -33,12 +28,13 @@ class TensorBoard:
       ValueError: more than MOST_RUNS runs.
     """
 
-    def __init__(self, folder: Path, results: Results):
+    def __init__(self, tensorboardx: Any, folder: Path, results: Results):
+        self._open_writer = tensorboardx.SummaryWriter
         num_runs = len(results.runs)
         fits = num_runs <= MOST_RUNS
         require(fits, "mirrors", f"at most {MOST_RUNS} runs for TensorBoard", num_runs)
         self._folder = folder / "tensorboard"
-        self._writers: dict[int, tensorboardX.SummaryWriter] = {}
+        self._writers: dict[int, Any] = {}
 
     def write(self, rows: Rows) -> None:
         """Writes what is new of a run; what was not measured is left out."""
@@ -54,10 +50,10 @@ class TensorBoard:
         for writer in self._writers.values():
             writer.close()
 
-    def _open(self, rows: Rows) -> tensorboardX.SummaryWriter:
+    def _open(self, rows: Rows) -> Any:
         folder = self._folder / f"run-{rows.run:04d}"
         shutil.rmtree(folder, ignore_errors=True)
-        writer = self._writers[rows.run] = tensorboardX.SummaryWriter(str(folder))
+        writer = self._writers[rows.run] = self._open_writer(str(folder))
         lines = [f"| {name} | {value} |" for name, value in rows.options.items()]
         writer.add_text("options", "\n".join(["| option | value |", "|---|---|", *lines]))
         return writer

@@ -9,19 +9,13 @@ import json
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxmarl_core.store import atomic
 from jaxmarl_core.store.tables import Results
 from jaxmarl_core.trackers.mirror import Rows
-
-try:
-    import wandb  # pyright: ignore[reportMissingImports]: an extra
-except ImportError:
-    raise ValueError(
-        "mirrors: expected the extra, pip install 'jaxmarl-core[wandb]', got no wandb"
-    ) from None
 
 WRITTEN = "wandb-written.json"  # run -> how many of its updates there are
 
@@ -30,11 +24,13 @@ class WeightsAndBiases:
     """Collects what is new, and writes it when it is closed.
 
     Args:
+      wandb: the package.
       folder: of the sweep.
       results: what it holds now.
     """
 
-    def __init__(self, folder: Path, results: Results):
+    def __init__(self, wandb: Any, folder: Path, results: Results):
+        self._wandb = wandb
         self._folder, self._title = folder, results.spec.get("title") or folder.name
         self._project = os.environ.get("WANDB_PROJECT", "jaxmarl-core")
         self._sweep = zlib.crc32(f"{folder.name} {results.facts.get('date')}".encode())
@@ -57,7 +53,7 @@ class WeightsAndBiases:
         done = pieces[-1].first + len(pieces[-1].env_steps)
         if begin >= done:
             return begin
-        run = wandb.init(
+        run = self._wandb.init(
             project=self._project,
             group=self._title,
             name=f"{self._title} {number}",
@@ -66,7 +62,7 @@ class WeightsAndBiases:
             config=pieces[0].options,
             mode=os.environ.get("WANDB_MODE", "offline"),
             resume="allow",
-            settings=wandb.Settings(silent=True),
+            settings=self._wandb.Settings(silent=True),
         )
         for rows in pieces:
             for i, steps in enumerate(rows.env_steps.tolist()):
