@@ -1,4 +1,8 @@
-"""Shared by all tests: `import probes` finds tests/probes.py, and `variant` runs a case thrice."""
+"""Shared by all tests: `import probes` finds tests/probes.py, and `variant` runs a case thrice.
+
+Of a test with many cases, `@pytest.mark.fast(*ids)` names those that `make test` runs: the others
+say the same of another size or another learner, and are `slow`.
+"""
 
 import ctypes
 import gc
@@ -14,8 +18,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-FULL = 1.2 * 2**30  # bytes of a worker above which it forgets what it compiled, between scopes
-BRIM = 2.0 * 2**30  # and above which it does so after any test
+FULL = 1.7 * 2**30  # bytes of a worker above which it forgets what it compiled, between scopes
+BRIM = 2.2 * 2**30  # and above which it does so after any test
 
 
 def scope(nodeid: str) -> str:
@@ -27,6 +31,21 @@ def scope(nodeid: str) -> str:
     file, _, test = nodeid.partition("::")
     case = test.partition("[")[2] if "test_contract" in file else ""
     return f"{file} {case}"
+
+
+def pytest_collection_modifyitems(config, items):
+    """Marks as slow what a test's `fast` mark does not name."""
+    left = {}  # test -> names of which no case was seen
+    for item in items:
+        mark = item.get_closest_marker("fast")
+        if mark is not None:
+            unseen = left.setdefault(item.nodeid.partition("[")[0], set(mark.args))
+            unseen.discard(item.callspec.id)
+            if item.callspec.id not in mark.args:
+                item.add_marker("slow")
+    chosen = any("::" in argument for argument in config.args)  # perhaps a case by its name
+    missing = {test: names for test, names in left.items() if names and not chosen}
+    assert not missing, f"fast: there are no such cases: {missing}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -206,11 +206,15 @@ SLOW = ("multi_agent_brax", "smax")  # worlds that take their time to compile
 
 
 def _cases(most: int) -> list:
-    """The first so many cases of each environment, and all probes, to parametrise tests with."""
+    """The first so many cases of each environment, and all probes, to parametrise tests with.
+
+    Of an environment the first case is among the fast tests.
+    """
+    slow = lambda name, i: [pytest.mark.slow] if name in SLOW or i else []
     return [
-        pytest.param((name, case), marks=[pytest.mark.slow] if name in SLOW else [])
+        pytest.param((name, case), marks=slow(name, i))
         for name in sorted(ENVIRONMENTS)
-        for case in list(FITTING.get(name, {}))[:most]
+        for i, case in enumerate(list(FITTING.get(name, {}))[:most])
     ] + [("probe", case) for case in PROBES]
 
 

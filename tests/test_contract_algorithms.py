@@ -201,11 +201,11 @@ SECOND_OF_ITS_KIND = {  # engine and parts are those of another case; left to th
     *(("haddpg", "mixed"), ("iddpg", "deaths"), ("isac", "deaths"), ("matd3", "mixed")),
     *(("maddpg", "mixed"), ("maddpg_ensemble", "mixed"), ("phc", "game"), ("qtran", "deaths")),
     *(("maddpg_inferred", "mixed"), ("hatd3", "mixed"), ("mappo", "battle")),
+    ("ippo", "recurrent"),
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
 ONE_OF_AN_ENGINE = {
-    *(("ippo", "deaths"), ("qmix", "deaths")),
-    *(("iga", "game"), ("minimax_q", "game"), ("wolf_phc", "game")),
+    *(("ippo", "deaths"), ("qmix", "deaths"), ("minimax_q", "game"), ("wolf_phc", "game")),
 }
 
 NUM_UPDATES, NUM_DEVICES = 6, 8
@@ -399,18 +399,14 @@ def test_acts_inside_its_spaces(programs, runs):
     while timestep.last.ndim:  # of run 0, and of its environment 0 if it plays several
         timestep = jax.tree.map(lambda x: x[0], timestep)
 
-    @jax.jit
-    def play(key):
-        results = {}
-        for mode in ("act", "greedy"):
-            choose = getattr(policy, mode)
-            actions, memory = choose(params, key, timestep, policy.memory())
-            results[mode] = actions, memory, *choose(params, key, timestep, memory)
-        return results
+    def play(choose, key):
+        actions, memory = choose(params, key, timestep, policy.memory())
+        return actions, memory, *choose(params, key, timestep, memory)
 
-    results = play(jax.random.key(3))
+    greedy = jax.jit(policy.greedy)
+    results = play(greedy, jax.random.key(3))
     shapes = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)
-    for first, memory, second, after in results.values():
+    for first, memory, second, after in (play(jax.jit(policy.act), jax.random.key(3)), results):
         for name, group in env.groups.items():
             for chosen in (first[name], second[name]):
                 assert chosen.shape == (group.size, *group.action.shape)
@@ -421,7 +417,7 @@ def test_acts_inside_its_spaces(programs, runs):
                     assert mask[np.arange(group.size), chosen].all()
         assert shapes(memory) == shapes(after) == shapes(policy.memory())
     if programs.name not in MIXED:  # whatever the key
-        assert_equal(play(jax.random.key(4))["greedy"], results["greedy"])
+        assert_equal(play(greedy, jax.random.key(4)), results)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ LEARNERS = {
 QUICK = ("vdn", "ippo", "mappo, agent")  # the others take a minute together
 
 
+@pytest.mark.fast("vdn")
 @pytest.mark.parametrize(
     "name",
     [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in LEARNERS],

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
-from marks import fast_ones
 from probes import DyingAgents
 
 from jaxmarl_core.algos import (
@@ -97,10 +96,11 @@ LEARNERS = {
 }
 
 
-FAST = ("ippo, unshared", "mappo, agents", "happo", "il", "vdn, recurrent", "qmix", "hasac")
+FAST = ("ippo, unshared", "mappo, agents", "il", "vdn, recurrent", "hasac")  # an engine or two
 
 
-@pytest.mark.parametrize("name", fast_ones(LEARNERS, FAST))
+@pytest.mark.fast(*FAST)
+@pytest.mark.parametrize("name", LEARNERS)
 def test_the_dead_teach_nothing(name):
     """NaN, or numbers that drown all others, where no learner may read: the same bits."""
 

@@ -37,6 +37,7 @@ def test_a_ppo_of_ones_own_learns_to_cover_landmarks():
     assert (returns[:, -10:].mean(-1) > -65).all(), returns[:, ::10]
 
 
+@pytest.mark.slow
 def test_a_ppo_of_ones_own_begins_to_learn():
     _, reward = load("own_ppo").train(jax.random.key(0), 20)
     returns = 25 * np.asarray(reward)

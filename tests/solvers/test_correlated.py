@@ -157,6 +157,9 @@ def each_objective_once():
             yield pytest.param(shape, coarse, objective, marks=marks)
 
 
+@pytest.mark.fast(
+    "(2, 3, 3)-False-plutocratic", "(3, 2, 2, 2)-False-egalitarian", "(2, 3, 3)-False-dictatorial"
+)
 @pytest.mark.parametrize("shape,coarse,objective", list(each_objective_once()), ids=str)
 def test_optima_are_scipys(shape, coarse, objective):
     games = recorded(shape)

@@ -57,6 +57,7 @@ def games():
     return np.random.default_rng(0).normal(size=(30, 2, 3, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_a_zero_sum_game_by_four_solvers(games):
     """Whoever solves it: the value is the same (von Neumann), and nobody can be exploited."""
     payoffs = np.stack([games[:, 0], -games[:, 0]], axis=1)

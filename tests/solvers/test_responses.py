@@ -118,6 +118,7 @@ def test_recorded_pure_equilibria():
         assert found.tolist() == sorted(map(list, game["pure_equilibria"]))
 
 
+@pytest.mark.fast("(4, 4)-mixed")
 @pytest.mark.parametrize("by", ["pure", "mixed"])
 @pytest.mark.parametrize("sizes", [(4, 4), (3, 2, 3)], ids=str)
 def test_elimination_one_by_one(sizes, by):
@@ -143,6 +144,7 @@ def test_correlated_equilibria_survive():
     assert (joint.sum(2)[~rows] < 1e-4).all() and (joint.sum(1)[~columns] < 1e-4).all()
 
 
+@pytest.mark.fast("plain", "jit")
 def test_prisoners_and_a_mixture_by_hand(variant):
     """Defection alone survives. And T with B beats M, where neither does alone."""
     prisoners = jnp.array([[[3.0, 0.0], [5.0, 1.0]], [[3.0, 5.0], [0.0, 1.0]]])

@@ -92,6 +92,7 @@ def random_games(count, rows, columns, seed=0):
     return np.concatenate(kinds).astype(np.float32)
 
 
+@pytest.mark.fast("3-3-True")
 @pytest.mark.parametrize(
     "rows,columns,weak",
     [

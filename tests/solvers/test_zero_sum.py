@@ -85,6 +85,7 @@ def assert_values_are_highs(payoffs, found, row_mask, column_mask, tolerance):
 SIZES = [(3, 3), (1, 6), (9, 4), (20, 20)]
 
 
+@pytest.mark.fast("3-3", "1-6")
 @pytest.mark.parametrize("rows,columns", SIZES)
 def test_all_kinds_of_games(rows, columns):
     """20 games of each kind, masked at random, certified; and HiGHS' value for every fifth."""
@@ -307,6 +308,7 @@ def conspiracy(payoff, friends):
     return -found.fun
 
 
+@pytest.mark.fast("friends0", "friends3")
 @pytest.mark.parametrize("friends", [(0,), (1,), (0, 2), (1, 2), (0, 1, 2)])
 def test_friend_or_foe_of_three_players(friends):
     rng = np.random.default_rng(7)

@@ -10,7 +10,6 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from marks import fast_ones
 from probes import ConstantReward, DyingAgents, MixedGroups
 
 from jaxmarl_core.envs import battle, matrix_game
@@ -52,7 +51,7 @@ CASES = {  # name -> (algorithm, environment, config, what its function reads be
     "mfq on images": ("mfq", SKIRMISH, IMAGES, {"mean_action"}),
     "minimax_q, which draws": ("minimax_q", CHICKEN, {}, {"alive", "key"}),
 }  # fmt: skip
-FAST = ("mappo with memory", "mfq on images", "minimax_q, which draws")  # of each kind of input
+FAST = ("mappo with memory", "minimax_q, which draws")
 NUM = 1000
 
 
@@ -75,7 +74,11 @@ def shaken(key, params, draw):
     return jax.tree.unflatten(structure, floats)
 
 
-@pytest.fixture(scope="module", params=fast_ones(CASES, FAST), ids=list(CASES))
+def marked(name):
+    return pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=map(marked, CASES), ids=list(CASES))
 def case(request):
     name, build, config, reads = CASES[request.param]
     env = build()

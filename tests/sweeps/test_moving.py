@@ -53,6 +53,7 @@ def assert_like(results, others):
     assert np.mean(same) > 0.7
 
 
+@pytest.mark.fast("8-2")
 @pytest.mark.parametrize(("before", "after"), [(1, 8), (2, 1), (8, 2)])
 def test_a_sweep_goes_on_on_other_devices(tmp_path, monkeypatch, before, after):
     """Two runs: with 2 and with 8 devices each is alone on its own, and so the same bit for bit."""

@@ -43,6 +43,7 @@ def test_writes_what_was_asked_and_what_came_of_it(whole):
     assert from_dict(sweep_folder.read_spec(whole)) == spec()
 
 
+@pytest.mark.fast("after the second")
 @pytest.mark.parametrize(
     ("owner", "name", "calls"),
     [

@@ -134,6 +134,7 @@ def test_options_that_do_not_fit_are_refused():
         maddpg(simple_spread(), Config(buffer_length=25 * 10**9))
 
 
+@pytest.mark.slow
 def test_one_set_of_weights_for_a_group_learns_from_all_of_it():
     """Who share an actor act alike where they see alike, and their numbers tell them apart."""
     env = DyingAgents()

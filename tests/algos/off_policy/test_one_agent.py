@@ -170,6 +170,7 @@ def replayed(buffer, start, env, gamma):
 BUILDERS = {"ddpg": haddpg, "td3": hatd3, "sac": hasac}
 
 
+@pytest.mark.fast("td3")
 @pytest.mark.parametrize("kind", [pytest.param("ddpg", marks=pytest.mark.slow), "td3", "sac"])
 def test_one_agent_of_a_team_is_the_plain_learner(kind):
     algorithm = BUILDERS[kind](world(), CONFIG)

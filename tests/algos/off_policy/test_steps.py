@@ -236,6 +236,7 @@ def mean_over(x, counts):
     return jnp.sum(jnp.where(counts, x, 0)) / jnp.maximum(jnp.sum(counts), 1)
 
 
+@pytest.mark.fast("hatd3", "hasac")
 def test_targets_and_the_critics_loss(case):
     found = jax.jit(partial(targets, case.learner))(
         case.params, case.target, case.batch, case.noise.after, case.hp
@@ -265,6 +266,7 @@ def test_targets_and_the_critics_loss(case):
             jax.tree.map(close, mine, each)
 
 
+@pytest.mark.fast("maddpg", "hatd3")
 def test_actors_climb_at_once_or_in_turn(case):
     """One step of Adam of every agent: in turn, with the new actions of those before it."""
     hp, b = case.hp, case.batch
@@ -344,6 +346,7 @@ def test_gradients_are_clipped_for_each_network_by_itself(case):
     assert any((a != b).any() for a, b in last)
 
 
+@pytest.mark.fast("hatd3")
 def test_delayed_actors_and_targets_wait(case):
     """A step that is not due moves the critics alone."""
     learner = case.learner._replace(

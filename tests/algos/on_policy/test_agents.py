@@ -115,6 +115,7 @@ class TwoHands(StateEnvironment):
         )
 
 
+@pytest.mark.fast("by default")
 @pytest.mark.parametrize(
     "options",
     [{}, {"scale": "network", "squash": False}, {"layer_norm": True, "activation": "relu"}],

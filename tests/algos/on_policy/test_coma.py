@@ -72,6 +72,7 @@ def trained(build, env, num_updates, num_seeds, **hparams):
     return jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), num_seeds))
 
 
+@pytest.mark.slow
 def test_the_critic_learns_what_each_own_action_is_worth():
     """One-shot team game, uniform policies (learning rate 0): Q is the payoff."""
     table = np.array([[3.0, -1.0], [0.5, 2.0]])

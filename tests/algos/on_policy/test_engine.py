@@ -61,6 +61,7 @@ def test_what_recipes_differ_in_must_be_said(option, critics):
         parts_of(ConstantReward(), critics, **{option: None})
 
 
+@pytest.mark.fast("none")
 @pytest.mark.parametrize("share", ["group", "none"])
 def test_actions_are_legal_and_told_with_their_log_probability(share):
     """Two kinds of agents; choosers' third action is never legal, and the aimer's is a number."""

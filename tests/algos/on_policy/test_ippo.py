@@ -34,6 +34,7 @@ def test_solves_coordination_on_8_of_8_seeds():
     np.testing.assert_array_equal(metrics["eval_return"][:, -1], 10)
 
 
+@pytest.mark.fast("5.0-2.0-5.0")
 @pytest.mark.parametrize(
     ("stag", "hare", "reached"),
     [
@@ -48,6 +49,7 @@ def test_hunts_the_stag_where_even_play_makes_it_pay_on_8_of_8_seeds(stag, hare,
         np.testing.assert_array_equal(metrics[f"eval_return_player_{player}"][:, -1], reached)
 
 
+@pytest.mark.slow
 def test_learns_two_kinds_of_teams_at_once():
     """Discrete with a mask, and a Box: near the best of 8 and 0 (random play: 4 and -2.7)."""
     _, metrics = trained(MixedGroups(4), 40, 4, SMALL | {"rollout_length": 20}, entropy=0.0)

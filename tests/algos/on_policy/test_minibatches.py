@@ -92,6 +92,7 @@ def test_every_number_is_as_often_everywhere(size):
     assert np.abs(counts - 4000 / size).max() <= 4.5 * deviation
 
 
+@pytest.mark.fast("3")
 @pytest.mark.parametrize("chunk_length", [2, 3, 6])
 def test_gradients_end_where_a_chunk_begins(chunk_length):
     """One step after another by hand, from what was remembered before each chunk."""

@@ -49,6 +49,7 @@ def living_rows(timestep):
     return np.float64(timestep.observation["agents"][timestep.alive["agents"]])
 
 
+@pytest.mark.slow
 def test_actors_and_critics_see_what_was_known_before_the_update():
     env, config = FarAway(3), Config(**SIZE, **RECIPE)
     step = gradient_ascent(config, importance_weighted)
@@ -86,6 +87,7 @@ def test_actors_and_critics_see_what_was_known_before_the_update():
     np.testing.assert_array_equal(chosen["agents"], expected)
 
 
+@pytest.mark.fast("state and agent")
 @pytest.mark.parametrize(
     "build",
     [

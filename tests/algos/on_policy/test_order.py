@@ -209,6 +209,7 @@ def test_happo_with_one_agent_is_ppo(memory_size):
     jax.tree.map(same, one.params, other.params)
 
 
+@pytest.mark.slow
 def test_happo_without_clipping_and_in_one_epoch_is_the_policy_gradient():
     env = matrix_game("climbing")
     config = Config(**SMALL, num_minibatches=1, num_epochs=1)
@@ -218,6 +219,7 @@ def test_happo_without_clipping_and_in_one_epoch_is_the_policy_gradient():
     jax.tree.map(same, one.params, other.params)
 
 
+@pytest.mark.slow
 def test_happo_is_its_template():
     env = matrix_game("climbing")
     config = Config(**SMALL)

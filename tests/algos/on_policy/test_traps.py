@@ -46,6 +46,7 @@ def test_a_shared_policy_gets_two_in_two_to_the_n_and_heterogeneous_ones_all(num
         assert (found > 0.95).sum() >= 19
 
 
+@pytest.mark.slow
 def test_simultaneous_best_replies_land_on_the_worst_and_sequential_ones_do_not():
     """Both play 0 with probability 0.7, and each one's best reply to that is 1.
 

@@ -78,6 +78,7 @@ def rollout(parts, state):
     return Played(steps, play.timestep, batches, state.params.actors, following)
 
 
+@pytest.mark.fast("none")
 @pytest.mark.parametrize("share", ["group", "none"])
 def test_advantages_in_units_of_return_beside_a_time_limit(share):
     """A loop over rows 6 ... 0; row 4 is the final observation, which is bootstrapped from."""
@@ -139,6 +140,7 @@ def test_a_critic_says_nothing_before_there_is_a_unit(how):
     jax.tree.map(np.testing.assert_array_equal, moved, critics.params["agents"])
 
 
+@pytest.mark.fast("popart")
 @pytest.mark.parametrize("how", ["running", "popart"])
 def test_the_value_beyond_a_time_limit_is_found_in_any_units(how):
     """1 / (1 - 0.9) = 10, though returns hardly vary in the end, and the units with them."""
@@ -153,6 +155,7 @@ def test_the_value_beyond_a_time_limit_is_found_in_any_units(how):
     np.testing.assert_allclose(denormalised(state.critics.scale["agents"], value), 10, rtol=0.02)
 
 
+@pytest.mark.fast("popart")
 @pytest.mark.parametrize("how", ["running", "popart"])
 def test_a_counterfactual_critic_and_its_target_keep_what_they_say_where_units_move(how):
     """At a learning rate of 0: with popart both say the same returns after as before."""

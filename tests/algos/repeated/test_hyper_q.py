@@ -133,6 +133,7 @@ def test_the_average_moves_and_strategies_begin_anew():
     assert xs == ([4] * 9 + [anywhere]) * 2
 
 
+@pytest.mark.fast("bayes")
 @pytest.mark.parametrize("estimator", hyper_q.ESTIMATORS)
 def test_it_finds_the_best_reply_to_one_who_does_not_learn(estimator):
     """Rock, paper, scissors against (.6, .2, .2): paper, worth .4."""

@@ -101,12 +101,14 @@ def payoffs():
     return play
 
 
+@pytest.mark.slow
 def test_the_best_response_to_a_stationary_opponent(payoffs):
     """Rock, paper, scissors against (.6, .3, .1): paper, worth .5."""
     metrics = payoffs("rock_paper_scissors", stationary([0.6, 0.3, 0.1]), 8000)
     np.testing.assert_allclose(metrics["reward_player_0"][:, -3:].mean(1), 0.5, atol=0.06)
 
 
+@pytest.mark.slow
 def test_never_much_less_than_the_security_value(payoffs):
     """The adversary wins every round of fictitious play; 0, less .02 of 2.
 

@@ -61,6 +61,7 @@ def furthest(entries, field, equilibrium):
 PENNIES, ROSHAMBO = [1 / 2] * 2, [1 / 3] * 3
 
 
+@pytest.mark.fast("regret_matching_plus")
 @pytest.mark.parametrize("build", [regret_matching, regret_matching_plus, multiplicative_weights])
 def test_averages_without_regret_reach_equilibrium(build):
     entries = trained(build, game("rock_paper_scissors"), 20_000, 4, length=1000)
@@ -72,6 +73,7 @@ def test_regrets_by_hand():
     np.testing.assert_allclose(regret_strategy(jnp.array([-3.0, -1.0])), [0.5, 0.5])
 
 
+@pytest.mark.slow
 def test_fictitious_play_reaches_the_frequencies_of_robinson_and_cycles_in_shapleys_game():
     def frequencies(name):
         entries = trained(fictitious_play, game(name), 20_000, 4, length=1000, prior_spread=1.0)
@@ -96,6 +98,7 @@ def test_fictitious_play_counts_by_hand():
     np.testing.assert_allclose(second.counts[1][0], [1 + 1, 1 + 3])  # rounds 0, 1, 1, 1
 
 
+@pytest.mark.slow
 def test_smooth_fictitious_play_settles_on_the_logit_equilibrium():
     """In a symmetric zero-sum game it is uniform, at any temperature."""
     entries = trained(smooth_fictitious_play, game("rock_paper_scissors"), 20_000, 4, length=1000)
@@ -124,6 +127,7 @@ def test_giga_wolf_converges_where_bowling_shows_it(name, equilibrium, bound):
     assert (furthest(entries, "x", equilibrium) < bound).all()
 
 
+@pytest.mark.slow
 def test_giga_wolf_does_not_in_shapleys_game_and_giga_not_even_in_pennies():
     assert furthest(trained(giga_wolf, game("shapley"), 20_000, 4, 1000), "x", ROSHAMBO).min() > 0.1
     assert (

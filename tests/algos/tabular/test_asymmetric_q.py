@@ -69,6 +69,7 @@ def test_leading_pays_in_chicken():
             np.testing.assert_allclose(table.stage.value[:, 0, 0, leader], best[leader])
 
 
+@pytest.mark.slow
 def test_who_shows_its_hand_in_a_race_loses_it():
     """Guarding a territory, gamma 0.9: told where the invader goes, the defender catches it.
 

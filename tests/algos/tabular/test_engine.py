@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from marks import fast_ones
 from probes import DyingAgents, MixedGroups, Sacrifice
 
 from jaxmarl_core.algos import (
@@ -284,12 +283,8 @@ def test_the_dead_are_told_of_as_one_action_and_no_pay():
 SHARED = {"final_epsilon": 0.5, "gamma": 1.0}
 
 
-@pytest.mark.parametrize(
-    "build",
-    fast_ones(
-        [q_learning, hysteretic_q, sarsa, team_q, opponent_modelling_q], [q_learning, team_q]
-    ),
-)
+@pytest.mark.fast("q_learning", "team_q")
+@pytest.mark.parametrize("build", [q_learning, hysteretic_q, sarsa, team_q, opponent_modelling_q])
 def test_a_death_that_pays_the_team_later_is_learnt(build):
     """Agent 0 falls at once for 20 to both at the end, where they would get 2: in 8 of 8 runs.
 

@@ -46,6 +46,7 @@ def test_a_team_of_two_against_one(player):
     np.testing.assert_allclose(found.strategy, team_shares.sum(1 if player == 0 else 0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_friends_are_team_q_on_a_common_payoff():
     """The same keys, and so the same play: equal tables, of two algorithms."""
     env = two_step_game()
@@ -72,6 +73,7 @@ def test_foes_are_minimax_q():
         )
 
 
+@pytest.mark.slow
 def test_friends_throw_one_coin_and_foes_another():
     """Two mates who must match each other's coin against a third who guesses it.
 

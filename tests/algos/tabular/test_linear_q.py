@@ -61,6 +61,7 @@ def test_a_game_that_cannot_be_solved_is_reported():
     assert not utilitarian(q, EVERY)[1] and not largest_product(q, EVERY)[1]
 
 
+@pytest.mark.fast("product")
 @pytest.mark.parametrize("joint", ["correlated", "product"])
 def test_one_hot_features_learn_what_planning_says(joint):
     """The two-step game, a feature a state: weights are values of joint actions, to 0.9^k of 8."""

@@ -81,6 +81,7 @@ def guarded(rules=None):
     return [(stage.value[:, 0, start, 0], stage.strategy[:, 0, start]) for stage in stages]
 
 
+@pytest.mark.slow
 def test_guarding_a_territory_is_worth_minus_four_and_a_coin():
     """Schwartz, 2014, ch. 4: V_D(s1) = -4 at gamma 0.9, both sides one half each."""
     (defends, guard), (invades, enter) = guarded()

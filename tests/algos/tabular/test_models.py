@@ -76,6 +76,7 @@ def test_recent_beliefs_are_frequencies_or_forget_sooner():
     np.testing.assert_allclose(found[0.5], [kept, 1 - kept], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_nscp_answers_where_the_other_is_going_before_counting_does():
     """The other goes from 0 to 1 for good after 100 of 150 rounds; 1 must be answered by 1."""
     weights = {}
@@ -113,6 +114,7 @@ def best_response_to_uniform(env, gamma, player):
     return q
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [opponent_modelling_q.opponent_modelling_q, nscp.nscp])
 def test_both_learn_the_best_response_to_uniform_play(build):
     """All explore for ever, and so play uniformly; joint actions are worth what planning says.

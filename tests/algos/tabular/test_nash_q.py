@@ -28,6 +28,7 @@ def solved(game, player, select, find="vertices", masks=EVERY):
     return SOLVE(info, game, masks, select, find)
 
 
+@pytest.mark.fast("lemke_howson")
 @pytest.mark.parametrize("find", sorted(set(FINDERS) - {"one_path"}))  # which finds one only
 def test_selections_in_the_stag_hunt(find):
     """(stag, stag) pays 4; (hare, hare) pays 2 and is safer: losses 2 x 2 against 1 x 1."""
@@ -61,6 +62,7 @@ def test_only_legal_actions_are_played():
             np.testing.assert_allclose(found.value, [2, 2], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_three_players_defect():
     """A dilemma of three: to defect, action 1, pays 1 more, and costs the others 2 each."""
     own = np.indices((2, 2, 2))

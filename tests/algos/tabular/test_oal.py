@@ -59,6 +59,7 @@ def test_three_mates_are_told_apart():
     np.testing.assert_allclose(found, [0, 1])
 
 
+@pytest.mark.fast("penalty")
 @pytest.mark.parametrize("name", ["climbing", "penalty"])
 def test_a_team_settles_on_one_optimum(name):
     """Every run ends on an optimal joint action; of the two in the penalty game, on either."""
@@ -71,6 +72,7 @@ def test_a_team_settles_on_one_optimum(name):
     assert ends == ({0} if name == "climbing" else {0, 8})
 
 
+@pytest.mark.fast("two_step_game")
 @pytest.mark.parametrize("build", [two_step_game, lambda: rendezvous(rows=2, columns=2)])
 def test_its_plan_is_the_exact_one(build):
     """Deterministic worlds: a joint action once tried is known, and worth what planning says."""

@@ -46,6 +46,7 @@ def test_a_gradient_step_is_doubled_unless_it_shrinks(last, step):
     np.testing.assert_allclose(x, [0.5 + step * 0.4, 0.5 - step * 0.4], rtol=1e-6)
 
 
+@pytest.mark.fast("matching_pennies-0-0.0001")
 @pytest.mark.parametrize(
     ("name", "least", "most"),
     # replicated elsewhere after 20,000 exact gradients: 1e-6, 5e-4, and 0.084, not converged

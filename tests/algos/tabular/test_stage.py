@@ -91,6 +91,7 @@ def legal_joint_of(game):
     return first[:, :, None] & second[:, None, :]
 
 
+@pytest.mark.slow
 def test_team_q_knows_what_both_tables_of_the_two_step_game_are_worth():
     env = two_step_game()
     exact, _ = team_values(env, 0.99)

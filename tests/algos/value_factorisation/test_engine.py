@@ -331,6 +331,7 @@ def trained(build, config, env, num_updates, num_seeds=4, **numbers):
     return jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), num_seeds))
 
 
+@pytest.mark.fast("True-0.0-10.0", "False-0.0-3.571428571428571")
 @pytest.mark.parametrize(
     ("truncate", "td_lambda", "value"),
     [(True, 0.0, 10.0), (False, 0.0, 1 / 0.28), (False, 1.0, 2.62882)],

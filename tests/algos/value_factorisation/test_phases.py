@@ -253,6 +253,7 @@ def test_learning_takes_all_gradient_steps_and_tells_the_replay_the_errors():
 # ---- update
 
 
+@pytest.mark.fast("1-0.25")
 @pytest.mark.parametrize(("update_index", "share"), [(0, 0.0), (1, 0.25)])
 def test_an_update_anneals_epsilon_remembers_and_moves_the_target(update_index, share):
     """A period of 2: the target follows after update 1. Of 210 steps 21 are over after one."""

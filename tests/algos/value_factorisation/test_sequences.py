@@ -39,6 +39,7 @@ def made(**config):
 # ---- where sequences begin
 
 
+@pytest.mark.fast("5-6")
 @pytest.mark.parametrize(("length", "num_updates"), [(3, 3), (5, 6), (1, 4)])
 def test_no_sequence_begins_on_the_step_after_an_end(length, num_updates):
     """Episodes of 3 steps: as long as a sequence, shorter, and longer; every step is counted."""
@@ -169,6 +170,7 @@ def test_what_warms_up_is_in_no_loss_but_what_begins_in_the_sequence_is():
 RECURRENT = SMALL | {"memory_size": 3, "hidden": (4,), "agent_ids": False}
 
 
+@pytest.mark.fast("4")
 @pytest.mark.parametrize("burn_in", [2, 4])
 def test_no_gradient_flows_into_what_warms_up(burn_in):
     """Values are those without a burn-in; gradients those of steps taken one by one from there.

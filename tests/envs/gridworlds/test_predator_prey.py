@@ -88,6 +88,7 @@ def test_the_table_of_random_hunters(num_hunters, walls, expected):
     np.testing.assert_allclose(expected_steps(10, num_hunters, walls), expected, atol=0.05)
 
 
+@pytest.mark.fast("7-1-False", "4-2-True")
 @pytest.mark.parametrize("walls", [True, False])
 @pytest.mark.parametrize(("size", "num_hunters"), [(4, 1), (7, 1), (4, 2)])
 def test_random_hunters_take_as_long_as_the_chain_says(size, num_hunters, walls):

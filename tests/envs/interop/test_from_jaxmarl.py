@@ -30,6 +30,7 @@ def flat(tree):
     return np.concatenate([np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(tree)])
 
 
+@pytest.mark.fast("coin_game", "switch_riddle")
 @pytest.mark.filterwarnings("ignore:max_dist_to_goal:UserWarning")  # JaxNav of its own defaults
 @pytest.mark.filterwarnings("ignore:scatter inputs:FutureWarning")  # and of its own scatters
 @pytest.mark.filterwarnings("ignore:Accessing:DeprecationWarning")  # MABrax, through mjx

@@ -74,12 +74,14 @@ def play(map_size, steps, minimap=False, seed=1, check=lambda time: True):
     return int(state.tags), refused
 
 
+@pytest.mark.fast("True")
 @pytest.mark.parametrize("minimap", [False, True])
 def test_plays_and_shows_what_adversarial_pursuit_v4_does(minimap):
     tags, _ = play(20, 60, minimap)
     assert tags > 10
 
 
+@pytest.mark.fast("3")
 @pytest.mark.parametrize("seed", range(2, 5))
 def test_crowds(seed):
     """The published size: predators in each other's way, and prey tagged by several."""

@@ -37,6 +37,7 @@ def chase(rng, state, num_red):
     return action.astype(np.int32)
 
 
+@pytest.mark.fast("True")
 @pytest.mark.parametrize("minimap", [False, True])
 def test_observes_what_battle_v4_shows(minimap):
     env = battle("magent2", map_size=20, max_steps=60, minimap=minimap)

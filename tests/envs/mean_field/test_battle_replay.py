@@ -10,7 +10,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from marks import fast_ones
 
 from jaxmarl_core.envs import battle
 
@@ -71,10 +70,10 @@ FAST = (  # one or two of every rule; without them, any other folder's recording
     *("obs_ids_create10", "obs_view_disc", "recover_cap", "terminal_last_enemy"),
 )
 NAMES = {path.stem for path in RECORDINGS}
-CASES = fast_ones(RECORDINGS, NAMES & set(FAST) or NAMES, lambda path: path.stem)
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@pytest.mark.fast(*(NAMES & set(FAST) or NAMES))
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 def test_replays(path):
     recording = np.load(path)
     meta = json.loads(str(recording["meta"]))

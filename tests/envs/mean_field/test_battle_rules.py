@@ -51,6 +51,7 @@ def random_states(env, rng, attack_share):
     return position, hp, alive, action.astype(np.int32), *orders
 
 
+@pytest.mark.fast("crowded")
 @pytest.mark.parametrize("arena", ARENAS)
 def test_parallel_equals_sequential(arena):
     """2,000 random states in each arena, and not one disagreement."""
@@ -95,6 +96,7 @@ def test_random_orders_are_uniform_permutations():
         assert np.all(np.abs(count - 4000 / 6) < 4 * 23.6)
 
 
+@pytest.mark.slow
 def test_random_move_priority_is_fair():
     """One cell, one red and one blue who want it: the queue gives it to red, chance to either."""
     won = {}

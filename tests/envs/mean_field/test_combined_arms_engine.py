@@ -77,6 +77,7 @@ def play(map_size, minimap, steps, check=lambda time: True, random=False, seed=0
     return dead, dead - int(state.kills.sum()), over
 
 
+@pytest.mark.fast("True")
 @pytest.mark.parametrize("minimap", [False, True])
 def test_plays_and_shows_what_combined_arms_v6_does(minimap):
     dead, by_friends, over = play(20, minimap, 150, check=lambda time: time % 3 == 0 or time < 20)

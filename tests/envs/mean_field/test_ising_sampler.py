@@ -83,6 +83,7 @@ def test_detailed_balance_in_every_state_of_4x4(rule, temperature):
         np.testing.assert_allclose(flow, flow[other], rtol=1e-5, atol=1e-30)
 
 
+@pytest.mark.fast("4-1.4-metropolis", "4-1.4-heat_bath")
 @BOTH_RULES
 @pytest.mark.parametrize(("size", "temperature"), [(3, 1.4), (4, 1.4), (4, 3.0)])
 def test_sweeps_lead_from_one_state_to_the_boltzmann_distribution(rule, size, temperature):

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from jaxmarl_core.envs import adversarial_pursuit, combined_arms, gather, tiger_deer
 from jaxmarl_core.play.policies import random_policy
@@ -60,6 +61,7 @@ def test_tigers_are_paid_for_striking_together():
     assert not timestep.discount["deer"].any()
 
 
+@pytest.mark.slow
 def test_mean_actions_are_of_those_of_the_own_group_that_acted():
     for env in (combined_arms(map_size=16), adversarial_pursuit(map_size=14)):
         state, timestep = env.reset(jax.random.key(0))
@@ -86,6 +88,7 @@ def test_the_critic_sees_where_everybody_is():
     np.testing.assert_allclose(layers.sum((0, 1)), [1, 1, 1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_pursuit_starts_anew_and_nobody_overlaps():
     env = adversarial_pursuit(map_size=14)
     keys = jax.random.split(jax.random.key(0), 200)

@@ -84,6 +84,7 @@ def play(map_size, steps, minimap=False, seed=1, check=lambda time: True, act=pr
     return timestep, np.array(paid)
 
 
+@pytest.mark.fast("True")
 @pytest.mark.parametrize("minimap", [False, True])
 def test_plays_and_shows_what_tiger_deer_v4_does(minimap):
     """Observations show hp; tigers hunt together, and some starve."""

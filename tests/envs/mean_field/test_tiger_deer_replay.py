@@ -27,6 +27,7 @@ def check_observation(observation, recording, when, time):
             assert not np.delete(ours, rows, 0).any()  # the dead
 
 
+@pytest.mark.fast("1_strike", "walls_and_collisions", "chase_minimap", "starving", "4_strike")
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem.removeprefix("tiger_deer_"))
 def test_replays(path):
     recording = np.load(path)

@@ -140,6 +140,7 @@ def theirs_after_a_step(world, state, actions):
     return [observation[a] for a in world.agents], [reward[a] for a in world.agents]
 
 
+@pytest.mark.fast("spread")
 @pytest.mark.parametrize(
     ("env", "name", "sizes"),
     [

@@ -63,6 +63,7 @@ def test_in_float64_to_all_digits():
     assert result.residual < 1e-12
 
 
+@pytest.mark.slow
 def test_a_basis_without_the_value_comes_within_one_per_cent():
     game = solvable(nonlinear.NonlinearZeroSum(gamma=8.0), 8.0)
     errors = []

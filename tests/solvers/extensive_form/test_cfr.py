@@ -94,6 +94,7 @@ def test_the_value_of_kuhn():
     np.testing.assert_allclose(second["c"][2], [1 / 3, 0, 1], atol=0.02)  # raises
 
 
+@pytest.mark.slow
 def test_leduc_after_a_thousand_iterations():
     game = leduc_poker()
     result = cfr(game, 1000, CFR_PLUS, evaluate_every=250)

@@ -110,6 +110,7 @@ def test_infosets_and_names():
     assert leduc.payoff.shape == (4 + 5 * 6 * 9, 6, 6)
 
 
+@pytest.mark.fast("kuhn", "leduc")
 @pytest.mark.parametrize("name", GAMES)
 def test_expected_value_is_that_of_a_walk_through_all_histories(name):
     build, rules = GAMES[name]

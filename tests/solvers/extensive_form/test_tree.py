@@ -231,6 +231,7 @@ def test_strategies_of_another_shape_are_refused():
     require_strategies(game, (first, second))
 
 
+@pytest.mark.slow
 def test_relatives_of_poker_are_games():
     rules = {"ranks": 2, "suits": 2, "bets": (1.0, 3.0), "max_raises": 1}
     game, tree = poker(**rules), from_tree(poker_tree(**rules))
