@@ -1,6 +1,7 @@
 """The command line: `jaxmarl-core COMMAND ...`, the commands being those of `COMMANDS` below.
 
 jaxmarl-core spec mfq battle > my.toml
+jaxmarl-core plan my.toml --device h200
 jaxmarl-core sweep experiments/specs/battle_mfq.toml
 jaxmarl-core train mfq battle --seeds 8 --hparams.learning-rate 3e-4
 jaxmarl-core report runs/battle_mfq
@@ -25,6 +26,7 @@ COMMANDS = {
     name: f"jaxmarl_core.cli.{module}"
     for name, module in {
         "spec": "spec",
+        "plan": "plan",
         "sweep": "sweep",
         "train": "train",
         "report": "report",
