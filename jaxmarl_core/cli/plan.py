@@ -71,11 +71,15 @@ def loop_table(found: Forecast) -> Table:
 
 def lines(found: Forecast, device: Device | None) -> list[tuple[str, str]]:
     """Returns (what, in words) for each figure."""
-    each = found.runs_per_part
+    each = found.runs_per_device
+    spread = f", over {found.num_devices} devices" if found.num_devices > 1 else ""
     told = [
-        ("parts", f"{found.num_parts} of {plural(each, 'run')}, {found.num_runs} in all"),
+        (
+            "parts",
+            f"{found.num_parts} of {plural(found.runs_per_part, 'run')}, {found.num_runs} in all{spread}",
+        ),
         ("state of a run", size(found.state_bytes)),
-        ("a part holds", f"{size(found.held_bytes)}, {size(found.held_bytes / each)} a run"),
+        ("a device holds", f"{size(found.held_bytes)}, {size(found.held_bytes / each)} a run"),
         ("and needs to learn", f"{size(found.temporary_bytes)} of temporaries"),
         ("in all", size(found.num_bytes)),
         ("compiled in", duration(found.compile_seconds)),

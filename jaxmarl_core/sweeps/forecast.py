@@ -29,6 +29,7 @@ class Forecast(NamedTuple):
     static: dict[str, Any]  # the options of this variant alone
     num_runs: int
     runs_per_part: int
+    num_devices: int  # that the runs of a part are spread over
     state_bytes: int  # of a run, as it is saved
     held_bytes: int  # of a part between updates: states and arguments, as they lie in memory
     temporary_bytes: int  # of a part while it learns
@@ -40,6 +41,10 @@ class Forecast(NamedTuple):
     product_flops: float  # an update
     bytes_moved: float  # an update, had the device no cache
     loops: list[nest.Loop]  # of a segment
+
+    @property
+    def runs_per_device(self) -> int:
+        return math.ceil(self.runs_per_part / self.num_devices)
 
     @property
     def num_parts(self) -> int:
@@ -84,6 +89,7 @@ def of_variant(
         static=variant.static,
         num_runs=num_runs,
         runs_per_part=size,
+        num_devices=num_devices,
         state_bytes=state_bytes(variant),
         held_bytes=memory.argument_size_in_bytes,
         temporary_bytes=memory.temp_size_in_bytes,

@@ -37,6 +37,7 @@ def found():
 
 def test_a_sweep_is_planned(found):
     assert (found.num_runs, found.runs_per_part, found.num_parts) == (2, 2, 1)
+    assert found._replace(num_devices=2).runs_per_device == 1
     assert found.num_bytes >= found.held_bytes >= 2 * found.state_bytes > 0
     assert found.kernels == 0 and found.compile_seconds > 0  # a CPU launches none
     trips = [loop.trips for loop in found.loops if loop.trips != 1]
