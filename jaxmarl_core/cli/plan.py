@@ -72,12 +72,10 @@ def loop_table(found: Forecast) -> Table:
 def lines(found: Forecast, device: Device | None) -> list[tuple[str, str]]:
     """Returns (what, in words) for each figure."""
     each = found.runs_per_device
-    spread = f", over {found.num_devices} devices" if found.num_devices > 1 else ""
+    parts = f"{found.num_parts} of {plural(found.runs_per_part, 'run')}, {found.num_runs} in all"
+    parts += f", over {found.num_devices} devices" if found.num_devices > 1 else ""
     told = [
-        (
-            "parts",
-            f"{found.num_parts} of {plural(found.runs_per_part, 'run')}, {found.num_runs} in all{spread}",
-        ),
+        ("parts", parts),
         ("state of a run", size(found.state_bytes)),
         ("a device holds", f"{size(found.held_bytes)}, {size(found.held_bytes / each)} a run"),
         ("and needs to learn", f"{size(found.temporary_bytes)} of temporaries"),
