@@ -1,4 +1,4 @@
-"""Twelve programs, one or two of a family, of sizes that compile in seconds; a segment of each.
+"""Twelve programs, one or two of a family, small; a segment of each. A minute each.
 
     python tests/accelerator_programs.py    # writes figures.json anew
 
