@@ -119,7 +119,8 @@ class WithOpponents(StateEnvironment):
             return self.params
         if len(self.weights) == 1:  # no gather: weights that all environments share
             return jax.tree.map(lambda x: x[0], self.params)
-        return jax.tree.map(lambda x: x[state.drawn.slot], self.params)
+        slot = state.drawn.slot
+        return jax.tree.map(lambda x: x[slot], self.params)
 
     def opponents_act(self, key: Key, state: OpposedState) -> tuple[Actions, Memory]:
         """Returns (what the opponents do in a step of that key, what they then remember)."""
