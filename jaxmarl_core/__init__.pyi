@@ -10,6 +10,7 @@ from jaxmarl_core.play.evaluate import evaluate as evaluate
 from jaxmarl_core.play.policies import Player as Player
 from jaxmarl_core.play.policies import random_policy as random_policy
 from jaxmarl_core.play.rollout import rollout as rollout
+from jaxmarl_core.play.self_play import self_play as self_play
 from jaxmarl_core.play.wrappers import AutoReset as AutoReset
 from jaxmarl_core.registry import make_algorithm as make_algorithm
 from jaxmarl_core.registry import make_environment as make_environment

@@ -37,6 +37,7 @@ class Group(NamedTuple):
     action: Space
     team: int = 0  # agents of one team win and lose together
     common_reward: bool = False  # whether all its agents are always told one and the same number
+    opposed: bool = False  # whether it meets teams that are in no group: the world plays them
 
 
 @struct.dataclass
@@ -69,7 +70,9 @@ class TimeStep:
     mean_action: dict[str, jax.Array] = struct.field(default_factory=dict)
     # group -> [n, A] f32, the neighbours' mean action of the step before; mean-field worlds only
     extras: dict[str, Pytree] = struct.field(default_factory=dict)
-    # facts for statistics, never for a policy; "winner": [] int32, a team, or -1 for none
+    # facts for statistics, never for a policy; "winner": [] int32, a team, or -1 for none (where
+    # teams are in no group, theirs are the numbers after the others); "opponent": [K] f32, 1 for
+    # the one of a pool that plays, 0 for all where the episode tells nothing of it
 
 
 class Environment(Protocol):

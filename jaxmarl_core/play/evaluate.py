@@ -9,9 +9,8 @@ from jaxmarl_core.play.rollout import Play, acting, begin
 from jaxmarl_core.play.wrappers import (
     Episode,
     EpisodeStatistics,
-    num_teams,
     return_figures,
-    team_names,
+    team_suffixes,
 )
 from jaxmarl_core.types import Environment, EnvState, Key
 
@@ -97,8 +96,7 @@ def episode_figures(env: Environment, episode: Episode) -> dict[str, jax.Array]:
     """
     first = jax.eval_shape(env.reset, jax.random.key(0))[1]
     figures = {"length": episode.length, **return_figures(env, episode.returns)}
-    for team, name in enumerate(team_names(env)):
-        suffix = f"_{name}" if num_teams(env) > 1 else ""
+    for team, suffix in enumerate(team_suffixes(env)):
         if suffix or "winner" in first.extras:
             figures[f"win{suffix}"] = episode.winner == team
     return figures

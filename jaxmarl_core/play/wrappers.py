@@ -23,6 +23,12 @@ def team_sizes(env: Environment) -> tuple[int, ...]:
     )
 
 
+def team_suffixes(env: Environment) -> tuple[str, ...]:
+    """Returns what figures of each team end in: `_<team>`, or "" where there is no other team."""
+    opposed = num_teams(env) > 1 or any(group.opposed for group in env.groups.values())
+    return tuple(f"_{name}" if opposed else "" for name in team_names(env))
+
+
 def return_figures(env: Environment, returns: jax.Array) -> dict[str, jax.Array]:
     """Returns a team's return under the names that figures of it have, each [...].
 
@@ -35,8 +41,7 @@ def return_figures(env: Environment, returns: jax.Array) -> dict[str, jax.Array]
       returns: [..., num_teams] f32, as in `Episode`.
     """
     figures = {}
-    for team, name in enumerate(team_names(env)):
-        suffix = f"_{name}" if num_teams(env) > 1 else ""
+    for team, suffix in enumerate(team_suffixes(env)):
         size, figure = team_sizes(env)[team], returns[..., team]
         members = [group for group in env.groups.values() if group.team == team]
         if size == 1 or all(group.common_reward for group in members):
@@ -185,8 +190,8 @@ def episode_metrics(
 
     `episode_length`; per team its return, see `return_figures`, and `episode_win_<team>` (without
     the name where there is one team, and then only where the world names winners);
-    `episode_count`. And `env_steps`, how many steps were played: summed over updates, they are the
-    time that learning curves are drawn over.
+    `episode_count`; against a pool `opponent_metrics`. And `env_steps`, how many steps were
+    played: summed over updates, they are the time that learning curves are drawn over.
 
     Args:
       env: the environment.
@@ -205,8 +210,30 @@ def episode_metrics(
     metrics |= {"env_steps": played.sum().astype(jnp.float32)}
     found = return_figures(env, episode.returns)
     metrics |= {f"episode_{name}": mean(figure) for name, figure in found.items()}
-    for team, name in enumerate(team_names(env)):
-        suffix = f"_{name}" if num_teams(env) > 1 else ""
+    for team, suffix in enumerate(team_suffixes(env)):
         if suffix or "winner" in timestep.extras:
             metrics[f"episode_win{suffix}"] = mean(episode.winner == team)
+    if "opponent" in timestep.extras:
+        metrics |= opponent_metrics(num_teams(env), timestep)
     return metrics
+
+
+def opponent_metrics(num_teams: int, timestep: TimeStep) -> dict[str, jax.Array]:
+    """Returns what came of the episodes against each of K opponents that ended in time steps [...].
+
+    `opponent_games_<k>`, how many, and `opponent_score_<k>`, those won and half of those drawn.
+
+    Args:
+      num_teams: of the learners; team numbers from there on are the opponents'.
+      timestep: leaves [...], with `extras["opponent"]` [..., K].
+    """
+    winner = timestep.extras["episode"].winner
+    score = jnp.where(winner < 0, 0.5, winner < num_teams)
+    games = jnp.where(timestep.last[..., None], timestep.extras["opponent"], 0.0)
+    games = games.reshape(-1, games.shape[-1])
+    found = {"games": games.sum(0), "score": score.reshape(-1) @ games}
+    return {
+        f"opponent_{name}_{k}": count
+        for name, counts in found.items()
+        for k, count in enumerate(counts.astype(jnp.float32))
+    }
