@@ -19,7 +19,7 @@ from jaxmarl_core.sweeps.spec import from_dict, variants
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(ROOT.glob("docs/*.md"))
-SLOW = ("opponents", "policies", "your_own")  # they train something
+SLOW = ("opponents", "policies", "tournaments", "your_own")  # they train something
 README = ROOT / "README.md"  # its blocks run by `--doctest-glob`
 CHECKER = shutil.which("basedpyright", path=Path(sys.executable).parent)
 PARSER = doctest.DocTestParser()

@@ -8,6 +8,7 @@ jaxmarl-core report runs/battle_mfq
 jaxmarl-core evaluate runs/battle_mfq --against random
 jaxmarl-core play runs/battle_mfq --out battle.gif
 jaxmarl-core export runs/battle_mfq --formats stablehlo onnx
+jaxmarl-core tournament runs/battle_mfq runs/battle_il random
 jaxmarl-core study climbing
 jaxmarl-core list
 
@@ -35,6 +36,7 @@ COMMANDS = {
         "export": "export",
         "results": "results",
         "compare": "compare",
+        "tournament": "tournament",
         "check": "check",
         "study": "study",
         "list": "listing",
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: jaxmarl-core {{{','.join(COMMANDS)}}} ...\n")
         for name, module in COMMANDS.items():
-            print(f"  {name:8} {first_line(module)}")
+            print(f"  {name:10} {first_line(module)}")
         raise SystemExit(0 if arguments else 2)
     try:
         module = importlib.import_module(lookup(COMMANDS, arguments[0], "command"))

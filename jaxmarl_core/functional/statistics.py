@@ -6,8 +6,12 @@ median, nearly as efficient as the mean. NaN stands for "no value" and is left o
 """
 
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxmarl_core.errors import require
 
 
 def iqm(values: np.ndarray, axis: int = 0) -> np.ndarray:
@@ -73,6 +77,39 @@ def bootstrap_interval(
     estimates = statistic(values[draw], axis=1)
     low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def wilson_interval(
+    successes: ArrayLike, num_trials: ArrayLike, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the score interval of a share of successes, as (low, high), within [0, 1].
+
+        (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n),   p = successes / n
+
+    Wilson, 1927, J. Am. Stat. Assoc. 22. Unlike p -+ z sqrt(p (1 - p) / n) it covers what it
+    promises also where n is small or p near 0 or 1. Draws may count half a success: a game then
+    varies less than a coin does, and the interval is on the safe side.
+
+    Args:
+      successes: [...] in [0, num_trials], not necessarily whole.
+      num_trials: [...], broadcast against it.
+      level: the share of intervals that hold the true one, in (0, 1).
+
+    Returns:
+      Two arrays [...] f64, NaN where there was no trial.
+    """
+    require(0 < level < 1, "level", "in (0, 1)", level)
+    won, num = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (successes, num_trials)))
+    fits = bool(np.all((won >= 0) & (won <= num)))
+    require(fits, "successes", "from 0 to num_trials", f"{successes} of {num_trials}")
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    n = np.where(num > 0, num, np.nan)
+    p = won / n
+    middle = p + z**2 / (2 * n)
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    low, high = ((middle + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
+    # the ends are exactly 0 and 1 there, but for rounding
+    return np.where(won == 0, 0.0 * n, low), np.where(won == num, 1.0 + 0.0 * n, high)
 
 
 def bin_means(values: np.ndarray, num_bins: int) -> tuple[np.ndarray, np.ndarray]:

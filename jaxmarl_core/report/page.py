@@ -8,7 +8,7 @@ import html
 import json
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,20 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.report import figures, svg
 from jaxmarl_core.report.facets import colours, legend
 from jaxmarl_core.report.films import Replay, sprite_sheets
-from jaxmarl_core.report.page_assets import SCRIPT, STYLE
+from jaxmarl_core.report.page_elements import (
+    cell,
+    document,
+    facts_table,
+    markup_cell,
+    number_cell,
+    option_cell,
+    section,
+    sortable_table,
+    word_cell,
+)
 from jaxmarl_core.report.strategies import Strategy
 from jaxmarl_core.store import atomic
-from jaxmarl_core.store.number_formats import count, duration, number, option, plural
+from jaxmarl_core.store.number_formats import count, duration, number, plural
 from jaxmarl_core.store.tables import (
     Objective,
     Results,
@@ -89,23 +99,12 @@ def page(
         _runs(results, objective),
         _provenance(results),
     ]
-    return _document(title, main)
+    return document(title, main)
 
 
 def replay_page(replay: Replay, title: str) -> str:
     """Returns an episode to play, and nothing else, as one self-contained HTML file."""
-    return _document(title, [f"<h1>{html.escape(title)}</h1>", _replay(replay)])
-
-
-def _document(title: str, main: Iterable[str]) -> str:
-    """Returns a page of these sections; empty ones are left out."""
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(filter(None, main))
-        + f"\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
+    return document(title, [f"<h1>{html.escape(title)}</h1>", _replay(replay)])
 
 
 def _summary(results: Results, objective: Objective, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -160,7 +159,7 @@ def _learning(results: Results, objective: Objective, rows: Sequence[Mapping[str
     if None in colours(results, rows):
         note += f" The best {figures.NUM_HIGHLIGHTED} are in colour, the others grey."
     picture = figures.learning_curves(results, objective, rows)
-    return _section("Learning", note, _legend(results, rows) + f"<figure>{picture}</figure>")
+    return section("Learning", note, _legend(results, rows) + f"<figure>{picture}</figure>")
 
 
 def _legend(results: Results, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -182,7 +181,7 @@ def _other_metrics(
     picture = figures.other_metrics(results, objective, rows)
     axis = "environment steps" if figures.knows_steps(results) else "updates"
     body = _legend(results, rows) + f"<figure>{picture}</figure>"
-    return _section("Other metrics", f"Over {axis}, drawn as above.", body) if picture else ""
+    return section("Other metrics", f"Over {axis}, drawn as above.", body) if picture else ""
 
 
 def _effects(results: Results, objective: Objective, scales: Mapping[str, str]) -> str:
@@ -190,7 +189,7 @@ def _effects(results: Results, objective: Objective, scales: Mapping[str, str]) 
     note = "Each dot is a run; dashes mark the interquartile mean of all runs at a value."
     if np.any(results.diverged_at >= 0):
         note += " A cross at the foot is a run that diverged."
-    return _section("What the options do", note, f"<figure>{picture}</figure>") if picture else ""
+    return section("What the options do", note, f"<figure>{picture}</figure>") if picture else ""
 
 
 def _configurations(
@@ -207,16 +206,16 @@ def _configurations(
     body = []
     for row, colour in zip(rows, colours(results, rows)):
         rank = f"{_swatch(colour)}{row['rank'] or '–'}" if len(rows) > 1 else ""
-        cells = [_markup_cell(rank, row["rank"] or "")]
-        cells += [_option_cell(row["options"].get(name), name in words) for name in names]
-        cells += [_number_cell(row["iqm"])]
-        cells += [_cell(interval(row), "" if np.isnan(row["low"]) else row["low"])]
-        cells += [_number_cell(row["mean"]), _number_cell(row["standard_error"], 2)]
-        cells += [_cell(row["num_seeds"]), _cell(f"{row['num_updates']:,}", row["num_updates"])]
+        cells = [markup_cell(rank, row["rank"] or "")]
+        cells += [option_cell(row["options"].get(name), name in words) for name in names]
+        cells += [number_cell(row["iqm"])]
+        cells += [cell(interval(row), "" if np.isnan(row["low"]) else row["low"])]
+        cells += [number_cell(row["mean"]), number_cell(row["standard_error"], 2)]
+        cells += [cell(row["num_seeds"]), cell(f"{row['num_updates']:,}", row["num_updates"])]
         status = "" if row["status"] == "ok" else row["status"]
         cells += [f'<td class="word warn">{html.escape(status)}</td>']
         body.append(cells)
-    return _section("Configurations", note, _table(head, body, {*words, ""} - {head[0]}))
+    return section("Configurations", note, sortable_table(head, body, {*words, ""} - {head[0]}))
 
 
 def _runs(results: Results, objective: Objective) -> str:
@@ -227,34 +226,25 @@ def _runs(results: Results, objective: Objective) -> str:
         results.runs, final(results, objective), results.num_updates_done, results.diverged_at
     ):
         own = {**run.get("static", {}), **run.get("hparams", {})}
-        cells = [_cell(run["run"]), _cell(run["seed"])]
-        cells += [_option_cell(own.get(name), False) for name in names]
-        cells += [_number_cell(figure), _cell(f"{done:,}", done)]
-        cells += [_cell(f"update {diverged:,}", diverged) if diverged >= 0 else _cell("")]
+        cells = [cell(run["run"]), cell(run["seed"])]
+        cells += [option_cell(own.get(name), False) for name in names]
+        cells += [number_cell(figure), cell(f"{done:,}", done)]
+        cells += [cell(f"update {diverged:,}", diverged) if diverged >= 0 else cell("")]
         body.append(cells)
     return (
         f"<h2>Runs</h2>\n<details><summary>All {plural(len(results.runs), 'run')}</summary>"
-        f"{_table(head, body)}</details>"
+        f"{sortable_table(head, body)}</details>"
     )
 
 
 def _provenance(results: Results) -> str:
     facts = {k: v for k, v in results.facts.items() if k != "versions"}
     facts |= results.facts.get("versions", {})
-    lines = (
-        f'<tr><td class="word">{html.escape(str(name).replace("_", " "))}</td>'
-        f'<td class="word">{html.escape(_fact(value))}</td></tr>'
-        for name, value in facts.items()
-    )
     spec = html.escape(json.dumps(dict(results.spec), indent=2, default=str))
     return (
-        f'<h2>How it was made</h2>\n<table class="facts"><tbody>{"".join(lines)}</tbody></table>\n'
+        f"<h2>How it was made</h2>\n{facts_table(facts)}\n"
         f"<details><summary>The spec</summary><pre>{spec}</pre></details>"
     )
-
-
-def _fact(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _diverged(results: Results, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -271,11 +261,11 @@ def _diverged(results: Results, rows: Sequence[Mapping[str, Any]]) -> str:
             names = dict.fromkeys(name for _, names in own for name in names)
             share = f"{len(own)} of {row['num_seeds']}"
             what = ", ".join(names)
-            body.append([_word_cell(row["configuration"]), _cell(share, len(own))])
-            body[-1] += [_cell(when, updates[0]), _word_cell(what)]
+            body.append([word_cell(row["configuration"]), cell(share, len(own))])
+            body[-1] += [cell(when, updates[0]), word_cell(what)]
     note = "The update at which a run was first no number, and the metrics that told."
     head = ["configuration", "runs", "at update", "metrics"]
-    return _section("What diverged", note, _table(head, body, {"configuration", "metrics"}))
+    return section("What diverged", note, sortable_table(head, body, {"configuration", "metrics"}))
 
 
 def _strategies(found: Sequence[Strategy]) -> str:
@@ -288,15 +278,15 @@ def _strategies(found: Sequence[Strategy]) -> str:
         head = [*([] if alone else ["observation", "visits"]), *one.actions]
         rows = list(zip(one.observations, one.visits, one.shares))[:_MOST_OBSERVATIONS]
         body = [
-            [*([] if alone else [_cell(seen), _cell(f"{100 * visits:.1f} %", visits)]),
-             *(_cell(f"{share:.3f}", share) for share in shares)]
+            [*([] if alone else [cell(seen), cell(f"{100 * visits:.1f} %", visits)]),
+             *(cell(f"{share:.3f}", share) for share in shares)]
             for seen, visits, shares in rows
         ]  # fmt: skip
-        tables.append(f"<h3>{html.escape(one.agent)}</h3>{_table(head, body)}")
+        tables.append(f"<h3>{html.escape(one.agent)}</h3>{sortable_table(head, body)}")
     note = "How often the best run's agents take each action as they play to win, by observation."
     if max(len(one.observations) for one in found) > _MOST_OBSERVATIONS:
         note += f" The {_MOST_OBSERVATIONS} that they meet most."
-    return _section("Strategies", note, "".join(tables))
+    return section("Strategies", note, "".join(tables))
 
 
 def _load(folder: str) -> str:
@@ -309,7 +299,7 @@ def _load(folder: str) -> str:
     word = shlex.quote(folder)
     shell = [f"jaxmarl-core {name} {word}" for name in ("evaluate", "play", "export")]
     text = html.escape("\n".join([*python, "", *(f"$ {line}" for line in shell)]))
-    return _section(
+    return section(
         "Take it with you", "The best run, in Python and from the shell.", f"<pre>{text}</pre>"
     )
 
@@ -346,52 +336,9 @@ def _replay(replay: Replay) -> str:
         f'<script type="application/json">{_script_json(facts)}</script></figure>'
     )
     note = html.escape(replay.caption)
-    return _section("Replay", f"{note} Space plays and pauses, arrows step.", body)
+    return section("Replay", f"{note} Space plays and pauses, arrows step.", body)
 
 
 def _script_json(value: Any) -> str:
     """Returns JSON that cannot end the script element it stands in."""
     return json.dumps(value).replace("<", "\\u003c")
-
-
-def _section(title: str, note: str, body: str) -> str:
-    return f'<h2>{title}</h2>\n<p class="note">{note}</p>\n{body}'
-
-
-def _table(head: Sequence[str], body: Iterable[Sequence[str]], words: Iterable[str] = ()) -> str:
-    heads = "".join(
-        f"<th{' class=word' if name in words else ''}>"
-        f'<button type="button">{html.escape(name) or "&nbsp;"}</button></th>'
-        for name in head
-    )
-    rows = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in body)
-    return (
-        f'<div class="scroll"><table class="sortable"><thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _cell(text: Any, value: Any = None) -> str:
-    """Returns a cell; `value` is what it sorts by, where that is not its text."""
-    return _markup_cell(html.escape(str(text)), value)
-
-
-def _markup_cell(markup: str, value: Any = None) -> str:
-    """Returns a cell with elements in it, which are shown as they are."""
-    by = "" if value is None else f' data-value="{html.escape(str(value))}"'
-    return f"<td{by}>{markup}</td>"
-
-
-def _number_cell(value: float, digits: int = 4) -> str:
-    return _cell(number(value, digits), "" if np.isnan(value) else repr(float(value)))
-
-
-def _word_cell(text: str) -> str:
-    return f'<td class="word">{html.escape(text)}</td>'
-
-
-def _option_cell(value: Any, is_word: bool) -> str:
-    if value is None:
-        return _cell("–", "")
-    kind = ' class="word"' if is_word else ""
-    return f'<td{kind} data-value="{html.escape(str(value))}">{html.escape(option(value))}</td>'

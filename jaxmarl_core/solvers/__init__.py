@@ -2,5 +2,6 @@
 
 `normal_form`: equilibria of matrix games. `extensive_form`: card games by counterfactual regret
 minimisation. `differential`: linear-quadratic games by Riccati equations, others by the HJI
-equation. `markov_games`: stochastic games as tables.
+equation. `markov_games`: stochastic games as tables. `rankings`: of
+players, by the games between them.
 """

@@ -227,6 +227,15 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> Non
     atomic.write(path, text.getvalue())
 
 
+def write_rows(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows with the same names as CSV, the names in front; cells as in `write_csv`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(csv_cell, rows[0]))
+    writer.writerows(map(csv_cell, row.values()) for row in rows)
+    atomic.write(path, text.getvalue())
+
+
 def csv_cell(value: Any) -> Any:
     """Returns what stands in a cell: nothing for no value, and never a spreadsheet's formula."""
     if value is None or value != value:

@@ -70,3 +70,27 @@ def test_bridge_gaps():
     values = np.array([[nan, 1, nan, 3, nan], [nan, nan, nan, nan, nan]])
     bridged = statistics.bridge_gaps(values)
     np.testing.assert_array_equal(bridged, [[nan, 1, 2, 3, 3], [nan] * 5])
+
+
+def test_wilson_interval_against_scipy():
+    for k, n in [(0, 10), (3, 10), (10, 10), (1, 3), (540, 1000)]:
+        exact = scipy.stats.binomtest(k, n).proportion_ci(0.9, "wilson")
+        low, high = statistics.wilson_interval(k, n, level=0.9)
+        np.testing.assert_allclose([low, high], [exact.low, exact.high], atol=1e-12)
+
+
+def test_wilson_interval_of_arrays():
+    """Newcombe, 1998, Stat. Med. 17, table I: 81/263, 15/148, 0/20, 1/29."""
+    low, high = statistics.wilson_interval([81, 15, 0, 1], [263, 148, 20, 29])
+    np.testing.assert_allclose(low, [0.2553, 0.0624, 0.0, 0.0061], atol=5e-5)
+    np.testing.assert_allclose(high, [0.3662, 0.1605, 0.1611, 0.1718], atol=5e-5)
+    assert np.isnan(statistics.wilson_interval(0, 0)).all()
+    low, high = statistics.wilson_interval(0.5, 1)  # a draw
+    np.testing.assert_allclose(low + high, 1)
+
+
+def test_wilson_interval_says_what_is_wrong():
+    with pytest.raises(ValueError, match="successes: expected from 0 to num_trials, got 3 of 2"):
+        statistics.wilson_interval(3, 2)
+    with pytest.raises(ValueError, match="level: expected in"):
+        statistics.wilson_interval(1, 2, level=95)
