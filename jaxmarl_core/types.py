@@ -69,7 +69,8 @@ class TimeStep:
     mean_action: dict[str, jax.Array] = struct.field(default_factory=dict)
     # group -> [n, A] f32, the neighbours' mean action of the step before; mean-field worlds only
     extras: dict[str, Pytree] = struct.field(default_factory=dict)
-    # facts for statistics, never for a policy; "winner": [] int32, a team, or -1 for none
+    # facts for statistics, never for a policy; "winner": [] int32, a team, or -1 for none;
+    # "team_figures": name -> [num_teams], what is counted of each team, the episode so far
 
 
 class Environment(Protocol):
