@@ -73,6 +73,7 @@ class TimeStep:
     # facts for statistics, never for a policy; "winner": [] int32, a team, or -1 for none (where
     # teams are in no group, theirs are the numbers after the others); "opponent": [K] f32, 1 for
     # the one of a pool that plays, 0 for all where the episode tells nothing of it
+    # "team_figures": name -> [num_teams], what is counted of each team, the episode so far
 
 
 class Environment(Protocol):

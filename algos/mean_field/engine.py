@@ -21,6 +21,7 @@ import optax
 from flax import struct
 
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
+from jaxmarl_core.algos.mean_field.policy import centres, unit
 from jaxmarl_core.algos.mean_field.td_loss import StoredStep, Transition, td_loss
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.exploration import boltzmann, exponential, greedy
@@ -74,6 +75,9 @@ class QNetwork(nn.Module):
         image = {"channels": config.channels, "kernel": config.kernel, "stride": config.stride}
         torso = Torso(self.space, config.hidden, activation=nn.relu, **image)
         _, features = torso((), observation)
+        if config.centre:
+            near = centres(self.space, observation, config.centre)
+            features = jnp.concatenate([features, near], axis=-1)
         if config.mean_action_hidden is not None:
             neighbours = MLP(config.mean_action_hidden, nn.relu)(mean_action)
             features = jnp.concatenate([features, neighbours], axis=-1)
@@ -127,7 +131,8 @@ def act(
         mean_action = mean_action_of(learner, timestep, name)
         q = apply(learner.network, weights, timestep.observation[name], mean_action)
         mask = timestep.action_mask.get(name)
-        actions[name] = choose(jax.random.fold_in(key, i), q, params.temperature, mask)
+        temperature = params.temperature * unit(learner.config, q, mask)
+        actions[name] = choose(jax.random.fold_in(key, i), q, temperature, mask)
     return actions, memory
 
 

@@ -10,6 +10,7 @@ from jaxmarl_core.recipes import require_kinds
 
 CHOICES = {
     "exploration": ("boltzmann", "greedy"),
+    "temperature_unit": ("reward", "spread"),
     "target": ("mean_field", "double"),
     "mean_action": ("current", "previous"),
     "ends": ("learn", "mask"),
@@ -23,6 +24,11 @@ class Config:
 
     exploration: "boltzmann" draws from softmax(Q / temperature), as the paper; "greedy" takes the
       best action, as its program does in effect (its schedule never reaches the graph).
+    temperature_unit: "reward", the temperature is in units of Q, as the paper; "spread", in units
+      of the standard deviation of a state's Q-values over its legal actions, so that it means the
+      same whatever rewards are and however far learning is.
+    centre: side in cells of the square around the middle of an image-like observation that the
+      dense layers also see as it is, odd; 0: none. Convolutions blur which neighbour is which.
     target: "mean_field" values a state by the Boltzmann policy's mean, as the paper (eq. 10);
       "double" by the online network's best action, as the program.
     ends: "learn" from the transition that ends an agent's episode, as the paper; "mask" it out of
@@ -46,7 +52,9 @@ class Config:
     stride: int = 4
     hidden: tuple[int, ...] = (64,)  # over all that is observed
     head_hidden: tuple[int, ...] = (64,)  # over that and the mean action
+    centre: int = 0
     exploration: str = "boltzmann"
+    temperature_unit: str = "reward"
     target: str = "mean_field"
     ends: str = "learn"
     self_play: str = "shared"
@@ -58,6 +66,8 @@ class Config:
         counts = ("num_envs", "rollout_length", "batch_size", "num_gradient_steps")
         for field in (*counts, "kernel", "stride"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
+        fits = self.centre == 0 or (self.centre > 0 and self.centre % 2 == 1)
+        require(fits, "centre", "0 or an odd number of cells", self.centre)
         fits = self.buffer_length % self.rollout_length == 0 and self.buffer_length >= 2
         expected = f"at least 2 and a multiple of rollout_length ({self.rollout_length})"
         require(fits, "buffer_length", expected, self.buffer_length)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.algos.mean_field.options import Config
+from jaxmarl_core.algos.mean_field.policy import unit
 from jaxmarl_core.functional.exploration import boltzmann_probs
 from jaxmarl_core.functional.losses import (
     chosen,
@@ -75,7 +76,8 @@ def td_loss(
     next_input = next_step.observation, next_step.mean_action
     next_q = q_of(target, *next_input)
     if config.target == "mean_field":
-        pi = boltzmann_probs(next_q, temperature, next_step.action_mask)
+        scale = unit(config, next_q, next_step.action_mask)
+        pi = boltzmann_probs(next_q, temperature * scale, next_step.action_mask)
         next_value = mean_field_value(next_q, pi)
     else:
         next_value = double_q_value(q_of(online, *next_input), next_q, next_step.action_mask)

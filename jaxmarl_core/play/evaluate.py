@@ -9,6 +9,7 @@ from jaxmarl_core.play.rollout import Play, acting, begin
 from jaxmarl_core.play.wrappers import (
     Episode,
     EpisodeStatistics,
+    counted_figures,
     return_figures,
     team_suffixes,
 )
@@ -92,14 +93,15 @@ def episode_figures(env: Environment, episode: Episode) -> dict[str, jax.Array]:
     """Returns what is told of each of R episodes, name -> [R]; `summary` has their means.
 
     `length`; per team its return, see `wrappers.return_figures`, and `win_<team>`, whether it won
-    (`win` where there is one team and the world names winners).
+    (`win` where there is one team and the world names winners); what the world counts of each team,
+    see `wrappers.counted_figures`.
     """
     first = jax.eval_shape(env.reset, jax.random.key(0))[1]
     figures = {"length": episode.length, **return_figures(env, episode.returns)}
     for team, suffix in enumerate(team_suffixes(env)):
         if suffix or "winner" in first.extras:
             figures[f"win{suffix}"] = episode.winner == team
-    return figures
+    return figures | counted_figures(env, episode)
 
 
 def summary(env: Environment, episode: Episode) -> dict[str, jax.Array]:

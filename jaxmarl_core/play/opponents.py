@@ -14,12 +14,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.play.policies import Player, together
 from jaxmarl_core.play.pool import Pool
-from jaxmarl_core.play.wrappers import EpisodeStatistics, EpisodeStatisticsState
+from jaxmarl_core.play.wrappers import EpisodeStatistics, EpisodeStatisticsState, num_teams
 from jaxmarl_core.types import (
     Actions,
     Environment,
@@ -156,6 +157,10 @@ class WithOpponents(StateEnvironment):
             for team, number in numbers.items():
                 winner = jnp.where(episode.winner == team, number, winner)
             extras["winner"] = winner
+        if "team_figures" in extras:
+            order = np.array(list(numbers)[: num_teams(self)])
+            counted = extras["team_figures"].items()
+            extras["team_figures"] = {name: figure[order] for name, figure in counted}
         if state.drawn is not None:
             plays = jnp.arange(len(self.weights)) == state.drawn.slot
             still = self.entries[state.drawn.slot] == state.drawn.entry

@@ -1,6 +1,7 @@
 """Environments that wrap environments: automatic reset, and statistics of each episode."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +51,18 @@ def return_figures(env: Environment, returns: jax.Array) -> dict[str, jax.Array]
             figures[f"return_mean{suffix}"] = figure
             figures[f"return_sum{suffix}"] = figure * size
     return figures
+
+
+def counted_figures(env: Environment, episode: "Episode") -> dict[str, jax.Array]:
+    """Returns what the environment counts of each team, `<name>_<team>` -> [...], as `Episode`.
+
+    Without `_<team>` where there is one team.
+    """
+    return {
+        f"{name}{suffix}": figure[..., team]
+        for name, figure in episode.team_figures.items()
+        for team, suffix in enumerate(team_suffixes(env))
+    }
 
 
 def team_names(env: Environment) -> tuple[str, ...]:
@@ -111,6 +124,7 @@ class Episode:
     returns: jax.Array  # [num_teams] f32, of the team's reward, the mean over its members
     length: jax.Array  # [] int32, steps
     winner: jax.Array  # [] int32, a team, or -1 for a draw, a lone team, or not yet
+    team_figures: Mapping[str, jax.Array] = struct.field(default_factory=dict)  # [num_teams] each
 
 
 @struct.dataclass
@@ -127,6 +141,8 @@ class EpisodeStatistics(StateEnvironment):
 
     Wrap it inside AutoReset, which then clears the count with the state. The winner is the one the
     environment names in `extras["winner"]`, or else the team with the highest return at the end.
+    An environment that counts more than rewards, as kills, names it in `extras["team_figures"]`,
+    name -> [num_teams] of the episode so far: each becomes a metric and a figure of evaluations.
     """
 
     env: Environment
@@ -164,7 +180,8 @@ class EpisodeStatistics(StateEnvironment):
             timestep = self.env.observe(state.inner)
         winner = timestep.extras.get("winner", _leader(state.returns))
         winner = jnp.where(timestep.last, winner, -1).astype(jnp.int32)
-        episode = Episode(state.returns, state.length, winner)
+        counted = timestep.extras.get("team_figures", {})
+        episode = Episode(state.returns, state.length, winner, counted)
         extras = timestep.extras | {"episode": episode}
         return dataclasses.replace(timestep, extras=extras)
 
@@ -189,9 +206,10 @@ def episode_metrics(
     """Returns means over the episodes that ended in a batch of time steps [...]; NaN if none did.
 
     `episode_length`; per team its return, see `return_figures`, and `episode_win_<team>` (without
-    the name where there is one team, and then only where the world names winners);
-    `episode_count`; against a pool `opponent_metrics`. And `env_steps`, how many steps were
-    played: summed over updates, they are the time that learning curves are drawn over.
+    the name where there is one team, and then only where the world names winners); what the world
+    counts of each team, see `counted_figures`; `episode_count`; against a pool `opponent_metrics`.
+    And `env_steps`, how many steps were played: summed over updates, they are the time that
+    learning curves are drawn over.
 
     Args:
       env: the environment.
@@ -208,7 +226,7 @@ def episode_metrics(
 
     metrics = {"episode_length": mean(episode.length), "episode_count": count}
     metrics |= {"env_steps": played.sum().astype(jnp.float32)}
-    found = return_figures(env, episode.returns)
+    found = return_figures(env, episode.returns) | counted_figures(env, episode)
     metrics |= {f"episode_{name}": mean(figure) for name, figure in found.items()}
     for team, suffix in enumerate(team_suffixes(env)):
         if suffix or "winner" in timestep.extras:

@@ -242,3 +242,18 @@ def test_the_learner_plays_as_in_the_bare_world():
     expected = np.array([0.6, 0.2, 0.2]) @ PAYOFF @ [0.2, 0.2, 0.6]
     np.testing.assert_allclose(inside.returns[:, 0].mean(), expected, atol=0.05)
     np.testing.assert_allclose(beside.returns[:, 0].mean(), expected, atol=0.05)
+
+
+@pytest.mark.parametrize("own", ["red", "blue"])
+def test_what_is_counted_of_teams_is_the_learners_teams(own):
+    """The bare world tells kills [red's, blue's]; the learner's world, its own alone."""
+    other = {"red": "blue", "blue": "red"}[own]
+    env = with_opponents(BATTLE, {other: Player(random_policy(BATTLE), ())})
+    state, timestep = episodic(env).reset(jax.random.key(0))
+    kills = jnp.array([3, 1])
+    bare = state.inner.inner.inner.inner.replace(kills=kills)
+    told = env.observe(state.inner.inner.replace(inner=state.inner.inner.inner.replace(inner=bare)))
+    expected = {"red": ([3], [1]), "blue": ([1], [3])}[own]
+    figures = told.extras["team_figures"]
+    assert (figures["kills"].tolist(), figures["losses"].tolist()) == expected
+    assert f"episode_kills_{own}" in episode_metrics(env, timestep)

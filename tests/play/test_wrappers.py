@@ -13,6 +13,7 @@ from jaxmarl_core.play.wrappers import (
     AutoReset,
     Episode,
     EpisodeStatistics,
+    counted_figures,
     episode_metrics,
     episodic,
     num_teams,
@@ -169,6 +170,21 @@ def test_episode_metrics_are_means_over_the_episodes_that_ended():
     none = episode_metrics(env, timestep.replace(last=jnp.zeros(4, bool)))
     assert none["episode_count"] == 0
     assert np.isnan(none["episode_return_aimer"])
+
+
+def test_what_a_world_counts_of_its_teams_is_a_metric_of_each_team():
+    env = MixedGroups()
+    counts = jnp.array([[0, 9], [2, 5], [4, 6], [7, 7]])
+    episode = Episode(
+        jnp.zeros((4, 2)), jnp.ones(4, int), -jnp.ones(4, int), team_figures={"kills": counts}
+    )
+    timestep = played(EpisodeStatistics(env), 4).replace(
+        extras={"episode": episode}, last=jnp.array([False, True, True, False])
+    )
+    figures = episode_metrics(env, timestep)  # over rows 1 and 2
+    assert figures["episode_kills_choosers"] == 3
+    assert figures["episode_kills_aimer"] == 5.5
+    assert counted_figures(env, episode)["kills_aimer"].tolist() == [9, 5, 6, 7]
 
 
 def test_a_lone_team_has_a_return_and_no_wins():

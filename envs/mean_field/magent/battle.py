@@ -13,7 +13,7 @@ with a flag. Moves are played in the engine's order (see `queue_order`: red befo
 index), which favours red where two want one cell, or in a fresh random order, which is fair.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,8 @@ class Battle(World):
       blue over the team's size at the start, then the same weighted by hp as a fraction.
     - mean_action: [n, 21] f32, of the own team, see `World`.
     - extras: "winner" [] int32, at the end the team with more survivors, -1 for a tie and before
-      the end; "kills" [2] int32, enemies killed so far by red and by blue.
+      the end; "kills" [2] int32, enemies killed so far by red and by blue; "team_figures", those
+      and "losses" [2] int32, how many of red and of blue are gone.
     """
 
     step_reward: float
@@ -125,8 +126,10 @@ class Battle(World):
         reward = jnp.where(paid, reward + self.hit_reward, reward)
         return jnp.where(alive, reward, 0.0)
 
-    def extras(self, state: BattleState, last: jax.Array) -> dict[str, jax.Array]:
-        return {"winner": winner(self.survivors(state), last), "kills": state.kills}
+    def extras(self, state: BattleState, last: jax.Array) -> dict[str, Any]:
+        figures = {"kills": state.kills, "losses": state.kills[::-1]}
+        won = winner(self.survivors(state), last)
+        return {"winner": won, "kills": state.kills, "team_figures": figures}
 
     def wall(self, state: BattleState, outside: bool = True) -> np.ndarray:
         wall = self.grid.border(outside or self.outside_is_wall)

@@ -12,7 +12,7 @@ kill_reward. The game ends when *any* of the four groups is gone, not only when 
 published engine has it.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,8 @@ class CombinedArms(World):
     - state: [1352] f32, an image [13, 13, 8] of the map in minimap bins, see `World`.
     - mean_action: [n, A] f32, see `World`.
     - extras: "winner" [] int32, at the end the team with more survivors, -1 for a tie and before
-      the end; "kills" [2] int32, enemies killed so far by red and by blue.
+      the end; "kills" [2] int32, enemies killed so far by red and by blue; "team_figures", those
+      and "losses" [2] int32, how many of red and of blue are gone.
     """
 
     melee_hp: float
@@ -130,9 +131,12 @@ class CombinedArms(World):
         reward = jnp.where(fought.killer & enemy, reward + self.kill_reward, reward)
         return jnp.where(alive, reward, 0.0)
 
-    def extras(self, state: CombinedArmsState, last: jax.Array) -> dict[str, jax.Array]:
+    def extras(self, state: CombinedArmsState, last: jax.Array) -> dict[str, Any]:
         of_teams = self.survivors(state).reshape(2, 2).sum(1)
-        return {"winner": winner(of_teams, last), "kills": state.kills}
+        sizes = np.asarray(list(self.sizes.values()), np.int32).reshape(2, 2).sum(1)
+        figures = {"kills": state.kills, "losses": sizes - of_teams}
+        won = winner(of_teams, last)
+        return {"winner": won, "kills": state.kills, "team_figures": figures}
 
 
 def combined_arms(

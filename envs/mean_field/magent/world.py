@@ -110,7 +110,7 @@ class World(StateEnvironment):
         """Returns the state after one step in which nothing is left to chance."""
 
     @abstractmethod
-    def extras(self, state: WorldState, last: jax.Array) -> dict[str, jax.Array]:
+    def extras(self, state: WorldState, last: jax.Array) -> dict[str, Any]:
         """Returns what a time step tells beside the common."""
 
     @property

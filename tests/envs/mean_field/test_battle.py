@@ -115,6 +115,8 @@ def test_rows_of_the_dead_are_zero_and_its_episode_is_over():
     np.testing.assert_allclose(seen.reward["red"], [4.895], rtol=1e-6)
     np.testing.assert_allclose(seen.reward["blue"], [-0.1, -0.005], rtol=1e-6)
     assert seen.extras["kills"].tolist() == [1, 0]
+    told = {name: figure.tolist() for name, figure in seen.extras["team_figures"].items()}
+    assert told == {"kills": [1, 0], "losses": [0, 1]}
     assert int(seen.extras["winner"]) == -1
     state, seen = step(env, state, [STAY], [WEST, STAY])  # the dead do nothing, and earn nothing
     np.testing.assert_allclose(seen.reward["blue"], [0.0, -0.005], rtol=1e-6)
