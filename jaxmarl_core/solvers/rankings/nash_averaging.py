@@ -5,7 +5,7 @@ equilibrium of largest entropy is unique, and weighs each player as much as it i
 rated by what it earns against that mixture: 0 for those in it, at most 0 for all others. A copy of
 a player shares its weight, a player whom all beat has none, and ratings stay as they were.
 
-Balduzzi et al., 2018, arXiv:1806.02643, section 3.
+Balduzzi et al., 2018, arXiv:1806.02643.
 """
 
 from typing import Any, NamedTuple

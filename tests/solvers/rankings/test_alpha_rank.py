@@ -49,14 +49,14 @@ def test_rock_paper_scissors_is_a_cycle(alpha):
 
 
 def test_the_biased_game_has_a_third_each_where_alpha_is_large():
-    """Omidshafiei et al., 2019, section 4.2.1: unlike its Nash equilibrium, the cycle is even."""
+    """Omidshafiei et al., 2019: unlike its Nash equilibrium, the cycle is even."""
     for alpha in (100.0, 1e4, None):
         np.testing.assert_allclose(alpha_rank(BIASED, alpha), np.full(3, 1 / 3), atol=1e-5)
     assert alpha_rank(BIASED, 1.0)[1] > 0.6  # weak selection: paper, which loses least
 
 
 def test_battle_of_the_sexes_keeps_to_its_two_equilibria():
-    """Section 4.2.2 of the paper: half each, nothing else."""
+    """Half each, nothing else."""
     for alpha in (10.0, 100.0, None):
         np.testing.assert_allclose(
             alpha_rank_profiles(SEXES, alpha), [[0.5, 0], [0, 0.5]], atol=1e-5

@@ -8,7 +8,7 @@ from scipy import optimize
 from jaxmarl_core.solvers.normal_form import zero_sum
 from jaxmarl_core.solvers.rankings import nash_averaging, win_logits
 
-CYCLE = np.array([[0, 4.6, -4.6], [-4.6, 0, 4.6], [4.6, -4.6, 0]])  # as in section 3.1 of the paper
+CYCLE = np.array([[0, 4.6, -4.6], [-4.6, 0, 4.6], [4.6, -4.6, 0]])
 
 
 def copied(payoff, *rows):
@@ -34,7 +34,7 @@ def most_entropy(payoff):
 
 
 def test_a_cycle_is_even_and_a_copy_shares_its_weight():
-    """Balduzzi et al., 2018, section 3.1: agents A, B, C, then C twice."""
+    """Balduzzi et al., 2018: agents A, B, C, then C twice."""
     np.testing.assert_allclose(nash_averaging(CYCLE).mass, np.full(3, 1 / 3), atol=1e-6)
     found = nash_averaging(copied(CYCLE, 0, 1, 2, 2))
     np.testing.assert_allclose(found.mass, [1 / 3, 1 / 3, 1 / 6, 1 / 6], atol=1e-6)
