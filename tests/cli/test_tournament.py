@@ -90,6 +90,7 @@ def test_mistakes_are_one_line(capsys, game, arguments, message, tmp_path):
     assert not (tmp_path / "cup").exists()
 
 
+@pytest.mark.slow
 def test_worlds_must_agree_and_have_two_teams(capsys, game, tmp_path):
     team = one_team(tmp_path)
     code, _, err = called(capsys, "tournament", team, "random")

@@ -60,6 +60,7 @@ def assert_same(a, b):
 # ---- against fixed opponents
 
 
+@pytest.mark.slow
 @pytest.mark.fast("strategy0-player_1-player_0")
 @pytest.mark.parametrize("own,other", [("player_0", "player_1"), ("player_1", "player_0")])
 @pytest.mark.parametrize("strategy", [(0.6, 0.2, 0.2), (0.2, 0.2, 0.6)])
@@ -76,6 +77,7 @@ def test_a_learner_finds_the_best_response_to_a_fixed_opponent(own, other, strat
         assert greedy_action(algorithm, params, RPS, own) == worth.argmax()
 
 
+@pytest.mark.slow
 def test_its_policy_plays_all_groups_of_the_bare_world():
     opponent = Player(mixed("player_1"), jnp.log(jnp.eye(3)[2]))
     algorithm = train_against(builder("ippo", **SMALL), RPS, {"player_1": opponent})
@@ -113,6 +115,7 @@ def test_copies_play_each_team_by_the_learners_parameters():
     assert {name: int(x[0]) for name, x in actions.items()} == {"player_1": 1, "player_2": 1}
 
 
+@pytest.mark.slow
 def test_a_copy_sees_what_the_learner_would_in_its_place():
     def shown(params, key, timestep, memory):
         assert set(timestep.observation) == {"red"}
@@ -189,6 +192,7 @@ def played():
     return algorithm, states, told
 
 
+@pytest.mark.slow
 def test_copies_are_what_the_learner_was(played):
     _, states, told = played
     # the first, and those after updates 2, 4 and 6: that one replaces the first

@@ -85,6 +85,7 @@ def test_sides_matter():
     np.testing.assert_array_equal(player_win_rates(found).rate, [0.5, 0.5])
 
 
+@pytest.mark.slow
 def test_mixed_strategies_win_as_often_as_they_should(rps):
     rows = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [1 / 3, 1 / 3, 1 / 3]])
     found = tournament(jax.random.key(1), rps, strategies(rps, *rows), NUM, 1, greedy=False)
@@ -99,6 +100,7 @@ def test_mixed_strategies_win_as_often_as_they_should(rps):
     assert ((rates.low < true) & (true < rates.high))[~np.eye(3, dtype=bool)].all()
 
 
+@pytest.mark.slow
 def test_equals_a_loop_over_evaluate_whatever_the_blocks(rps):
     """Policies of two kinds; the same games one pair at a time, by the keys of their numbers."""
     one, two = strategies(rps, [0.5, 0.3, 0.2], [0.1, 0.2, 0.7])
@@ -127,6 +129,7 @@ def test_equals_a_loop_over_evaluate_whatever_the_blocks(rps):
             np.testing.assert_allclose(found.returns[1, j, i], np.mean(returns, 0)[1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_who_joins_at_the_end_changes_no_game(rps):
     players = strategies(rps, [0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.2, 0.2, 0.6])
     few, all_ = (tournament(jax.random.key(4), rps, p, 5, 1, False) for p in (players[:2], players))
