@@ -289,3 +289,20 @@ class TwoTeams(DyingAgents):
                 for f in ("observation", "action_mask", "alive", "reward", "discount")
             }
         )
+
+
+@struct.dataclass
+class Plain:
+    """An environment that only has reset and step: its time step is no function of its state."""
+
+    env: StateEnvironment
+
+    @property
+    def groups(self):
+        return self.env.groups
+
+    def reset(self, key):
+        return self.env.reset(key)
+
+    def step(self, key, state, actions):
+        return self.env.step(key, state, actions)

@@ -69,7 +69,7 @@ def tournament(
       run: of each sweep: "best", "all" of them, a number, or options such as
         learning_rate=3e-4,clip=0.2: the best run with them.
       episodes: of each pair on each side.
-      out: the folder to write to.
+      out: the folder to write, new or empty.
       seed: of the episodes.
       length: steps of an episode at most; 0: the environment's own time limit, or 1000.
       sample: draw actions from the policies instead of taking their modes.
@@ -80,6 +80,8 @@ def tournament(
     require(at_once >= 1, "at-once", "at least 1", at_once)
     require(length >= 0, "length", "at least 0", length)
     require(alpha > 0, "alpha", "above 0", alpha)
+    free = sweep_folder.is_free(out)
+    require(free, "out", "a new or empty folder", out)
     begin()
     who = participants(folders, run)
     steps = episode_length(who.env, length)

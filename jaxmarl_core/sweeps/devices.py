@@ -7,14 +7,12 @@ TPU's. Nothing can be run on such a device.
 import os
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from jaxmarl_core.errors import lookup, package
 from jaxmarl_core.sweeps.batch import run_mesh
-
-GIB = 2**30
+from jaxmarl_core.sweeps.memory import GIB
 
 
 class Device(NamedTuple):
@@ -110,17 +108,9 @@ def mesh_of(name: str) -> tuple[Mesh, Device | None]:
     return run_mesh(np.array(described.devices[:1])), device
 
 
-def bytes_of(mesh: Mesh, device: Device | None) -> float:
-    """Returns the bytes of memory of each device of a mesh; 0 where they are not told."""
-    if device is not None:
-        return device.num_bytes
-    stats = mesh.devices.flat[0].memory_stats() or {}
-    return float(stats.get("bytes_limit", 0))
-
-
 def describe(mesh: Mesh, device: Device | None) -> str:
     """Returns the devices of a mesh in words, such as "2 x cpu" or "NVIDIA H200"."""
     if device is not None:
         return f"{device.title}, compiled for without one"
-    kinds = {d.device_kind for d in jax.devices()}
+    kinds = {device.device_kind for device in mesh.devices.flat}
     return f"{mesh.size} x {', '.join(sorted(kinds))}"

@@ -14,13 +14,11 @@ from jax.sharding import Mesh
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.sweeps import loop_nest as nest
 from jaxmarl_core.sweeps.devices import Device
-from jaxmarl_core.sweeps.memory import bytes_allowed, runs_that_fit
+from jaxmarl_core.sweeps.memory import bytes_allowed
 from jaxmarl_core.sweeps.program import Programs, state_bytes, state_like
 from jaxmarl_core.sweeps.spec import Spec, Variant, variants
 from jaxmarl_core.sweeps.work import product_flops
-from jaxmarl_core.train import make_train
-
-DEVICE_SHARE = 0.9  # of an accelerator's memory, which its allocator hands out
+from jaxmarl_core.train import Schedule, make_train
 
 
 class Forecast(NamedTuple):
@@ -35,7 +33,7 @@ class Forecast(NamedTuple):
     temporary_bytes: int  # of a part while it learns
     num_bytes: int  # of a part in all
     compile_seconds: float
-    kernels: float  # an update; 0 where the device is a CPU, which launches none
+    kernels: float  # an update, evaluated or not; 0 where the device is a CPU, which launches none
     host_decided: int  # loops whose length is decided while they run
     large_copies: int  # of a megabyte and more, in a segment
     product_flops: float  # an update
@@ -64,10 +62,7 @@ def forecast(spec: Spec, mesh: Mesh, device: Device | None = None) -> list[Forec
     """
     choices = variants(spec)
     programs = Programs(choices, mesh)
-    if device is not None and not spec.memory_gb:
-        allowed = DEVICE_SHARE * device.num_bytes
-    else:
-        allowed = bytes_allowed(spec.memory_gb, mesh)
+    allowed = bytes_allowed(spec.memory_gb, mesh, device.num_bytes if device else 0)
     return [
         of_variant(spec, index, variant, programs, allowed) for index, variant in enumerate(choices)
     ]
@@ -79,8 +74,7 @@ def of_variant(
     """Returns what one variant asks, cut into parts as `allowed` bytes a device have it."""
     num_devices, length = programs.mesh.size, spec.segment_length
     num_runs = spec.seeds * hp.num_rows(variant.hparams)
-    measure = lambda width: programs.get(index, width * num_devices, length).num_bytes
-    size = runs_that_fit(num_runs, num_devices, allowed, measure, state_bytes(variant))
+    size = programs.fitting(index, num_runs, length, allowed)
     program = programs.get(index, size, length)
     memory = program.segment.memory_analysis()
     loops = nest.loop_nest(program.segment.as_text())
@@ -105,8 +99,8 @@ def of_variant(
 
 
 def update_flops(variant: Variant, num_runs: int) -> float:
-    """Returns the operations of the products of one update of so many runs."""
-    _, resume = make_train(variant.algorithm, variant.env, variant.schedule._replace(num_updates=1))
+    """Returns the operations of the products of one update of so many runs, none evaluated."""
+    _, resume = make_train(variant.algorithm, variant.env, Schedule(num_updates=1))
     like = lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.tree.map(like, state_like(variant, 1))

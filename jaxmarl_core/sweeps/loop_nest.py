@@ -71,7 +71,10 @@ def loop_nest(text: str) -> list[Loop]:
 
 
 def num_kernels(loops: list[Loop]) -> int:
-    """Returns how many kernels are launched; a loop decided while it runs goes round once."""
+    """Returns how many kernels are launched, at most, but for loops decided while they run.
+
+    Those go round once here; and of branches all count, such as that of an evaluation.
+    """
     return sum(loop.times * len(loop.kernels) for loop in loops)
 
 

@@ -16,19 +16,20 @@ _DEVICE_SHARE = 0.9  # of what an accelerator's allocator may hand out
 _CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def bytes_allowed(memory_gb: float, mesh: Mesh) -> float:
+def bytes_allowed(memory_gb: float, mesh: Mesh, told: float = 0) -> float:
     """Returns the bytes that a program may take on each device.
 
     Args:
       memory_gb: of all devices of the mesh together; 0: what the machine has, fixed for a machine
         rather than what happens to be free.
       mesh: whose devices share it.
+      told: bytes of a device that is described rather than here; 0: it is here.
     """
     if memory_gb:
         return memory_gb * GIB / mesh.size
-    stats = mesh.devices.flat[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return _DEVICE_SHARE * stats["bytes_limit"]
+    limit = told or (mesh.devices.flat[0].memory_stats() or {}).get("bytes_limit", 0)
+    if limit:
+        return _DEVICE_SHARE * limit
     return _HOST_SHARE * _host_bytes() / mesh.size
 
 

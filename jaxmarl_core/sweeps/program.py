@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxmarl_core.sweeps.batch import pad, sharded
+from jaxmarl_core.sweeps.memory import runs_that_fit
 from jaxmarl_core.sweeps.spec import Variant
 from jaxmarl_core.train import make_train
 
@@ -120,6 +121,12 @@ class Programs:
                 self._compiling,
             )  # fmt: skip
         return self._programs[name]
+
+    def fitting(self, index: int, num_runs: int, num_updates: int, allowed: float) -> int:
+        """Returns how many of R runs of variant `index` to compute together in `allowed` bytes."""
+        measure = lambda w: self.get(index, w * self.mesh.size, num_updates).num_bytes
+        least = state_bytes(self._choices[index])
+        return runs_that_fit(num_runs, self.mesh.size, allowed, measure, least)
 
     def measured(self) -> list[dict[str, float]]:
         """Returns what was compiled, for how long, and the bytes of each on a device."""

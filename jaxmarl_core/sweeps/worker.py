@@ -27,9 +27,9 @@ from jaxmarl_core.store.lease import Lease
 from jaxmarl_core.store.tables import Objective, Results, first_divergence
 from jaxmarl_core.sweeps import plan
 from jaxmarl_core.sweeps.batch import run_mesh
-from jaxmarl_core.sweeps.memory import bytes_allowed, gib, runs_that_fit
+from jaxmarl_core.sweeps.memory import bytes_allowed, gib
 from jaxmarl_core.sweeps.plan import Part
-from jaxmarl_core.sweeps.program import Program, Programs, filled, state_bytes, state_like
+from jaxmarl_core.sweeps.program import Program, Programs, filled, state_like
 from jaxmarl_core.sweeps.progress import Progress, Silent, StartProgress
 from jaxmarl_core.sweeps.recut import checkpoints_of, recut
 from jaxmarl_core.sweeps.signals import Stopped as Stopped
@@ -174,10 +174,8 @@ def _planned(session: Session, choices: list[Variant], parts: list[Part], out: P
 
 def _fitting(session: Session, part: Part) -> int:
     """Returns how many of a part's runs to compute together on this machine."""
-    num_devices, length = session.programs.mesh.size, session.spec.segment_length
-    measure = lambda w: session.programs.get(part.index, w * num_devices, length).num_bytes
-    least = state_bytes(part.variant)
-    return runs_that_fit(part.num_runs, num_devices, session.allowed, measure, least)
+    length = session.spec.segment_length
+    return session.programs.fitting(part.index, part.num_runs, length, session.allowed)
 
 
 def _fitting_rest(session: Session, part: Part) -> int:

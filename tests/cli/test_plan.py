@@ -1,5 +1,7 @@
 """`jaxmarl-core plan`: figures that can be counted by hand, and what it refuses."""
 
+import sys
+
 import jax
 import pytest
 from commands import called
@@ -80,6 +82,6 @@ def test_the_command_prints_what_is_asked(tmp_path, capsys):
 )
 def test_what_cannot_be_compiled_for_is_named(monkeypatch, device, words):
     for missing in ("libtpu", "jax_plugins.xla_cuda12"):
-        monkeypatch.setitem(__import__("sys").modules, missing, None)
+        monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ValueError, match=words):
         mesh_of(device)

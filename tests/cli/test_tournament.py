@@ -106,3 +106,10 @@ def test_every_option_has_help(capsys):
     for option in ("run", "episodes", "out", "seed", "length", "sample", "alpha", "at-once"):
         assert f"--{option}" in out
     assert "FOLDER..." in out and "random" in out
+
+
+def test_an_earlier_tournament_is_not_overwritten(capsys, game, tmp_path):
+    (tmp_path / "results.csv").write_text("kept")
+    code, _, error = called(capsys, "tournament", game, "random", "--out", tmp_path)
+    assert code == 2 and f"out: expected a new or empty folder, got {tmp_path}" in error
+    assert (tmp_path / "results.csv").read_text() == "kept"

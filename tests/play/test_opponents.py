@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import struct
-from probes import MixedGroups
+from probes import MixedGroups, Plain
 from rock_paper_scissors import PAYOFF, RPS, mixed
 
 from jaxmarl_core.checks.environment import check_environment
@@ -28,23 +27,6 @@ def counting(group):
         return {group: memory[None] % 3}, memory + 1
 
     return Policy(lambda: jnp.int32(0), act, act)
-
-
-@struct.dataclass
-class Plain:
-    """A world that only has reset and step: its time step is no function of its state."""
-
-    env: object
-
-    @property
-    def groups(self):
-        return self.env.groups
-
-    def reset(self, key):
-        return self.env.reset(key)
-
-    def step(self, key, state, actions):
-        return self.env.step(key, state, actions)
 
 
 @pytest.mark.parametrize("bare", [BATTLE, Plain(BATTLE)], ids=["state", "plain"])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
-from probes import ConstantReward, MixedGroups
+from probes import ConstantReward, MixedGroups, Plain
 
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.play.policies import random_policy
@@ -20,26 +20,8 @@ from jaxmarl_core.play.wrappers import (
     select,
     team_names,
 )
-from jaxmarl_core.types import StateEnvironment
 
 NUM_ROWS = 11
-
-
-@struct.dataclass
-class Plain:
-    """An environment that only has reset and step: its time step is no function of its state."""
-
-    env: StateEnvironment
-
-    @property
-    def groups(self):
-        return self.env.groups
-
-    def reset(self, key):
-        return self.env.reset(key)
-
-    def step(self, key, state, actions):
-        return self.env.step(key, state, actions)
 
 
 def played(env, num_rows=NUM_ROWS):
