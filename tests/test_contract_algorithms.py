@@ -201,7 +201,11 @@ SECOND_OF_ITS_KIND = {  # engine and parts are those of another case; left to th
     *(("haddpg", "mixed"), ("iddpg", "deaths"), ("isac", "deaths"), ("matd3", "mixed")),
     *(("maddpg", "mixed"), ("maddpg_ensemble", "mixed"), ("phc", "game"), ("qtran", "deaths")),
     *(("maddpg_inferred", "mixed"), ("hatd3", "mixed"), ("mappo", "battle")),
-    ("ippo", "recurrent"),
+    *(("ippo", "recurrent"), ("happo", "mixed"), ("qplex", "game")),
+    *((name, "game") for name in ("ce_q", "nash_q", "giga", "replicator", "regret_matching")),
+    *((name, "game") for name in ("hyper_q", "exorl", "pd_wolf", "team_q", "oal", "fmq")),
+    *(("opponent_modelling_q", "game"), ("multiplicative_weights", "game")),
+    *(("friend_or_foe_q", "foe"), ("distributed_q", "game")),
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
 ONE_OF_AN_ENGINE = {

@@ -34,7 +34,7 @@ def test_solves_coordination_on_8_of_8_seeds():
     np.testing.assert_array_equal(metrics["eval_return"][:, -1], 10)
 
 
-@pytest.mark.fast("5.0-2.0-5.0")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stag", "hare", "reached"),
     [

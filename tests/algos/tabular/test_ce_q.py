@@ -17,6 +17,7 @@ CHICKEN = jnp.array([[[6.0, 2.0], [7.0, 0.0]], [[6.0, 7.0], [2.0, 0.0]]])
 EVERY = (jnp.ones(2, bool),) * 2
 
 
+@pytest.mark.fast("0")
 @pytest.mark.parametrize("player", [0, 1])
 def test_objectives_in_chicken(player):
     """Aumann's game: the best equilibrium draws (6,6), (2,7), (7,2) with 1/2, 1/4, 1/4: 5.25 each.
@@ -58,6 +59,7 @@ def test_a_referee_draws_for_both_and_marginals_do_not():
         np.testing.assert_allclose((joint == 1).mean(axis=1), 0.25, atol=0.04)
 
 
+@pytest.mark.slow
 def test_in_a_zero_sum_game_it_is_minimax():
     """Guarding a territory: -4 to the defender, though each takes the equilibrium it likes best."""
     env = guarding_territory()

@@ -59,6 +59,7 @@ def test_friends_are_team_q_on_a_common_payoff():
         np.testing.assert_allclose(ours[name].stage.value, team[name].stage.value, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_foes_are_minimax_q():
     """Guarding a territory: -4 to the defender, both coins."""
     env = guarding_territory()

@@ -52,6 +52,7 @@ def test_first_and_second_differ_where_there_are_two():
     assert sorted(v.round(4).tolist() for v in values) == [[1, 2], [2, 1]]
 
 
+@pytest.mark.slow
 def test_only_legal_actions_are_played():
     """The column player cannot hunt the stag: then neither does the row player."""
     masks = (EVERY[0], jnp.array([False, True]))
