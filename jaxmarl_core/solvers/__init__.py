@@ -2,6 +2,6 @@
 
 `normal_form`: equilibria of matrix games. `extensive_form`: card games by counterfactual regret
 minimisation. `differential`: linear-quadratic games by Riccati equations, others by the HJI
-equation. `markov_games`: stochastic games as tables. `rankings`: of
-players, by the games between them.
+equation. `markov_games`: stochastic games as tables, `markov_responses`: best responses in them.
+`rankings`: of players, by the games between them. `population`: double oracle, PSRO.
 """
