@@ -269,7 +269,7 @@ def init(parts: Parts, key: Key, hparams: Hparams) -> State:
     first = parts.draft.init(key, hparams).params  # of all this only the parameters are computed
     pool = new_pool(first, parts.options.size)
     learner = parts.build(world_of(parts, pool)).init(key, hparams)
-    return State(learner.params, _replaced(learner, ()), pool)
+    return State(learner.params, replace_params(learner, ()), pool)
 
 
 def update(
@@ -278,7 +278,7 @@ def update(
     """Returns the state after the learner's update, its results recorded, and a copy when due."""
     options, pool = parts.options, state.pool
     algorithm = parts.build(world_of(parts, pool))
-    learner = _replaced(state.learner, state.params)
+    learner = replace_params(state.learner, state.params)
     learner, metrics = algorithm.update(key, learner, hparams, update_index)
     metrics, results = without_results(metrics, options.size)
     if results is None:
@@ -294,7 +294,7 @@ def update(
     # the number is the same for all runs of a sweep, so that this stays a branch under vmap
     due = (update_index + 1) % options.every == 0
     pool = jax.lax.cond(due, add, lambda pool, _: pool, pool, learner.params)
-    return State(learner.params, _replaced(learner, ()), pool), metrics
+    return State(learner.params, replace_params(learner, ()), pool), metrics
 
 
 def without_results(
@@ -309,7 +309,7 @@ def without_results(
     return own, (stacked("score"), stacked("games"))
 
 
-def _replaced(state: Any, params: Params) -> Any:
+def replace_params(state: Any, params: Params) -> Any:
     """Returns a learner's state with other parameters."""
     is_tuple = hasattr(state, "_replace")
     return state._replace(params=params) if is_tuple else dataclasses.replace(state, params=params)
