@@ -1,7 +1,7 @@
 """Builders that are not this library's, by name: "my_module:my_algorithm".
 
 A name may come from a file that somebody sent, so it must not be able to call whatever there is:
-only what says of itself that it makes an environment or an algorithm is ever called.
+only what says of itself that it makes an environment, an algorithm or a player is ever called.
 """
 
 import importlib
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.play.policies import Player
 from jaxmarl_core.types import Algorithm, Environment
 
 
@@ -59,6 +60,11 @@ def builds_environment(found: Any) -> bool:
 def builds_algorithm(found: Any) -> bool:
     """Returns whether it is a function annotated to return an Algorithm."""
     return _returns(found) is Algorithm
+
+
+def builds_player(found: Any) -> bool:
+    """Returns whether it is a function annotated to return a Player."""
+    return _returns(found) is Player
 
 
 def _returns(found: Any) -> Any:

@@ -16,8 +16,8 @@ from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.comparison import best_only, difference, differing, joined
 from jaxmarl_core.store.number_formats import number, option
 from jaxmarl_core.store.tables import Objective, table
+from jaxmarl_core.sweeps.objective import objective
 from jaxmarl_core.sweeps.spec import from_dict
-from jaxmarl_core.sweeps.worker import objective
 
 
 def command(arguments: Sequence[str]) -> None:

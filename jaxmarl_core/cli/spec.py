@@ -12,6 +12,8 @@ from jaxmarl_core import hparams as hp
 from jaxmarl_core import registry
 from jaxmarl_core.cli.help_texts import field_comments, never, number_text, option_texts
 from jaxmarl_core.cli.running import begin
+from jaxmarl_core.play.matchmaking import League
+from jaxmarl_core.play.self_play import SelfPlay
 from jaxmarl_core.sweeps.spec import Evaluation, Spec
 
 TOP = ("name", "title", "first_seed", "segment", "checkpoint_seconds", "memory_gb",
@@ -44,6 +46,9 @@ def template(algorithm: str, environment: str) -> str:
     told = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
     builder = registry.environment_builder(environment)
     static = {f.name: f.default for f in dataclasses.fields(config)}
+    pool, league = (
+        {f.name: f.default for f in dataclasses.fields(owner)} for owner in (SelfPlay, League)
+    )
     comments, plain = field_comments(Spec), Spec(algorithm, environment)
     lines = [
         f"# {algorithm} in {environment}; run it with: jaxmarl-core sweep FILE",
@@ -59,6 +64,11 @@ def template(algorithm: str, environment: str) -> str:
         *_section("evaluation", {f.name: f.default for f in dataclasses.fields(Evaluation)
                                  if f.name != "opponents"}, field_comments(Evaluation)),
         '# opponents = { GROUP = "random" }  # who plays a group instead of the learner',
+        "",
+        "[opponents]  # whom is learnt against",
+        '# GROUP = "pool"  # or "self", "league", "random", "module:function", a folder of a sweep',
+        *_section("pool", pool, option_texts(SelfPlay, pool), "of copies of the learner, if any"),
+        *_section("league", league, option_texts(League, league), "for \"league\""),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

@@ -126,6 +126,9 @@ def participants(folders: Sequence[str], run: str = "best") -> Participants:
     require(teams == 2, "folders", "a world of two teams", f"{world} with {teams}")
     for folder, found in runs:
         require_same_world(env, found.env, folder)
+        missing = sorted(env.groups.keys() - found.learnt)
+        expected = f"a policy that has learnt to play {sorted(env.groups)}"
+        require(not missing, f"folders: {folder}", expected, f"one that has not {missing}")
     require(len(loaded) >= 2, "folders", "at least two players", len(loaded))
     policies: dict[str, Policy] = {}
     players = [
@@ -146,9 +149,9 @@ def _chosen(folder: str, run: str) -> list[Any]:
 
 def _shared(policies: dict[str, Policy], found: SavedRun) -> Policy:
     """Returns a run's policy, one object for all who differ by what they learnt alone."""
-    told = ("algorithm", "environment", "environment_options", "config")
-    key = key_of({name: found.description[name] for name in told})
-    return policies.setdefault(key, found.algorithm.policy)
+    told = ("algorithm", "environment", "environment_options", "config", "against")
+    key = key_of({name: found.description.get(name) for name in told})
+    return policies.setdefault(key, found.policy)
 
 
 def _names(loaded: Sequence[tuple[str, SavedRun | None]]) -> list[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -14,7 +15,12 @@ from jaxmarl_core.algos import ALGORITHMS
 from jaxmarl_core.cli.help_texts import never, number_text, option_texts
 from jaxmarl_core.cli.running import CONSOLE, run_and_show, use_all_cores
 from jaxmarl_core.envs import ENVIRONMENTS
+from jaxmarl_core.errors import require
+from jaxmarl_core.play.matchmaking import League
+from jaxmarl_core.play.self_play import SelfPlay
+from jaxmarl_core.sweeps.opponents import Opponents, algorithm_against
 from jaxmarl_core.sweeps.spec import Evaluation, Spec
+from jaxmarl_core.types import Algorithm, Environment
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -35,7 +41,8 @@ def command(arguments: Sequence[str]) -> None:
     given = {
         field.name: getattr(asked, field.name)
         for field in dataclasses.fields(Spec)
-        if hasattr(asked, field.name) and field.name not in ("config", "hparams")
+        if hasattr(asked, field.name)
+        and field.name not in ("config", "hparams", "opponents", "pool", "league")
     }
     opponent: str = asked.opponent
     opponents = dict.fromkeys(asked.against, opponent)
@@ -46,6 +53,7 @@ def command(arguments: Sequence[str]) -> None:
         config=_changed(asked.config),
         hparams={n: float(v) for n, v in _changed(asked.hparams).items()},
         evaluation=Evaluation(asked.evaluate_every, asked.episodes, 0, opponents),
+        **_met(asked).to_dict(),
         **given,
     )
     line = ["jaxmarl-core", "train", *arguments]
@@ -63,6 +71,12 @@ TRAIN_OPTIONS = (
     ("episodes", int, 16, "episodes of an evaluation"),
     ("against", tuple[str, ...], (), "groups that an opponent plays in evaluations"),
     ("opponent", str, "random", "who plays them"),
+    (
+        "opponents",
+        tuple[str, ...],
+        (),
+        "whom to learn against, as blue=pool: docs/opponents.md",
+    ),
     ("out", Path | None, None, "the folder to write, new; by default under runs/"),
     ("resume", bool, False, "go on with the sweep in that folder; begin it where there is none"),
     ("recut", bool, False, "with --resume, cut what does not fit in memory into smaller parts"),
@@ -84,7 +98,12 @@ def parsed(algorithm: str, environment: str, arguments: list[str]) -> Any:
     told: Any = tyro.cli(options, args=first, prog=prog, return_unknown_args=True)[0]
     try:
         env = registry.make_environment(environment, **_changed(told.env))
-        hparams = registry.make_algorithm(algorithm, env, **_changed(told.config)).hparams
+        make = partial(_made, algorithm, _changed(told.config))
+        met = _met(told)
+        # the numbers do not hang on whom a trained opponent is; its folder is read later
+        standing = dict.fromkeys(met.folders, "random")
+        met = dataclasses.replace(met, groups={**met.groups, **standing})
+        hparams = algorithm_against(make, env, met, {}).hparams
     except (ValueError, TypeError) as refusal:
         if not helping:
             raise
@@ -104,14 +123,31 @@ def _static_options(algorithm: str, environment: str) -> type:
     types = get_type_hints(config)
     kept = [(f.name, types[f.name], f.default) for f in dataclasses.fields(config)]
     static = _record("Config", config, kept)
+    pool, league = (
+        _record(name, owner, [(f.name, f.type, f.default) for f in dataclasses.fields(owner)])
+        for name, owner in (("Pool", SelfPlay), ("League", League))
+    )
     fields = [
         (name, Annotated[kind, tyro.conf.arg(help=text)], default)
         for name, kind, default, text in TRAIN_OPTIONS
     ]
     fields += [(name, kind, dataclasses.field(default=kind())) for name, kind in
-               (("config", static), ("env", env))]  # fmt: skip
+               (("config", static), ("env", env), ("pool", pool), ("league", league))]  # fmt: skip
     namespace = {"__doc__": f"Train {algorithm} in {environment}."}
     return dataclasses.make_dataclass("Train", fields, namespace=namespace)
+
+
+def _made(name: str, config: dict[str, Any], env: Environment) -> Algorithm:
+    return registry.make_algorithm(name, env, **config)
+
+
+def _met(asked: Any) -> Opponents:
+    """Returns whom `train` was told to learn against."""
+    pairs = [pair.partition("=") for pair in asked.opponents]
+    for (group, sign, who), text in zip(pairs, asked.opponents):
+        require(bool(group and sign and who), "opponents", "group=who, as blue=pool", repr(text))
+    groups = {group: who for group, _, who in pairs}
+    return Opponents(groups, _changed(asked.pool), _changed(asked.league))
 
 
 def _with_numbers(options: type, hparams: Any) -> type:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from jaxmarl_core.errors import require
 from jaxmarl_core.play.policies import OPPONENTS, Player, joint, opponent
 from jaxmarl_core.play.wrappers import num_teams, team_names
-from jaxmarl_core.sweeps.saved_run import SavedRun, Which, load_run
+from jaxmarl_core.sweeps.saved_run import SavedRun, Which, fixed_opponents, load_run
 from jaxmarl_core.types import Environment
 
 
@@ -51,40 +51,59 @@ def load_match(folder: Path, run: str, against: str = "") -> tuple[Environment, 
     Args:
       folder: of a sweep or a policy.
       run: as `which` reads it.
-      against: "", the opponents that the sweep was evaluated against, if any; "random"; or the
-        folder of another sweep or policy, whose best run plays. Each then plays the first team
-        once, and the other teams once.
+      against: "", the opponents that the sweep was evaluated against, if any, and those it learnt
+        against; "random"; or the folder of another sweep or policy, whose best run plays. Each then
+        plays the first team once, and the other teams once, where it has learnt to.
 
     Raises:
       ValueError: no such run, no other team to play, or worlds that differ.
     """
     found = load_run(folder, which(run))
     env, name = found.env, label(folder, found)
-    learner = Player(found.algorithm.policy, found.params)
     if not against:
+        learner = Player(found.algorithm.policy, found.params)
         others = dict(found.description["opponents"])
         players = {group: opponent(kind, env) for group, kind in others.items()}
-        words = ", ".join(f"{group}: {kind}" for group, kind in others.items())
-        title = f"{name}, against {words}" if others else f"{name}, in all roles"
+        met = {**fixed_opponents(found), **others}
+        words = ", ".join(f"{group}: {kind}" for group, kind in met.items())
+        title = f"{name}, against {words}" if met else f"{name}, in all roles"
         return env, [Match(title, joint(env, dict.fromkeys(env.groups, learner) | players))]
     teams = num_teams(env)
     require(teams > 1, "against", "a world of several teams", f"one of {team_names(env)[0]} alone")
+    mine = Side(name, Player(found.policy, found.params), found.learnt)
     if against in OPPONENTS:
-        other_name, other = against, opponent(against, env)
+        other = Side(against, opponent(against, env), frozenset(env.groups))
     else:
         second = load_run(against)
         require_same_world(env, second.env, against)
-        other_name = label(Path(against), second)
-        other = Player(second.algorithm.policy, second.params)
-    sides = [(name, learner, other_name, other), (other_name, other, name, learner)]
-    return env, [_match(env, *side) for side in sides]
+        player = Player(second.policy, second.params)
+        other = Side(label(Path(against), second), player, second.learnt)
+    matches = [(mine, other), (other, mine)]
+    first = {group for group, each in env.groups.items() if not each.team}
+    rest = env.groups.keys() - first
+    able = [(a, b) for a, b in matches if first <= a.learnt and rest <= b.learnt]
+    expected = f"two policies of which one has learnt to play {sorted(first)}, one {sorted(rest)}"
+    learnt = [sorted(mine.learnt), sorted(other.learnt)]
+    require(bool(able), f"against {against}", expected, learnt)
+    return env, [_match(env, a, b) for a, b in able]
 
 
-def _match(env: Environment, first: str, player: Player, second: str, other: Player) -> Match:
-    """Returns the match in which `player` has the first team, and `other` all the rest."""
-    players = {name: other if group.team else player for name, group in env.groups.items()}
+class Side(NamedTuple):
+    """Who plays, by which name, and which groups it has learnt to play."""
+
+    name: str
+    player: Player
+    learnt: frozenset[str]
+
+
+def _match(env: Environment, first: Side, other: Side) -> Match:
+    """Returns the match in which `first` has the first team, and `other` all the rest."""
+    players = {
+        name: other.player if group.team else first.player for name, group in env.groups.items()
+    }
     mine, *rest = team_names(env)
-    return Match(f"{mine}: {first}; {', '.join(rest)}: {second}", joint(env, players))
+    title = f"{mine}: {first.name}; {', '.join(rest)}: {other.name}"
+    return Match(title, joint(env, players))
 
 
 def label(folder: Path, run: SavedRun) -> str:

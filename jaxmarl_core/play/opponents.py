@@ -153,7 +153,8 @@ class WithOpponents(StateEnvironment):
         episode = extras.pop("episode")
         numbers = self._team_numbers
         if len(numbers) > 1 or "winner" in extras:
-            winner = jnp.int32(-1)
+            # who is in no group, as an inner world's opponents, has won all the same
+            winner = jnp.where(episode.winner >= 0, len(numbers), -1).astype(jnp.int32)
             for team, number in numbers.items():
                 winner = jnp.where(episode.winner == team, number, winner)
             extras["winner"] = winner

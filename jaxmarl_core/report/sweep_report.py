@@ -20,9 +20,16 @@ from jaxmarl_core.store import sweep_folder
 from jaxmarl_core.store.checkpoint import saved_steps
 from jaxmarl_core.store.number_formats import option
 from jaxmarl_core.store.tables import Objective, Results, final, table, write_csv
-from jaxmarl_core.sweeps.saved_run import SavedRun, load_run
+from jaxmarl_core.sweeps.objective import objective
+from jaxmarl_core.sweeps.saved_run import (
+    SavedRun,
+    copied_opponents,
+    fixed_opponents,
+    load_run,
+    trained,
+)
 from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
-from jaxmarl_core.sweeps.worker import objective, scales
+from jaxmarl_core.sweeps.worker import scales
 from jaxmarl_core.types import Renderable
 
 MAX_FRAMES = 400
@@ -42,7 +49,8 @@ def report_sweep(
     goal = objective(spec, results)
     rows = table(results, goal)
     write_csv(folder / "results.csv", rows)
-    declared = scales(variants(spec)[0])
+    opponents = copied_opponents(spec.against, folder)
+    declared = scales(variants(spec, trained(opponents))[0])
     title = spec.title or f"{spec.algorithm} on {spec.environment}"
     best = _best(folder, results, goal, warn)
     replay, found = (_replay(spec, best), _strategies(spec, best)) if best else (None, [])
@@ -94,7 +102,7 @@ def _replay(spec: Spec, best: SavedRun) -> Replay | None:
     length = min(episode_length(best.env, spec.evaluation.length), MAX_FRAMES)
     key = jax.random.key(spec.first_seed)
     found = film(key, best.env, _player(spec, best), length, spec.evaluation.greedy)
-    others = spec.evaluation.opponents
+    others = {**fixed_opponents(best), **spec.evaluation.opponents}
     against = ", ".join(f"{name}: {other}" for name, other in others.items())
     who = f"Run {best.description['run']}, the best{_world(spec, best)}"
     caption = f"{who}, against {against}." if others else f"{who}, in all roles."

@@ -4,6 +4,7 @@
     out/facts.json                    what it ran on: versions, device, date, and what changed since
     out/plan.json                     which runs are computed together: the parts
     out/lease.json                    who writes here now (see `lease`)
+    out/opponents/blue/               a trained opponent, as the sweep began with it; if it has any
     out/part-000/runs.json            the runs of one compiled program
     out/part-000/metrics-000000.npz   their metrics (see `segments`)
     out/part-000/checkpoints/         their state (see `checkpoint`)
@@ -31,7 +32,8 @@ from jaxmarl_core.store import atomic, lease, segments
 from jaxmarl_core.store.tables import Results, first_divergence
 
 SPEC, FACTS, PLAN, RUNS = "spec.json", "facts.json", "plan.json", "runs.json"
-_UNFINISHED = {FACTS, PLAN, lease.FILE}  # what a sweep that has not begun may have left
+OPPONENTS = "opponents"  # of a sweep, or of a policy: a folder for each that was trained
+_UNFINISHED = {FACTS, PLAN, OPPONENTS, lease.FILE}  # what a sweep that has not begun may have left
 
 
 def host_facts() -> dict[str, Any]:

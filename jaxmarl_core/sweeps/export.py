@@ -26,7 +26,7 @@ from jaxmarl_core.store.policy_function import (
 )
 from jaxmarl_core.store.policy_onnx import draws, onnx_inputs, run_onnx, to_onnx
 from jaxmarl_core.store.policy_stablehlo import to_stablehlo
-from jaxmarl_core.sweeps.saved_run import SavedRun
+from jaxmarl_core.sweeps.saved_run import SavedRun, store_opponents
 
 FORMATS = ("safetensors", "stablehlo", "onnx")
 NUM_CHECKED = 100  # observations
@@ -72,6 +72,7 @@ def export_policy(
     if function.memory:
         atomic.write(out / "memory.safetensors", to_safetensors(function.memory))
     description = run.description | {"function": _signature(function, "onnx" in formats, greedy)}
+    store_opponents(out, run.opponents)
     write_policy(out, description, run.params)
     return found
 

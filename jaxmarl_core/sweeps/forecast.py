@@ -16,6 +16,7 @@ from jaxmarl_core.sweeps import loop_nest as nest
 from jaxmarl_core.sweeps.devices import Device
 from jaxmarl_core.sweeps.memory import bytes_allowed
 from jaxmarl_core.sweeps.program import Programs, state_bytes, state_like
+from jaxmarl_core.sweeps.saved_run import named_opponents, trained
 from jaxmarl_core.sweeps.spec import Spec, Variant, variants
 from jaxmarl_core.sweeps.work import product_flops
 from jaxmarl_core.train import Schedule, make_train
@@ -60,7 +61,7 @@ def forecast(spec: Spec, mesh: Mesh, device: Device | None = None) -> list[Forec
     Raises:
       ValueError: one run does not fit.
     """
-    choices = variants(spec)
+    choices = variants(spec, trained(named_opponents(spec.against)))
     programs = Programs(choices, mesh)
     allowed = bytes_allowed(spec.memory_gb, mesh, device.num_bytes if device else 0)
     return [

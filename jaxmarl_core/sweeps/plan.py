@@ -130,6 +130,7 @@ def identity(spec: Spec, part: Part) -> dict[str, Any]:
     """Returns what must be equal for a checkpoint to be gone on with."""
     fields = ("algorithm", "environment", "environment_options", "config", "evaluation")
     asked = {name: value for name, value in spec.to_dict().items() if name in fields}
+    asked |= spec.against.to_dict()  # nothing where nobody is, as in checkpoints of old
     hparams = jax.tree.map(np.asarray, part.hparams)
     swept = {
         "static": part.variant.static,

@@ -9,9 +9,12 @@ algorithm and an environment, which are built again, and holds numbers, which ar
 what was built.
 """
 
+import shutil
 from collections.abc import Container, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import jax
 import numpy as np
@@ -22,8 +25,17 @@ from jaxmarl_core.store import policy_file, sweep_folder
 from jaxmarl_core.store.checkpoint import saved_steps
 from jaxmarl_core.store.saved_params import saved_params
 from jaxmarl_core.store.tables import Results, final, key_of, options
-from jaxmarl_core.sweeps.spec import Spec, from_dict, variants
-from jaxmarl_core.sweeps.worker import objective
+from jaxmarl_core.sweeps.objective import objective
+from jaxmarl_core.sweeps.opponents import (
+    COPIES,
+    Make,
+    Opponents,
+    Trained,
+    algorithm_against,
+    check_names,
+    learnt_policy,
+)
+from jaxmarl_core.sweeps.spec import Spec, from_dict, naming, variants
 from jaxmarl_core.types import Algorithm, Environment, Params, Policy
 
 Which = str | int | Mapping[str, Any]  # "best", a run's number, or options it was run with
@@ -44,6 +56,9 @@ class SavedRun(NamedTuple):
     algorithm: Algorithm
     env: Environment
     params: Params
+    policy: Policy  # by the same parameters, of nobody else's: see `opponents.learnt_policy`
+    learnt: frozenset[str]  # the groups that this policy has learnt to play
+    opponents: "Mapping[str, SavedRun]" = MappingProxyType({})  # trained ones, group by group
 
 
 def load_policy(folder: str | Path, run: Which = "best") -> LoadedPolicy:
@@ -71,10 +86,14 @@ def load_run(folder: str | Path, run: Which = "best") -> SavedRun:
     results = sweep_folder.read(folder)
     record = results.runs[find_run(results, spec, run, _saved(folder))]
     part_folder, place = _place(folder, record["run"])
-    (variant,) = [v for v in variants(spec) if key_of(v.static) == key_of(record["static"])]
+    opponents = copied_opponents(spec.against, folder)
+    choices = variants(spec, trained(opponents))
+    (variant,) = [v for v in choices if key_of(v.static) == key_of(record["static"])]
     params = saved_params(part_folder, place, _like(variant.algorithm))
     description = describe(spec, record) | {"facts": dict(results.facts)}
-    return SavedRun(description, variant.algorithm, variant.env, params)
+    told = (_make(description), variant.env, spec.against, trained(opponents))
+    known = learnt_policy(variant.algorithm, *told)
+    return SavedRun(description, variant.algorithm, variant.env, params, *known, opponents)
 
 
 def find_run(results: Results, spec: Spec, run: Which, saved: Container[int] | None = None) -> int:
@@ -128,6 +147,7 @@ def describe(spec: Spec, record: Mapping[str, Any]) -> dict[str, Any]:
         "run": record["run"],
         "seed": record["seed"],
         "opponents": dict(spec.evaluation.opponents),
+        **({"against": spec.against.to_dict()} if spec.opponents else {}),
     }
 
 
@@ -174,5 +194,77 @@ def _exported(folder: Path) -> SavedRun:
     for name in ("environment", "environment_options", "algorithm", "config", "run", "opponents"):
         require(name in said, f"{folder / policy_file.DESCRIPTION}", f"a field {name!r}", "none")
     env = make_environment(said["environment"], **said["environment_options"])
-    algorithm = make_algorithm(said["algorithm"], env, **said["config"])
-    return SavedRun(said, algorithm, env, policy_file.read_params(folder, _like(algorithm)))
+    opposed = said.get("against", {})
+    against = Opponents(*(opposed.get(name, {}) for name in ("opponents", "pool", "league")))
+    opponents = copied_opponents(against, folder)
+    told = (_make(said), env, against, trained(opponents))
+    algorithm = algorithm_against(*told)
+    known = learnt_policy(algorithm, *told)
+    params = policy_file.read_params(folder, _like(algorithm))
+    return SavedRun(said, algorithm, env, params, *known, opponents)
+
+
+def _make(description: Mapping[str, Any]) -> Make:
+    """Returns what makes the algorithm that was told, alone, in a world."""
+    name, config = description["algorithm"], description["config"]
+    return lambda env: make_algorithm(name, env, **config)
+
+
+# ---- trained opponents
+
+
+def named_opponents(against: Opponents) -> dict[str, SavedRun]:
+    """Returns group -> its trained opponent, from the folders that were named: their best runs.
+
+    Raises:
+      ValueError: no such folder, or nothing to load in it; names the group.
+    """
+    check_names(against)
+    return {
+        group: _loaded(f"opponents.{group}", Path(folder))
+        for group, folder in against.folders.items()
+    }
+
+
+def copied_opponents(against: Opponents, folder: str | Path) -> dict[str, SavedRun]:
+    """Returns group -> its trained opponent, as the folder of a sweep or a policy has kept it."""
+    return {
+        group: _loaded(f"opponents.{group}", copy_folder(folder, group))
+        for group in against.folders
+    }
+
+
+def store_opponents(folder: Path, opponents: Mapping[str, SavedRun]) -> None:
+    """Copies trained opponents into the folder of a sweep or a policy, and theirs with them."""
+    shutil.rmtree(
+        folder / sweep_folder.OPPONENTS, ignore_errors=True
+    )  # of a try that a crash ended
+    for group, run in opponents.items():
+        place = copy_folder(folder, group)
+        place.mkdir(parents=True)
+        store_opponents(place, run.opponents)
+        policy_file.write_policy(place, run.description, run.params)
+
+
+def copy_folder(folder: str | Path, group: str) -> Path:
+    """Returns where the folder of a sweep or a policy keeps the trained opponent of a group."""
+    return Path(folder) / sweep_folder.OPPONENTS / quote(group, safe="")
+
+
+def trained(opponents: Mapping[str, SavedRun]) -> dict[str, Trained]:
+    """Returns what a learner needs of its trained opponents, group by group."""
+    return {
+        group: Trained(run.algorithm.policy, run.params, run.env)
+        for group, run in opponents.items()
+    }
+
+
+def fixed_opponents(run: SavedRun) -> dict[str, str]:
+    """Returns group -> whom a run has learnt against, where that is no copy of the learner."""
+    met = run.description.get("against", {}).get("opponents", {})
+    return {group: who for group, who in met.items() if who not in COPIES}
+
+
+def _loaded(field: str, folder: Path) -> SavedRun:
+    with naming(field):
+        return load_run(folder)

@@ -25,6 +25,9 @@
     episodes = 16
     opponents = { blue = "random" }
 
+    [opponents]                    # whom is learnt against, see `sweeps.opponents`
+    blue = "pool"
+
 Instead of `[grid.hparams]`, `[random]` draws `num` rows: `learning_rate = [1e-4, 1e-2]` is a range.
 """
 
@@ -36,6 +39,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -46,6 +50,7 @@ from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import lookup, require, unknown
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.registry import make_algorithm, make_environment
+from jaxmarl_core.sweeps.opponents import Opponents, Trained, algorithm_against
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -94,6 +99,9 @@ class Spec:
     grid: Mapping[str, Mapping[str, list]] = field(default_factory=dict)
     random: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    opponents: Mapping[str, str] = field(default_factory=dict)  # group -> whom is learnt against
+    pool: Mapping[str, Any] = field(default_factory=dict)  # how copies of the learner are kept
+    league: Mapping[str, Any] = field(default_factory=dict)  # who learns in a league
 
     def __post_init__(self):
         for name, least in (("seeds", 1), ("updates", 1), ("first_seed", 0)):
@@ -114,6 +122,7 @@ class Spec:
             lookup(dict.fromkeys(MIRRORS), name, "mirrors")
         _check_name(self.name)
         self._check_grids()
+        _ = self.against
 
     def _check_grids(self) -> None:
         for name in self.grid:
@@ -138,6 +147,11 @@ class Spec:
         for name in self.random:
             fixed = name in self.hparams
             require(not fixed, f"random.{name}", "fixed or drawn", "both")
+
+    @property
+    def against(self) -> Opponents:
+        """Whom is learnt against."""
+        return Opponents(self.opponents, self.pool, self.league)
 
     @property
     def folder_name(self) -> str:
@@ -238,8 +252,12 @@ class Variant(NamedTuple):
     hparams: Any  # leaves [H] f32
 
 
-def variants(spec: Spec) -> list[Variant]:
+def variants(spec: Spec, trained: Mapping[str, Trained] = MappingProxyType({})) -> list[Variant]:
     """Returns every choice of static options, built and checked.
+
+    Args:
+      spec: of the sweep.
+      trained: group -> its trained opponent, if the spec names any; see `saved_run.trained`.
 
     Raises:
       ValueError, TypeError: whatever is wrong with the spec, named.
@@ -249,7 +267,8 @@ def variants(spec: Spec) -> list[Variant]:
     rows = spec.grid.get("hparams", {}).values()
     num_runs = math.prod(map(len, (*axes, *rows))) * spec.seeds
     require(num_runs <= MOST_RUNS, "seeds", f"at most {MOST_RUNS:,} runs in all", f"{num_runs:,}")
-    return [_variant(spec, dict(zip(grids, point))) for point in itertools.product(*axes)]
+    points = itertools.product(*axes)
+    return [_variant(spec, dict(zip(grids, point)), trained) for point in points]
 
 
 def metric_names(variant: Variant) -> list[str]:
@@ -273,11 +292,15 @@ def check_objective(spec: Spec, choices: list[Variant]) -> None:
                 raise ValueError(unknown("objective", spec.objective, names))
 
 
-def _variant(spec: Spec, point: Mapping[tuple[str, str], Any]) -> Variant:
+def _variant(
+    spec: Spec, point: Mapping[tuple[str, str], Any], trained: Mapping[str, Trained]
+) -> Variant:
     chosen = {kind: {n: v for (k, n), v in point.items() if k == kind} for kind in GRIDS}
     options = {**spec.environment_options, **chosen["environment_options"]}
     env = make_environment(spec.environment, **options)
-    algorithm = make_algorithm(spec.algorithm, env, **{**spec.config, **chosen["config"]})
+    config = {**spec.config, **chosen["config"]}
+    make = lambda world: make_algorithm(spec.algorithm, world, **config)
+    algorithm = algorithm_against(make, env, spec.against, trained)
 
     evaluation = spec.evaluation
     for group in evaluation.opponents:

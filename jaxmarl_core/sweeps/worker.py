@@ -24,7 +24,7 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.store import atomic, segments, sweep_folder
 from jaxmarl_core.store.checkpoint import placed, saved_steps, typed
 from jaxmarl_core.store.lease import Lease
-from jaxmarl_core.store.tables import Objective, Results, first_divergence
+from jaxmarl_core.store.tables import first_divergence
 from jaxmarl_core.sweeps import plan
 from jaxmarl_core.sweeps.batch import run_mesh
 from jaxmarl_core.sweeps.memory import bytes_allowed, gib
@@ -32,6 +32,13 @@ from jaxmarl_core.sweeps.plan import Part
 from jaxmarl_core.sweeps.program import Program, Programs, filled, state_like
 from jaxmarl_core.sweeps.progress import Progress, Silent, StartProgress
 from jaxmarl_core.sweeps.recut import checkpoints_of, recut
+from jaxmarl_core.sweeps.saved_run import (
+    SavedRun,
+    copied_opponents,
+    named_opponents,
+    store_opponents,
+    trained,
+)
 from jaxmarl_core.sweeps.signals import Stopped as Stopped
 from jaxmarl_core.sweeps.signals import StopSignals
 from jaxmarl_core.sweeps.spec import Spec, Variant, check_objective, from_dict, naming, variants
@@ -80,7 +87,8 @@ def run(
       Stopped: on the first Ctrl-C, SIGTERM or SIGUSR1, once everything is saved.
     """
     with naming(source):
-        choices = variants(spec)
+        opponents = _opponents(spec, out, resume)
+        choices = variants(spec, trained(opponents))
         check_objective(spec, choices)
     mesh = run_mesh() if mesh is None else mesh
     with _claimed(spec, out, resume) as (out, lease):
@@ -101,6 +109,7 @@ def run(
             if cut_again:
                 parts = recut(spec, out, parts, lambda part: _fitting_rest(session, part), told.say)
             if is_new:
+                store_opponents(out, opponents)
                 sweep_folder.create(out, spec.to_dict())
             else:
                 sweep_folder.write_spec(out, spec.to_dict())
@@ -112,19 +121,6 @@ def run(
                 _run_part(session, part, where)
             after_segment(out)
     return out
-
-
-def objective(spec: Spec, results: Results) -> Objective:
-    """Returns what the spec ranks runs by: its objective, or the first return it measured.
-
-    Raises:
-      ValueError: nothing was measured yet.
-    """
-    require(bool(results.metrics), "results", "the metrics of at least one segment", "none yet")
-    measured = [name for name in results.metrics if name.startswith(("eval_return", "eval_win"))]
-    measured += [name for name in results.metrics if name.startswith("episode_return")]
-    metric = spec.objective or (measured[0] if measured else next(iter(results.metrics)))
-    return Objective(metric, spec.higher_is_better)
 
 
 def scales(variant: Variant) -> dict[str, str]:
@@ -140,7 +136,8 @@ def load_run_state(folder: str | Path, index: int) -> tuple[Variant, Any]:
     """
     folder = Path(folder)
     spec = from_dict(sweep_folder.read_spec(folder))
-    for part in plan.read(folder, variants(spec)):
+    opponents = copied_opponents(spec.against, folder)
+    for part in plan.read(folder, variants(spec, trained(opponents))):
         if index in part.numbers:
             _, raw = checkpoints_of(spec, part).restore(say=warnings.warn)
             require(raw is not None, "run", "one that was saved", f"{index}, which is not yet")
@@ -311,14 +308,7 @@ def _folder(spec: Spec, out: str | Path | None, resume: bool) -> tuple[Path, boo
     Making a folder is one step that fails where it is there: of two sweeps that start together
     under one name, each has its own.
     """
-    base = Path(out) if out else Path("runs") / spec.folder_name
-    if not out and resume:
-        taken = [base] if base.exists() else []
-        for folder in _numbered(base):
-            if not folder.exists():
-                break
-            taken.append(folder)
-        base = taken[-1] if taken else base
+    base = _named(spec, out, resume)
     if out or resume:
         _check_usable(base, resume)
         is_new = not base.exists()
@@ -330,6 +320,30 @@ def _folder(spec: Spec, out: str | Path | None, resume: bool) -> tuple[Path, boo
             folder.mkdir()
             return folder, True
     raise AssertionError("numbers do not end")
+
+
+def _named(spec: Spec, out: str | Path | None, resume: bool) -> Path:
+    """Returns the folder that was named; without a name the spec's own, or the newest of those."""
+    base = Path(out) if out else Path("runs") / spec.folder_name
+    if out or not resume:
+        return base
+    taken = [base] if base.exists() else []
+    for folder in _numbered(base):
+        if not folder.exists():
+            break
+        taken.append(folder)
+    return taken[-1] if taken else base
+
+
+def _opponents(spec: Spec, out: str | Path | None, resume: bool) -> dict[str, SavedRun]:
+    """Returns group -> its trained opponent: as a sweep that goes on has it, or by its name."""
+    there = _named(spec, out, resume)
+    if not (resume and sweep_folder.is_sweep(there)):
+        return named_opponents(spec.against)
+    saved = from_dict(sweep_folder.read_spec(there))
+    if saved.against != spec.against:
+        _check_same(spec, saved, there)
+    return copied_opponents(spec.against, there)
 
 
 def _check_usable(folder: Path, resume: bool) -> None:
