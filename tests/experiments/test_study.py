@@ -19,6 +19,7 @@ DEEP = {
     "half_cheetah",
     "maddpg_cross_play",
     "particles_harl",
+    "population_nash_conv",
     "skirmish",
     "spread_jaxmarl",
     "team_value",
