@@ -103,7 +103,7 @@ class Hparams:
     """
 
     learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")  # of Q
-    actor_learning_rate: float | None = hparam(None, 0.0, 1.0, "log")
+    actor_learning_rate: float | None = hparam(None, 0.0, 1.0, "log")  # of an actor
     gamma: float = hparam(0.95, 0.0, 1.0)
     tau: float = hparam(0.01, 0.0, 1.0, "log")  # weight of the online network in the next target
     learning_starts: float = hparam(0.0, 0.0, 1e12)  # env steps before the first gradient step
