@@ -1,5 +1,8 @@
+from jaxmarl_core.algos.mean_field.ac import ac as ac
 from jaxmarl_core.algos.mean_field.il import il as il
+from jaxmarl_core.algos.mean_field.mfac import mfac as mfac
 from jaxmarl_core.algos.mean_field.mfq import mfq as mfq
+from jaxmarl_core.algos.mean_field.tabular_mfq import tabular_mfq as tabular_mfq
 from jaxmarl_core.algos.off_policy.haddpg import haddpg as haddpg
 from jaxmarl_core.algos.off_policy.hasac import hasac as hasac
 from jaxmarl_core.algos.off_policy.hatd3 import hatd3 as hatd3

@@ -15,7 +15,7 @@ from probes import DyingAgents, MixedGroups
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.algos import ALGORITHMS
-from jaxmarl_core.envs import battle, matrix_game, two_step_game
+from jaxmarl_core.envs import battle, matrix_game, torus_coordination, two_step_game
 from jaxmarl_core.recipes import option_kinds
 from jaxmarl_core.registry import config_type, make_algorithm
 from jaxmarl_core.sweeps.batch import pad, pairs, run_mesh, sharded, sweep
@@ -58,7 +58,14 @@ PROGRAM_OF_THE_PAPER = {
 
 # algorithm -> name of the case -> (environment builder, config)
 FITTING = {
+    "ac": {"deaths": (DyingAgents, TINY_Q)},
     "il": {"battle, lagged": (SKIRMISH, TINY_Q | PROGRAM_OF_THE_PAPER)},
+    "mfac": {
+        "battle, lagged": (
+            SKIRMISH,
+            TINY_Q | {"mean_action_hidden": (4,), "actor_mean_action": True, "self_play": "lagged"},
+        ),
+    },
     "ippo": {
         "deaths": (DyingAgents, TINY_PPO),
         "unshared": (lambda: MixedGroups(3), TINY_PPO | {"share": "none"}),
@@ -101,6 +108,9 @@ FITTING = {
     "phc": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "q_learning": {"game": (MEMORY_GAME, {"rollout_length": 4, "rate": "visits"})},
     "sarsa": {"game": (MEMORY_GAME, {"rollout_length": 4})},
+    "tabular_mfq": {
+        "torus": (lambda: torus_coordination(max_steps=3), {"rollout_length": 4}),
+    },
     "team_q": {"game": (MEMORY_GAME, {"rollout_length": 4})},
     "wolf_phc": {"game": (MEMORY_GAME, {"rollout_length": 4, "start": "random"})},
 }
@@ -196,6 +206,7 @@ SECOND_OF_ITS_KIND = {  # engine and parts are those of another case; left to th
     *(("coma", "recurrent"), ("happo", "recurrent"), ("cw_qmix", "game"), ("qtran_alt", "game")),
     *(("friend_or_foe_q", "friends"), ("haa2c", "mixed"), ("iql", "no replay")),
     *(("ippo", "unshared"), ("ia2c", "mixed"), ("maa2c", "unshared"), ("ow_qmix", "game")),
+    *(("ac", "deaths"), ("mfac", "battle, lagged")),
     *(("il", "battle, lagged"), ("giga_wolf", "game"), ("pd_wolf_iga", "game"), ("rfmq", "game")),
     *(("regret_matching_plus", "game"), ("hysteretic_q", "game"), ("sarsa", "game")),
     *(("haddpg", "mixed"), ("iddpg", "deaths"), ("isac", "deaths"), ("matd3", "mixed")),
@@ -449,8 +460,11 @@ def test_an_unknown_option_names_the_nearest(name):
     ("name", "env", "why"),
     [
         ("mfq", DyingAgents(), "mfq: needs a mean-field environment"),
+        ("mfac", DyingAgents(), "mfac: needs a mean-field environment"),
         ("mfq", MixedGroups(), 'needs discrete actions, group "aimer"'),
         ("il", MixedGroups(), 'needs discrete actions, group "aimer"'),
+        ("tabular_mfq", DyingAgents(), "tabular_mfq: needs a mean-field environment"),
+        ("tabular_mfq", MixedGroups(), 'needs discrete observations, group "aimer"'),
         ("q_learning", MixedGroups(), 'needs discrete observations, group "aimer"'),
         ("maac", MixedGroups(), 'needs discrete actions, group "aimer"'),
     ],

@@ -5,12 +5,14 @@ baseline of Yang et al., 2018, arXiv:1802.05438 (there "IL"): all that differs f
 network's input.
 """
 
-from jaxmarl_core.algos.mean_field.engine import mean_field_q
-from jaxmarl_core.algos.mean_field.options import Config
+from jaxmarl_core.algos.mean_field.engine import mean_field
+from jaxmarl_core.algos.mean_field.options import Config, Hparams
+from jaxmarl_core.algos.mean_field.value_learning import q_learning
 from jaxmarl_core.recipes import with_own_options
 from jaxmarl_core.types import Algorithm, Environment
 
 
 def il(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Q-learning with one network for the whole population."""
-    return mean_field_q("il", env, with_own_options("il", config))
+    config = with_own_options("il", config, exploration="boltzmann", target="mean_field")
+    return mean_field("il", env, config, q_learning, Hparams())

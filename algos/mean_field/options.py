@@ -1,4 +1,4 @@
-"""What mean-field value learners can be told: the program's shape, and the traced numbers."""
+"""What mean-field learners can be told: the program's shape, and the traced numbers."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,11 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Config:
-    """What shapes the program. The last two are None for an algorithm without the mean action.
+    """What shapes the program. What only some recipes have is None: as the recipe has it.
 
     exploration: "boltzmann" draws from softmax(Q / temperature), as the paper; "greedy" takes the
-      best action, as its program does in effect (its schedule never reaches the graph).
+      best action, as its program does in effect (its schedule never reaches the graph). An actor
+      is a policy, and draws from it.
     temperature_unit: "reward", the temperature is in units of Q, as the paper; "spread", in units
       of the standard deviation of a state's Q-values over its legal actions, so that it means the
       same whatever rewards are and however far learning is.
@@ -40,6 +41,11 @@ class Config:
       algorithm 1; or "previous", those of t - 1, as the program. Acting sees those of t - 1 either
       way: the current ones are not known yet.
     mean_action_hidden: sizes of the layers over the mean action.
+    mean_action_iterations: agents act on the mean action of the step before, 0; or on what the
+      paper's eq. 11 and 12 tend to: each draws an action beside it, the mean of these takes its
+      place, and so on, as often as told. Every agent plays this through for all the others.
+    actor_mean_action: whether an actor sees the mean action of the step before; neither the
+      paper's nor its program's does.
     """
 
     num_envs: int = 1
@@ -53,13 +59,15 @@ class Config:
     hidden: tuple[int, ...] = (64,)  # over all that is observed
     head_hidden: tuple[int, ...] = (64,)  # over that and the mean action
     centre: int = 0
-    exploration: str = "boltzmann"
     temperature_unit: str = "reward"
-    target: str = "mean_field"
     ends: str = "learn"
     self_play: str = "shared"
+    exploration: str | None = None
+    target: str | None = None
     mean_action: str | None = None
     mean_action_hidden: tuple[int, ...] | None = None
+    mean_action_iterations: int | None = None
+    actor_mean_action: bool | None = None
 
     def __post_init__(self):
         require_kinds(self)
@@ -75,6 +83,11 @@ class Config:
         for field in ("channels", "hidden", "head_hidden", "mean_action_hidden"):
             if field in given:
                 require_sizes(field, given[field])
+        times = given.get("mean_action_iterations", 0)
+        require(times >= 0, "mean_action_iterations", "at least 0", times)
+        if "actor_mean_action" in given:
+            sees = given["actor_mean_action"]
+            require(isinstance(sees, bool), "actor_mean_action", "True or False", sees)
         for field, choices in CHOICES.items():
             if field in given:
                 lookup(dict.fromkeys(choices), given[field], field)
@@ -84,10 +97,13 @@ class Config:
 class Hparams:
     """Traced numbers; the temperature falls geometrically over the first `anneal_updates`.
 
+    It is that of the Boltzmann policy, or the weight of an actor's entropy, whose best policy is
+    that Boltzmann policy; in units of Q, or as `temperature_unit` says.
     Numbers of env steps are of `Algorithm.env_steps` an update, those after an end included.
     """
 
-    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")
+    learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")  # of Q
+    actor_learning_rate: float | None = hparam(None, 0.0, 1.0, "log")  # of an actor
     gamma: float = hparam(0.95, 0.0, 1.0)
     tau: float = hparam(0.01, 0.0, 1.0, "log")  # weight of the online network in the next target
     learning_starts: float = hparam(0.0, 0.0, 1e12)  # env steps before the first gradient step

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -42,6 +43,60 @@ class StoredStep:
 Transition = tuple[StoredStep, StoredStep]
 
 
+def as_the_living_see(transition: Transition) -> Transition:
+    """Returns the transition with zeros for what the dead are shown.
+
+    Selected away before any arithmetic, it reaches no gradient.
+    """
+    step, next_step = (
+        dataclasses.replace(step, observation=where_alive(step.alive, step.observation))
+        for step in transition
+    )
+    return step, next_step
+
+
+def learnt_beside(transition: Transition, config: Config) -> jax.Array:
+    """Returns the mean action [batch, A] beside which Q(s_t, a_t, .) is learned, as configured."""
+    step, next_step = transition
+    return (next_step if config.mean_action == "current" else step).mean_action
+
+
+def decided_and_led_on(step: StoredStep) -> jax.Array:
+    """Returns in which transitions the agent was alive and its episode went on, [batch] bool."""
+    return step.alive & ~step.last
+
+
+def td_error_loss(
+    q_of: Callable[[Any, jax.Array], jax.Array],
+    next_value_of: Callable[[StoredStep], jax.Array],
+    transition: Transition,
+    gamma: jax.Array,
+    config: Config,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns (loss, mean Q of the actions taken), both [], over single agents' transitions.
+
+        mean over those in the loss of (r + gamma discount v(s') - Q(s, a, mean action))^2 / 2
+
+    In the loss are those in which the agent was alive and its episode went on; no gradient flows
+    into the target.
+
+    Args:
+      q_of: maps (observation, mean action [batch, A]) to Q-values [batch, A].
+      next_value_of: maps the following step to v(s') [batch].
+      transition: a step and the one that follows it, leaves [batch, ...].
+      gamma: [] f32.
+      config: which variants.
+    """
+    step, next_step = as_the_living_see(transition)
+    q = chosen(q_of(step.observation, learnt_beside(transition, config)), step.action)
+    in_loss = decided_and_led_on(step)
+    reward = jnp.where(in_loss, next_step.reward, 0.0)
+    error = td_target(reward, gamma * next_step.discount, next_value_of(next_step)) - q
+    if config.ends == "mask":
+        in_loss &= (next_step.discount > 0) & ~next_step.last
+    return masked_mean(squared(error), in_loss), masked_mean(q, in_loss)
+
+
 def td_loss(
     q_of: Callable[[Any, Any, jax.Array], jax.Array],
     online: Any,
@@ -51,12 +106,9 @@ def td_loss(
     gamma: jax.Array,
     config: Config,
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns (loss, mean Q of the actions taken), both [], over single agents' transitions.
+    """Returns MF-Q's `td_error_loss`, v(s') being that of the Boltzmann policy, or double-Q's.
 
-        mean over those in the loss of (r + gamma discount v(s') - Q(s, a, mean action))^2 / 2
-
-    Yang et al., 2018, eq. 8 to 10, and its program's variants; see `Config`. In the loss are those
-    in which the agent was alive and its episode went on; no gradient flows into the target.
+    Yang et al., 2018, eq. 8 to 10, and its program's variants; see `Config`.
 
     Args:
       q_of: maps (weights, observation, mean action [batch, A]) to Q-values [batch, A].
@@ -65,26 +117,13 @@ def td_loss(
       temperature, gamma: [] f32.
       config: which variants.
     """
-    # selected away before any arithmetic: what the dead are shown reaches no gradient
-    step, next_step = (
-        dataclasses.replace(step, observation=where_alive(step.alive, step.observation))
-        for step in transition
-    )
-    beside = next_step if config.mean_action == "current" else step
-    q = chosen(q_of(online, step.observation, beside.mean_action), step.action)
 
-    next_input = next_step.observation, next_step.mean_action
-    next_q = q_of(target, *next_input)
-    if config.target == "mean_field":
-        scale = unit(config, next_q, next_step.action_mask)
-        pi = boltzmann_probs(next_q, temperature * scale, next_step.action_mask)
-        next_value = mean_field_value(next_q, pi)
-    else:
-        next_value = double_q_value(q_of(online, *next_input), next_q, next_step.action_mask)
+    def next_value(next_step):
+        seen, mask = (next_step.observation, next_step.mean_action), next_step.action_mask
+        next_q = q_of(target, *seen)
+        if config.target == "double":
+            return double_q_value(q_of(online, *seen), next_q, mask)
+        pi = boltzmann_probs(next_q, temperature * unit(config, next_q, mask), mask)
+        return mean_field_value(next_q, pi)
 
-    in_loss = step.alive & ~step.last
-    reward = jnp.where(in_loss, next_step.reward, 0.0)
-    error = td_target(reward, gamma * next_step.discount, next_value) - q
-    if config.ends == "mask":
-        in_loss &= (next_step.discount > 0) & ~next_step.last
-    return masked_mean(squared(error), in_loss), masked_mean(q, in_loss)
+    return td_error_loss(partial(q_of, online), next_value, transition, gamma, config)

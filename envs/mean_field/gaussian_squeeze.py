@@ -80,8 +80,11 @@ class GaussianSqueeze(StateEnvironment):
 
     def mean_action(self, state: SqueezeState, actions: Actions) -> dict[str, jax.Array]:
         """Returns the others' mean one-hot action, [N, A], if `actions` are played now."""
-        own = jax.nn.one_hot(actions["agents"], self.num_actions)
-        return {"agents": (jnp.sum(own, 0) - own) / (self.num_agents - 1)}
+        return self._mean_action(actions)
+
+    def mean_action_at(self, timestep: TimeStep, actions: Actions) -> dict[str, jax.Array]:
+        """Returns `mean_action` as agents can tell it, who are shown time steps."""
+        return self._mean_action(actions)
 
     def render(self, state: SqueezeState) -> jax.Array:
         """Returns an image [H, W, 3] uint8: who gave what, and where the sum falls on the curve.
@@ -135,6 +138,10 @@ class GaussianSqueeze(StateEnvironment):
             image, jnp.round(curve[best]), (350, floor + 18), drawing.GREEN, digits=5
         )
         return drawing.finish(image)
+
+    def _mean_action(self, actions: Actions) -> dict[str, jax.Array]:
+        own = jax.nn.one_hot(actions["agents"], self.num_actions)
+        return {"agents": (jnp.sum(own, 0) - own) / (self.num_agents - 1)}
 
     def _counts(self, action: jax.Array) -> jax.Array:
         return jnp.sum(jax.nn.one_hot(action, self.num_actions), 0)

@@ -104,7 +104,7 @@ class Ising(StateEnvironment):
 
     def mean_action(self, state: IsingState, actions: Actions) -> dict[str, jax.Array]:
         """Returns the neighbours' mean one-hot action, [n, 2], if `actions` are played now."""
-        return {"agents": neighbour_mean_action(actions["agents"], self.size, NUM_ACTIONS)}
+        return self._mean_action(actions)
 
     def equilibrium(
         self, key: Key, *, num_sweeps: int = 1000, num_burn_in: int = 1000, rule: str = "heat_bath"
@@ -118,6 +118,10 @@ class Ising(StateEnvironment):
             num_burn_in=num_burn_in,
             rule=rule,
         )
+
+    def mean_action_at(self, timestep: TimeStep, actions: Actions) -> dict[str, jax.Array]:
+        """Returns `mean_action` as agents can tell it, who are shown time steps."""
+        return self._mean_action(actions)
 
     def render(self, state: IsingState) -> jax.Array:
         """Returns an image [H, W, 3] uint8: up is red, down is blue; the order as a percentage."""
@@ -135,6 +139,9 @@ class Ising(StateEnvironment):
         foot = drawing.write(foot, "step", (width - 74, 12))
         foot = drawing.write_number(foot, state.time, (width - 32, 12), digits=6)
         return drawing.finish(jnp.concatenate([image, foot]))
+
+    def _mean_action(self, actions: Actions) -> dict[str, jax.Array]:
+        return {"agents": neighbour_mean_action(actions["agents"], self.size, NUM_ACTIONS)}
 
     def _spins(self, state: IsingState) -> jax.Array:
         return (2 * state.spin - 1).astype(jnp.float32).reshape(self.size, self.size)

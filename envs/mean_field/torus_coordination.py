@@ -78,7 +78,11 @@ class TorusCoordination(StateEnvironment):
 
     def mean_action(self, state: CoordinationState, actions: Actions) -> dict[str, jax.Array]:
         """Returns the neighbours' mean one-hot action, [n, 2], if `actions` are played now."""
-        return {"agents": neighbour_mean_action(actions["agents"], self.size, NUM_ACTIONS)}
+        return self._mean_action(actions)
+
+    def mean_action_at(self, timestep: TimeStep, actions: Actions) -> dict[str, jax.Array]:
+        """Returns `mean_action` as agents can tell it, who are shown time steps."""
+        return self._mean_action(actions)
 
     def render(self, state: CoordinationState) -> jax.Array:
         """Returns an image [H, W, 3] uint8: an arrow per agent, green where all four agree."""
@@ -99,6 +103,9 @@ class TorusCoordination(StateEnvironment):
         foot = drawing.write_number(foot, agreeing, (middle + 30, 12))
         foot = drawing.write(foot, "%", (middle + 52, 12))
         return drawing.finish(jnp.concatenate([image, foot]))
+
+    def _mean_action(self, actions: Actions) -> dict[str, jax.Array]:
+        return {"agents": neighbour_mean_action(actions["agents"], self.size, NUM_ACTIONS)}
 
     def _direction(self, state: CoordinationState) -> jax.Array:
         return jnp.where(state.action < 0, 0, 1 - 2 * state.action).astype(jnp.float32)

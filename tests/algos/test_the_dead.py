@@ -8,6 +8,7 @@ from flax import struct
 from probes import DyingAgents
 
 from jaxmarl_core.algos import (
+    ac,
     coma,
     happo,
     hasac,
@@ -17,6 +18,7 @@ from jaxmarl_core.algos import (
     iql,
     maddpg,
     mappo,
+    mfac,
     qmix,
     qtran,
     qtran_alt,
@@ -55,6 +57,21 @@ class Haunted(DyingAgents):
         return timestep.replace(observation={"agents": seen}, reward={"agents": reward})
 
 
+@struct.dataclass
+class HauntedCrowd(Haunted):
+    """The same as a mean-field world: of each agent, the mean action of all that were alive."""
+
+    def mean_action(self, state, actions):
+        alive = self._alive(state.step)[:, None]
+        shares = (jax.nn.one_hot(actions["agents"], 2) * alive).sum(0) / 3
+        return {"agents": jnp.broadcast_to(shares, (self.num_agents, 2))}
+
+    def observe(self, state):
+        timestep = Haunted.observe(self, state)
+        shares = jnp.full((self.num_agents, 2), 0.5) * timestep.alive["agents"][:, None]
+        return timestep.replace(mean_action={"agents": shares})
+
+
 PPO = {"num_envs": 4, "rollout_length": 8, "num_minibatches": 2, "hidden": (4,)}
 SEQUENCES = {
     "num_envs": 4,
@@ -71,7 +88,16 @@ OFF_POLICY = {
     "batch_size": 16,
     "hidden": (4,),
 }
+POPULATION = {
+    "rollout_length": 8,
+    "buffer_length": 16,
+    "batch_size": 32,
+    "hidden": (4,),
+    "head_hidden": (4,),
+}
 LEARNERS = {
+    "ac": lambda env: ac(env, mean_field.Config(**POPULATION)),
+    "mfac": lambda env: mfac(env, mean_field.Config(**POPULATION, actor_mean_action=True)),
     "ippo": lambda env: ippo(env, on_policy.Config(**PPO)),
     "ippo, unshared": lambda env: ippo(env, on_policy.Config(**PPO, share="none")),
     "ippo, normalised": lambda env: ippo(env, on_policy.Config(**PPO, normalise_observation=True)),
@@ -80,12 +106,7 @@ LEARNERS = {
     "happo": lambda env: happo(env, on_policy.Config(**PPO)),
     "hatrpo": lambda env: hatrpo(env, on_policy.Config(**PPO)),
     "coma": lambda env: coma(env, on_policy.Config(num_envs=4, rollout_length=8, hidden=(4,))),
-    "il": lambda env: il(
-        env,
-        mean_field.Config(
-            rollout_length=8, buffer_length=16, batch_size=32, hidden=(4,), head_hidden=(4,)
-        ),
-    ),
+    "il": lambda env: il(env, mean_field.Config(**POPULATION)),
     "iql": lambda env: iql(env, factorised.Config(**SEQUENCES, reward="team")),
     "vdn, recurrent": lambda env: vdn(env, factorised.Config(**SEQUENCES | {"memory_size": 4})),
     "qmix": lambda env: qmix(env, factorised.Config(**SEQUENCES)),
@@ -96,7 +117,14 @@ LEARNERS = {
 }
 
 
-FAST = ("ippo, unshared", "mappo, agents", "il", "vdn, recurrent", "hasac")  # an engine or two
+FAST = (
+    "ippo, unshared",
+    "mappo, agents",
+    "il",
+    "mfac",
+    "vdn, recurrent",
+    "hasac",
+)  # an engine or two
 
 
 @pytest.mark.fast(*FAST)
@@ -106,7 +134,8 @@ def test_the_dead_teach_nothing(name):
 
     @jax.jit
     def learn(noise, vision, pay):  # leaves of the environment: one program for all of them
-        env = Haunted(noise=noise, vision=vision, pay=pay)
+        world = HauntedCrowd if name == "mfac" else Haunted
+        env = world(noise=noise, vision=vision, pay=pay)
         algorithm = LEARNERS[name](env)
         train, _ = make_train(algorithm, env, Schedule(5))
         state, _ = train(jax.random.key(0), algorithm.hparams)

@@ -233,6 +233,11 @@ class World(StateEnvironment):
         """Returns the groups' mean one-hot action, {group: [n, A]}, if `actions` are played now."""
         return self._mean_action(actions, state.alive)
 
+    def mean_action_at(self, timestep: TimeStep, actions: Actions) -> dict[str, jax.Array]:
+        """Returns `mean_action` as agents can tell it, who are shown time steps."""
+        alive = jnp.concatenate([timestep.alive[name] for name in self.KINDS])
+        return self._mean_action(actions, alive)
+
     def render(self, state: WorldState) -> jax.Array:
         """Returns an image [H, W, 3] uint8 of the map, paler ones hurt, and who is left."""
         cell, present, strength, group = self.on_map(state)

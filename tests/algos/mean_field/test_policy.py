@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmarl_core.algos.mean_field.engine import make_learner
+from jaxmarl_core.algos.mean_field.networks import ActionNetwork
 from jaxmarl_core.algos.mean_field.options import Config
 from jaxmarl_core.algos.mean_field.policy import centres, spread, unit
 from jaxmarl_core.envs import battle
@@ -46,12 +46,10 @@ def test_centres_are_the_middle_cells_of_all_images_and_nothing_else():
 
 
 def test_the_network_sees_the_centre():
-    learner = make_learner("il", battle(map_size=12), Config(centre=3))
-    empty = zeros(learner.network.space)
-    none = jnp.zeros(learner.network.num_actions)
-    params = learner.network.init(jax.random.key(0), empty, none)["params"]
-    blind = make_learner("il", battle(map_size=12), Config()).network
-    blind_params = blind.init(jax.random.key(0), empty, none)["params"]
+    space = battle(map_size=12).groups["red"].observation
+    network = lambda config: ActionNetwork(space, 21, config, None)
+    started = lambda config: network(config).init(jax.random.key(0), zeros(space), None)["params"]
+    params, blind_params = started(Config(centre=3)), started(Config())
     kernel = lambda tree: tree["MLP_0"]["Dense_0"]["kernel"].shape[0]
     assert kernel(params) == kernel(blind_params) + 3 * 3 * 7
 

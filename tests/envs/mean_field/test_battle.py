@@ -167,12 +167,13 @@ def test_mean_action_covers_those_who_died_acting():
     assert not np.any(first.mean_action["red"])
     assert not np.any(first.mean_action["blue"])
     actions = {"red": jnp.array([EAST]), "blue": jnp.array([WEST, 0])}
-    intended = env.mean_action(state, actions)
+    intended, told = env.mean_action(state, actions), env.mean_action_at(first, actions)
     state, seen = step(env, state, [EAST], [WEST, 0])  # red strikes first, its victim never does
     expected = np.zeros((2, 21), np.float32)
     expected[:, [0, WEST]] = 0.5
     np.testing.assert_array_equal(seen.mean_action["blue"], expected)
     np.testing.assert_array_equal(intended["blue"], expected)
+    np.testing.assert_array_equal(told["blue"], expected)
     np.testing.assert_array_equal(seen.mean_action["red"], np.eye(21, dtype=np.float32)[[EAST]])
     state, seen = step(env, state, [STAY], [WEST, STAY])  # now the dead do not count
     np.testing.assert_array_equal(

@@ -68,6 +68,8 @@ def test_mean_action_leaves_oneself_out():
         np.testing.assert_allclose(timestep.mean_action["agents"][i], expected, atol=1e-6)
     asked = env.mean_action(state, {"agents": jnp.asarray(action)})
     np.testing.assert_array_equal(asked["agents"], timestep.mean_action["agents"])
+    told = env.mean_action_at(first, {"agents": jnp.asarray(action)})
+    np.testing.assert_array_equal(asked["agents"], told["agents"])
 
 
 def test_the_best_joint_action_is_paid_the_optimum():

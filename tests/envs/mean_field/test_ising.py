@@ -41,6 +41,7 @@ def test_a_step_against_loops(size):
         spin = rng.integers(0, 2, (size, size))
         actions = {"agents": jnp.asarray(spin.reshape(-1))}
         asked = env.mean_action(state, actions)["agents"]
+        told = env.mean_action_at(first, actions)["agents"]
         state, timestep = step(jax.random.key(1), state, actions)
         ups, s = looped(spin), 2 * spin - 1
         np.testing.assert_array_equal(timestep.observation["agents"], ups.reshape(-1))
@@ -52,6 +53,7 @@ def test_a_step_against_loops(size):
             timestep.mean_action["agents"], np.stack([1 - share, share], -1)
         )
         np.testing.assert_array_equal(asked, timestep.mean_action["agents"])
+        np.testing.assert_array_equal(asked, told)
         count = spin.sum()
         order = abs(count - (size**2 - count)) / size**2
         np.testing.assert_allclose(timestep.extras["order"], order, atol=1e-6)
