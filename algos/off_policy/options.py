@@ -118,6 +118,10 @@ class Hparams:
     Numbers of env steps are of `Algorithm.env_steps` an update, those after an end included: what
     is computed from the update's number is the same for all runs of a sweep. Numbers of an action
     in a Box are in half ranges.
+
+    Published programs play before they learn: HARL's 10,000 steps of uniform actions, MADDPG's
+    25,600 and MAAC's 1,024 by the policy. Here `learning_starts` is 0, so that a short run learns;
+    say 10,000 for one of 100,000 steps and more.
     """
 
     learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")  # of actors
