@@ -17,6 +17,7 @@ from jaxmarl_core.experiments.study import Claim, Findings, Study
 DEEP = {
     "battle_twins",
     "half_cheetah",
+    "maac_attention",
     "maddpg_cross_play",
     "particles_harl",
     "skirmish",
