@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import lookup, require
+from jaxmarl_core.experiments import unfinished
 from jaxmarl_core.experiments.studies import names
 from jaxmarl_core.report import svg
 from jaxmarl_core.store import atomic
@@ -219,10 +220,10 @@ def run(name: str, num_seeds: int | None = None, out: Path | None = None) -> tup
     require(num_seeds >= 1, "seeds", "at least 1", num_seeds)
     folder = _free(Path("runs/studies") / name) if out is None else Path(out)
     require(not folder.exists(), "out", "a new folder", f"{folder}, which exists")
-    began = time.perf_counter()
+    before, began = unfinished.seconds(module.__name__), time.perf_counter()
     with svg.style(name):
         claims, figure = study.measure(num_seeds)
-        seconds = time.perf_counter() - began
+        seconds = before + time.perf_counter() - began
         text = "\n".join(
             (f"## {study.title}", "", f"{study.source}. {num_seeds} seeds, {seconds:.0f} s with")
         )
@@ -233,6 +234,7 @@ def run(name: str, num_seeds: int | None = None, out: Path | None = None) -> tup
         if figure is not None:
             figure.savefig(folder / "picture.svg", facecolor="white")
             figure.savefig(folder / "picture.png", facecolor="white", dpi=100)
+    unfinished.forget(module.__name__)
     return text, folder
 
 

@@ -33,6 +33,35 @@ def coupled_riccati(A, B, Q, R, num_rounds=200):
     return np.stack(P)
 
 
+def held_feedback(A, B, Q, R, dt, discount, num_rounds=2000):
+    """K_i of a feedback equilibrium u_i = K_i x of players who hold their controls for dt.
+
+    A step's cost is z' S_i z with z = (x, u), and the next x is F z, both by Van Loan's matrix
+    exponential; values are discounted by so much a step. Every player's best response in turn.
+    """
+    n, sizes = len(A), [b.shape[1] for b in B]
+    size, ends = n + sum(sizes), n + np.cumsum(sizes)
+    flow = np.zeros((size, size))
+    flow[:n, :n], flow[:n, n:] = A, np.concatenate(B, 1)
+    F, S, own = expm(flow * dt)[:n], [], []
+    for q, r, end in zip(Q, R, ends):
+        own.append(slice(end - len(r), end))
+        weight = np.zeros((size, size))
+        weight[:n, :n], weight[own[-1], own[-1]] = q, r
+        both = expm(np.block([[-flow.T, weight], [np.zeros((size, size)), flow]]) * dt)
+        S.append(both[size:, size:].T @ both[:size, size:])
+    K, P = [np.zeros((m, n)) for m in sizes], [np.zeros((n, n)) for _ in B]
+    for _ in range(num_rounds):
+        for i, mine in enumerate(own):
+            H = S[i] + discount * F.T @ P[i] @ F
+            rest = np.concatenate([np.eye(n), *K])
+            rest[mine] = 0
+            K[i] = -np.linalg.solve(H[mine, mine], (H @ rest)[mine])
+            z = np.concatenate([np.eye(n), *K])
+            P[i] = z.T @ H @ z
+    return K
+
+
 def cost_matrix(loop, weight):
     """S with x'Sx the integral of x' weight x along dx/dt = loop x, from now to ever."""
     return solve_continuous_lyapunov(loop.T, -weight)

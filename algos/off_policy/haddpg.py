@@ -21,6 +21,7 @@ def haddpg(env: Environment, config: Config = Config()) -> Algorithm:
     config = with_own_options(
         "haddpg",
         config,
+        normalise_reward=False,
         gumbel="straight_through",
         exploration="gaussian",
         critic="environment",

@@ -26,6 +26,7 @@ def hasac(env: Environment, config: Config = Config()) -> Algorithm:
     config = with_own_options(
         "hasac",
         config,
+        normalise_reward=False,
         gumbel="straight_through",
         critic="environment",
         central="state",

@@ -21,6 +21,7 @@ def hatd3(env: Environment, config: Config = Config()) -> Algorithm:
     config = with_own_options(
         "hatd3",
         config,
+        normalise_reward=False,
         gumbel="straight_through",
         exploration="gaussian",
         critic="environment",

@@ -18,7 +18,12 @@ from jaxmarl_core.types import Algorithm, Environment
 def iddpg(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent DDPG."""
     config = with_own_options(
-        "iddpg", config, gumbel="straight_through", exploration="gaussian", actor_period=1
+        "iddpg",
+        config,
+        normalise_reward=False,
+        gumbel="straight_through",
+        exploration="gaussian",
+        actor_period=1,
     )
     hparams = explorers(config, output_penalty=1e-3)
     return off_policy(

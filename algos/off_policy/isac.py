@@ -19,7 +19,9 @@ from jaxmarl_core.types import Algorithm, Environment
 
 def isac(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent SAC."""
-    config = with_own_options("isac", config, gumbel="straight_through", actor_period=1)
+    config = with_own_options(
+        "isac", config, normalise_reward=False, gumbel="straight_through", actor_period=1
+    )
     critics = partial(own_critics, num_critics=2)
     return off_policy(
         "isac", env, config, soft_hparams(), kind=soft, critics=critics, order=at_once

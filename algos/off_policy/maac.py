@@ -5,8 +5,11 @@
 
 all agents' actions being drawn from their policies as they are now. The baseline is that of COMA:
 it does not depend on a_i, so that it takes off variance and adds no bias. The weight of the
-entropy, alpha, is the inverse of the program's reward scale. Where that puts batch normalisation,
-`normalise_observation` does; its penalty on the attention's logits is left out.
+entropy, alpha, is the inverse of the program's reward scale, 1/100, and holds for rewards in units
+of their deviation, which `normalise_reward` is here by default; the program takes their mean off,
+too, and measures every agent's by itself. Where that puts batch normalisation,
+`normalise_observation` does; its penalty on the attention's logits is left out, and what the
+entropy adds to a target is discounted as the value that follows is.
 
 Iqbal & Sha, 2019, arXiv:1810.02912, eq. 6 to 9.
 """
@@ -109,7 +112,7 @@ def maac(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns multi-actor-attention-critic, in any environment with discrete actions."""
     for group_name, group in env.groups.items():
         discrete(group.action, "maac", group_name)
-    config = with_own_options("maac", config, actor_period=1, num_heads=4)
+    config = with_own_options("maac", config, normalise_reward=True, actor_period=1, num_heads=4)
     hparams = Hparams(entropy=0.01, tau=0.001, output_penalty=1e-3)
     return off_policy(
         "maac",

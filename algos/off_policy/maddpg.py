@@ -25,6 +25,7 @@ def maddpg(env: Environment, config: Config = Config()) -> Algorithm:
     config = with_own_options(
         "maddpg",
         config,
+        normalise_reward=False,
         gumbel="straight_through",
         exploration="gaussian",
         critic="agent",

@@ -23,6 +23,7 @@ def maddpg_ensemble(env: Environment, config: Config = Config()) -> Algorithm:
     config = with_own_options(
         "maddpg_ensemble",
         config,
+        normalise_reward=False,
         gumbel="straight_through",
         exploration="gaussian",
         critic="agent",

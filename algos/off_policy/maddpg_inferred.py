@@ -23,6 +23,7 @@ def maddpg_inferred(env: Environment, config: Config = Config()) -> Algorithm:
     config = with_own_options(
         "maddpg_inferred",
         config,
+        normalise_reward=False,
         gumbel="straight_through",
         exploration="gaussian",
         central="observations",

@@ -22,6 +22,7 @@ def matd3(env: Environment, config: Config = Config()) -> Algorithm:
     config = with_own_options(
         "matd3",
         config,
+        normalise_reward=False,
         gumbel="straight_through",
         exploration="gaussian",
         critic="agent",

@@ -37,7 +37,7 @@ MaybeNumber = Any  # [] f32; None where a recipe does not have it
 
 @dataclass(frozen=True)
 class Config:
-    """What shapes the program. The last seven are None where an algorithm has no such option.
+    """What shapes the program. The last eight are None until a recipe that has them fills them in.
 
     rollout_length: steps of each environment an update.
     num_gradient_steps: of an update; by the steps it plays, the ratio of updates to data.
@@ -52,7 +52,7 @@ class Config:
     normalise_observation: whether agents see observations in units of the mean and deviation of
       all that were seen before the update, by agents that were alive.
     normalise_reward: whether rewards are learnt from in units of their deviation, a team's, over
-      all that was played.
+      all that was played. MAAC's are, all others' are not.
     gumbel: what a discrete action is to the critics of an actor that climbs them:
       "straight_through", one-hot, with the gradient of the relaxed draw; "relaxed", that draw
       itself. Played and stored is its largest entry, either way (MADDPG's program plays and stores
@@ -82,7 +82,7 @@ class Config:
     share: str = "none"
     agent_ids: bool = False
     normalise_observation: bool = False
-    normalise_reward: bool = False
+    normalise_reward: bool | None = None
     gumbel: str | None = None
     exploration: str | None = None
     critic: str | None = None
@@ -100,7 +100,8 @@ class Config:
         for field in ("hidden", "channels"):
             require_sizes(field, given[field])
         for field in ("layer_norm", "agent_ids", "normalise_observation", "normalise_reward"):
-            require(isinstance(given[field], bool), field, "True or False", given[field])
+            if field in given:
+                require(isinstance(given[field], bool), field, "True or False", given[field])
         for field, choices in CHOICES.items():
             if field in given:
                 lookup(dict.fromkeys(choices), given[field], field)
@@ -117,6 +118,10 @@ class Hparams:
     Numbers of env steps are of `Algorithm.env_steps` an update, those after an end included: what
     is computed from the update's number is the same for all runs of a sweep. Numbers of an action
     in a Box are in half ranges.
+
+    Published programs play before they learn: HARL's 10,000 steps of uniform actions, MADDPG's
+    25,600 and MAAC's 1,024 by the policy. Here `learning_starts` is 0, so that a short run learns;
+    say 10,000 for one of 100,000 steps and more.
     """
 
     learning_rate: float = hparam(1e-3, 0.0, 1.0, "log")  # of actors

@@ -8,6 +8,7 @@ BENCHES = (
     "environments",
     "mfq",
     "minimax_q",
+    "off_policy",
     "on_policy",
     "replay",
     "solvers",

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import iddpg, maddpg
 from jaxmarl_core.algos.off_policy.options import Config
 from jaxmarl_core.envs import simple_adversary, simple_speaker_listener, simple_tag
+from jaxmarl_core.experiments import unfinished
 from jaxmarl_core.experiments.study import Claim, Findings, Study, mean_std, over_seeds
 from jaxmarl_core.play.evaluate import evaluate
 from jaxmarl_core.play.policies import Player, joint, random_policy
@@ -94,6 +95,13 @@ def cross_play(world: World, num_seeds: int) -> Table:
     return {pair: earned(*pair) for pair in pairs}
 
 
+def kept(world: World, num_seeds: int) -> Table:
+    """Returns `cross_play`, which an earlier start of the study may have found."""
+    compute = lambda: {" v ".join(pair): x for pair, x in cross_play(world, num_seeds).items()}
+    found = unfinished.part(__name__, f"{world.title}, {num_seeds} seeds", compute)
+    return {(good, bad): x for pair, x in found.items() for good, bad in [pair.split(" v ")]}
+
+
 def at_random(world: World) -> float:
     """Returns what the world's team earns in an episode in which everybody acts at random."""
     env = world.build(**SETTINGS)
@@ -106,7 +114,7 @@ def measure(num_seeds: int) -> Findings:
     """Returns who is ahead in each world, and by how much."""
     claims, tables = [], {}
     for world in WORLDS:
-        table = tables[world.title] = cross_play(world, num_seeds)
+        table = tables[world.title] = kept(world, num_seeds)
         if len(table) == len(LEARNERS):
             ours, theirs = table["MADDPG", "MADDPG"], table["DDPG", "DDPG"]
             what = f"{world.title}: MADDPG's pair earns more than DDPG's"

@@ -18,6 +18,7 @@ DEEP = {
     "battle_twins",
     "half_cheetah",
     "ising_order",
+    "maac_attention",
     "maddpg_cross_play",
     "particles_harl",
     "population_nash_conv",

@@ -13,6 +13,7 @@ from jaxmarl_core.algos.off_policy.maac import score_loss
 from jaxmarl_core.algos.off_policy.options import Config
 from jaxmarl_core.envs import matrix_game
 from jaxmarl_core.learners.parameter_sharing import agent_stacks
+from jaxmarl_core.train import Schedule, make_train
 
 B, N, F, HEADS = 3, 4, 6, 2
 RNG = np.random.default_rng(0)
@@ -141,3 +142,36 @@ def test_heads_that_do_not_share_out_the_features_are_refused():
         maac(matrix_game("chicken"), Config(hidden=(6,)))
     with pytest.raises(ValueError, match='maac: needs discrete actions, group "aimer"'):
         maac(MixedGroups())
+
+
+@pytest.mark.slow
+def test_what_is_learnt_does_not_depend_on_the_unit_of_pay():
+    """The entropy weighs against rewards in units of their deviation; four times is exact."""
+    game = matrix_game("stag_hunt", num_rounds=4)
+    config = Config(
+        num_envs=4, rollout_length=5, num_gradient_steps=4, buffer_length=50, hidden=(8,)
+    )
+
+    @jax.jit
+    def learnt(unit):
+        env = game.replace(payoffs=unit * game.payoffs)
+        algorithm = maac(env, config)
+        train, _ = make_train(algorithm, env, Schedule(3))
+        return train(jax.random.key(0), algorithm.hparams)[0].params.actors
+
+    jax.tree.map(np.testing.assert_array_equal, learnt(1.0), learnt(4.0))
+
+
+@pytest.mark.slow
+def test_agents_settle_on_one_of_two_conventions():
+    """Four rounds pay 10 each if both do the same, else nothing; play at random earns 20."""
+    env = matrix_game("coordination", num_rounds=4)
+    config = Config(
+        num_envs=8, rollout_length=10, num_gradient_steps=10, buffer_length=1000, hidden=(16,)
+    )
+    algorithm = maac(env, config)
+    train, _ = make_train(algorithm, env, Schedule(200, 200, 64, 4))
+    hp = algorithm.hparams.replace(learning_rate=3e-3, tau=0.02, entropy=0.1, gamma=0.5)
+    keys = jax.random.split(jax.random.key(0), 4)
+    found = jax.jit(jax.vmap(lambda key: train(key, hp)[1]["eval_return"][-1]))(keys)
+    np.testing.assert_array_equal(found, 40)
