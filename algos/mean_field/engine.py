@@ -29,7 +29,7 @@ from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners import replay
 from jaxmarl_core.learners.networks import MLP, Torso, apply, head
 from jaxmarl_core.play.rollout import Play, begin
-from jaxmarl_core.play.wrappers import episode_metrics, episodic
+from jaxmarl_core.play.wrappers import AutoReset, episode_metrics, episodic
 from jaxmarl_core.recipes import require_own
 from jaxmarl_core.spaces import Space, discrete, num_values, zeros
 from jaxmarl_core.types import (
@@ -89,7 +89,7 @@ class Learner(NamedTuple):
     """What the phases of an update are made of."""
 
     config: Config
-    env: Environment  # resets itself, and keeps count of its episodes
+    env: AutoReset  # resets itself, and keeps count of its episodes
     groups: dict[str, Group]
     learning_groups: tuple[str, ...]  # all of them, or the first in lagged self-play
     network: QNetwork
@@ -194,24 +194,26 @@ def collect(
     choose = behaviour(config)
     start = replay.block_start(buffer, update_index, config.rollout_length)
 
-    def one(key, play):
+    def one(key, env_state):
+        timestep = learner.env.observe(env_state)
         key_act, key_env = jax.random.split(key)
-        actions, _ = act(learner, choose, params, key_act, play.timestep, ())
-        env_state, timestep = learner.env.step(key_env, play.env_state, actions)
-        return Play(env_state, timestep, ()), actions
+        actions, _ = act(learner, choose, params, key_act, timestep, ())
+        return learner.env.advance(key_env, env_state, actions), timestep, actions
 
     def step(carry, inputs):
-        play, buffer = carry
+        env_state, buffer = carry
         t, key = inputs
         # the observations go from here straight into the buffer: stacked in between they would
         # take fresh memory every update, which costs more than computing them
-        following, actions = jax.vmap(one)(jax.random.split(key, config.num_envs), play)
-        buffer = store(learner, buffer, start + t, play.timestep, actions)
-        timestep = play.timestep.replace(observation={}, mean_action={}, state=())
-        return (following, buffer), timestep
+        keys = jax.random.split(key, config.num_envs)
+        following, timestep, actions = jax.vmap(one)(keys, env_state)
+        buffer = store(learner, buffer, start + t, timestep, actions)
+        return (following, buffer), timestep.replace(observation={}, mean_action={}, state=())
 
     inputs = jnp.arange(config.rollout_length), jax.random.split(key, config.rollout_length)
-    return jax.lax.scan(step, (play, buffer), inputs)
+    (env_state, buffer), timestep = jax.lax.scan(step, (play.env_state, buffer), inputs)
+    following = Play(env_state, jax.vmap(learner.env.observe)(env_state), ())
+    return (following, buffer), timestep
 
 
 # ---- learning

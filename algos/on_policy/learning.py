@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmarl_core.algos.on_policy.minibatches import memory_before, minibatch, minibatches
+from jaxmarl_core.algos.on_policy.minibatches import memory_before, minibatch_of, minibatches
 from jaxmarl_core.algos.on_policy.networks import Actor, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight, required_hparam
 from jaxmarl_core.functional.losses import masked_mean, policy_gradient, ppo_clip
@@ -178,7 +178,7 @@ def ascend(
 
     def step(carry, which):
         params, opt_state, near = carry
-        some = minibatch(batch, which, config)
+        some = batch_at(which)
         grads, metrics = jax.grad(loss, has_aux=True)(params, batch=some)
         changes, moved = rule.update(grads, opt_state, params)
         after = optax.apply_updates(params, changes), moved
@@ -187,6 +187,7 @@ def ascend(
             after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
         return (*after, near), metrics | {"actor_grad_norm": optax.tree.norm(grads)}
 
+    batch_at = minibatch_of(batch, config)
     steps = minibatches(key, config, decided(config.num_epochs))
     start = (params, opt_state, jnp.bool_(True))
     (params, opt_state, _), metrics = jax.lax.scan(step, start, steps)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmarl_core.algos.on_policy.minibatches import minibatch, minibatches, sequences
+from jaxmarl_core.algos.on_policy.minibatches import minibatch_of, minibatches, sequences
 from jaxmarl_core.algos.on_policy.networks import optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed, required_hparam
 from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
@@ -102,11 +102,11 @@ def fit(
     new, batch = rescale(config, scale, batch, hp)
     params = follow_units(config, params, scale, new)
     rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
-    cut = sequences(batch, config)
+    batch_at = minibatch_of(sequences(batch, config), config)
 
     def step(carry, which):
         params, opt_state = carry
-        some = minibatch(cut, which, config)
+        some = batch_at(which)
         loss = lambda params: value_loss(values(params, some), some, hp)
         found, grads = jax.value_and_grad(loss)(params)
         changes, opt_state = rule.update(grads, opt_state, params)

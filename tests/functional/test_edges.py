@@ -325,6 +325,8 @@ WITHOUT_SLOPE = {  # what returns integers or shapes, acts, or is a part of what
     "one_trajectory",
     "following",
     "sums_to_come",
+    "one_by_one",
+    "pair_by_pair",
     "over_trajectories",
     # of NumPy, on the host
     *("iqm", "mean", "standard_error", "bootstrap_interval", "bin_means", "bridge_gaps"),
