@@ -25,6 +25,7 @@ from jaxmarl_core.algos.mean_field.policy import centres, unit
 from jaxmarl_core.algos.mean_field.td_loss import StoredStep, Transition, td_loss
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.exploration import boltzmann, exponential, greedy
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners import replay
 from jaxmarl_core.learners.networks import MLP, Torso, apply, head
@@ -266,7 +267,7 @@ def learn(
     config = learner.config
     keys = jax.random.split(key, config.num_gradient_steps)
     start = state.params.online, state.target, state.optimiser
-    learned, (loss, q) = jax.lax.scan(step, start, keys)
+    learned, (loss, q) = packed_scan(step, start, keys)
     # chosen between, not branched on: the number is one of the run's, and differs within a sweep
     started = replay.learning_has_started(update_index, env_steps(config), hp.learning_starts)
     online, target, opt_state = select(started, learned, start)

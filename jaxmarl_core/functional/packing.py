@@ -4,6 +4,7 @@ On an accelerator each is a kernel; on a processor a loop of its own.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -41,7 +42,7 @@ def packing_of(tree: Any, lead: int) -> Packing:
     whose leading axes are those of the first leaf.
     """
     leaves, structure = jax.tree.flatten(tree)
-    rows = [(leaf.shape[lead:], jnp.dtype(leaf.dtype)) for leaf in leaves]
+    rows = [(leaf.shape[lead:], leaf.dtype) for leaf in leaves]
     alike = [leaf.shape[:lead] == leaves[0].shape[:lead] for leaf in leaves]
     small = [same and _fits(*row) for same, row in zip(alike, rows)]
     if sum(small) < 2:
@@ -77,6 +78,21 @@ def unpack(packing: Packing, packed: Packed) -> Any:
         bits = packed.bits[..., place.first : place.first + math.prod(place.shape)]
         leaves.append(_of_bits(bits.reshape(*bits.shape[:-1], *place.shape), place.dtype))
     return jax.tree.unflatten(packing.structure, leaves)
+
+
+def packed_scan(
+    step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, rows: Any
+) -> tuple[Any, Any]:
+    """Returns what `jax.lax.scan` does; what a step returns is written as one array."""
+    packings = []  # of what a step returns, as the loop's only trace finds it
+
+    def one(carry, row):
+        carry, found = step(carry, row)
+        packings[:] = [packing_of(found, 0)]
+        return carry, pack(packings[0], found)
+
+    carry, found = jax.lax.scan(one, carry, rows)
+    return carry, unpack(packings[0], found)
 
 
 def _fits(shape: tuple[int, ...], dtype: Any) -> bool:

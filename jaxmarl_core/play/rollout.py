@@ -9,6 +9,7 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.errors import require
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.play.wrappers import AutoReset, Keeping, Kept, bare, observable
 from jaxmarl_core.types import (
@@ -60,7 +61,13 @@ def begin_anew(key: Key, env: Environment, play: Play, memory: Memory) -> Play:
 
 
 def rollout(
-    key: Key, env: Environment, act: Act, play: Play, length: int, memory: Memory = ()
+    key: Key,
+    env: Environment,
+    act: Act,
+    play: Play,
+    length: int,
+    memory: Memory = (),
+    keep: Callable[[Step], Step] = lambda step: step,
 ) -> tuple[Play, Step]:
     """Plays one environment on for `length` steps; `vmap` it for many.
 
@@ -73,6 +80,7 @@ def rollout(
       play: where to go on from.
       length: how many steps, static.
       memory: what memory begins an episode with.
+      keep: what of a step is to be a row: what nobody reads need not be written.
 
     Returns:
       Where play stands afterwards, and the rows with leaves [length, ...].
@@ -87,14 +95,15 @@ def rollout(
         timestep = world.observe(env_state)
         actions, carried, extras = act(key_act, timestep, before)
         carried = select(timestep.last, memory, carried)
-        return (go_on(prepared, env_state, actions), carried), Step(timestep, actions, extras)
+        row = keep(Step(timestep, actions, extras))
+        return (go_on(prepared, env_state, actions), carried), row
 
     # The loop carries no time step: written to its row and overwritten, each field would be copied.
     kept = isinstance(world, Keeping)
     start = Kept(play.env_state, play.timestep) if kept else play.env_state
     keys = jax.vmap(jax.random.split)(jax.random.split(key, length))
     draws = keys[:, 0], jax.vmap(prepare)(keys[:, 1])
-    (env_state, carried), steps = jax.lax.scan(step, (start, play.memory), draws)
+    (env_state, carried), steps = packed_scan(step, (start, play.memory), draws)
     return Play(bare(env_state), world.observe(env_state), carried), steps
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmarl_core.functional.packing import LARGEST, pack, packing_of, unpack
+from jaxmarl_core.functional.packing import LARGEST, pack, packed_scan, packing_of, unpack
 
 TREE = {
     "numbers": jnp.array([[[1.5, -0.0], [jnp.nan, jnp.inf]], [[3e-45, 2.0], [-jnp.inf, 1e30]]]),
@@ -46,3 +46,12 @@ def test_rows_are_drawn_as_from_the_leaves(which):
 def test_a_lone_array_is_left_alone():
     packing = packing_of({"numbers": TREE["numbers"], "image": TREE["image"]}, 2)
     assert pack(packing, {"numbers": TREE["numbers"], "image": TREE["image"]}).bits == ()
+
+
+def test_a_scan_that_packs_is_a_scan():
+    def step(carry, x):
+        return carry + x, {"sum": carry + x, "even": (carry + x) % 2 == 0, "none": jnp.zeros(0)}
+
+    rows = jnp.arange(5, dtype=jnp.int32)
+    expected, found = (scan(step, jnp.int32(0), rows) for scan in (jax.lax.scan, packed_scan))
+    assert bits(found) == bits(expected)
