@@ -209,7 +209,8 @@ def collect(
         keys = jax.random.split(key, config.num_envs)
         following, timestep, actions = jax.vmap(one)(keys, env_state)
         buffer = store(learner, buffer, start + t, timestep, actions)
-        return (following, buffer), timestep.replace(observation={}, mean_action={}, state=())
+        kept = dataclasses.replace(timestep, observation={}, mean_action={}, state=())
+        return (following, buffer), kept
 
     inputs = jnp.arange(config.rollout_length), jax.random.split(key, config.rollout_length)
     (env_state, buffer), timestep = jax.lax.scan(step, (play.env_state, buffer), inputs)

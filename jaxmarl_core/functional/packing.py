@@ -5,11 +5,12 @@ On an accelerator each is a kernel; on a processor a loop of its own.
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
+Carry = TypeVar("Carry")
 LARGEST = 256  # entries a row beyond which a leaf is left by itself
 
 
@@ -81,8 +82,8 @@ def unpack(packing: Packing, packed: Packed) -> Any:
 
 
 def packed_scan(
-    step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, rows: Any
-) -> tuple[Any, Any]:
+    step: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, rows: Any
+) -> tuple[Carry, Any]:
     """Returns what `jax.lax.scan` does; what a step returns is written as one array."""
     packings = []  # of what a step returns, as the loop's only trace finds it
 

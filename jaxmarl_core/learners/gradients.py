@@ -23,9 +23,9 @@ def clip_by_norm(max_norm: float | jax.Array) -> optax.GradientTransformation:
     As `optax.clip_by_global_norm`; Pascanu et al., 2013, arXiv:1211.5063.
     """
 
-    def update(gradient, state, params=None):
-        norm = gradient_norm(gradient)
+    def update(updates, state, params=None):
+        norm = gradient_norm(updates)
         shorten = lambda leaf: jnp.where(norm < max_norm, leaf, leaf / norm * max_norm)
-        return jax.tree.map(shorten, gradient), state
+        return jax.tree.map(shorten, updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

@@ -8,7 +8,11 @@ import pytest
 
 from jaxmarl_core.learners.gradients import clip_by_norm, gradient_norm
 
-GRADIENT = {"kernel": jnp.array([[3.0, -4.0], [0.0, 12.0]]), "bias": jnp.zeros(2), "scale": jnp.float32(84.0)}
+GRADIENT = {
+    "kernel": jnp.array([[3.0, -4.0], [0.0, 12.0]]),
+    "bias": jnp.zeros(2),
+    "scale": jnp.float32(84.0),
+}
 
 
 def test_norm_of_all_leaves_together(variant):
