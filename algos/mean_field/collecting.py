@@ -10,10 +10,12 @@ from flax import struct
 
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
 from jaxmarl_core.algos.mean_field.td_loss import StoredStep, Transition
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.learners import replay
 from jaxmarl_core.play.rollout import Play
+from jaxmarl_core.play.wrappers import AutoReset
 from jaxmarl_core.recipes import decided
-from jaxmarl_core.types import Actions, Environment, Group, Key, Metrics, TimeStep
+from jaxmarl_core.types import Actions, Group, Key, Metrics, TimeStep
 
 Weights = Any  # what one policy acts by, and what is learnt beside it
 
@@ -53,7 +55,7 @@ class Learner(NamedTuple):
     """What the phases of an update are made of."""
 
     config: Config
-    env: Environment  # resets itself, and keeps count of its episodes
+    env: AutoReset  # resets itself, and keeps count of its episodes
     mean_action_at: MeanActionAt | None  # of the world, where mean actions are iterated
     groups: dict[str, Group]
     learning_groups: tuple[str, ...]  # all of them, or the first in lagged self-play
@@ -191,24 +193,27 @@ def collect(
     config = learner.config
     start = replay.block_start(buffer, update_index, config.rollout_length)
 
-    def one(key, play):
+    def one(key, env_state):
+        timestep = learner.env.observe(env_state)
         key_act, key_env = jax.random.split(key)
-        actions, _ = act(learner, learner.method.explore, params, key_act, play.timestep, ())
-        env_state, timestep = learner.env.step(key_env, play.env_state, actions)
-        return Play(env_state, timestep, ()), actions
+        actions, _ = act(learner, learner.method.explore, params, key_act, timestep, ())
+        return learner.env.advance(key_env, env_state, actions), timestep, actions
 
     def step(carry, inputs):
-        play, buffer = carry
+        env_state, buffer = carry
         t, key = inputs
         # the observations go from here straight into the buffer: stacked in between they would
         # take fresh memory every update, which costs more than computing them
-        following, actions = jax.vmap(one)(jax.random.split(key, config.num_envs), play)
-        buffer = store(learner, buffer, start + t, play.timestep, actions)
-        timestep = play.timestep.replace(observation={}, mean_action={}, state=())
-        return (following, buffer), timestep
+        keys = jax.random.split(key, config.num_envs)
+        following, timestep, actions = jax.vmap(one)(keys, env_state)
+        buffer = store(learner, buffer, start + t, timestep, actions)
+        read = dataclasses.replace(timestep, observation={}, mean_action={}, state=())
+        return (following, buffer), read
 
     inputs = jnp.arange(config.rollout_length), jax.random.split(key, config.rollout_length)
-    return jax.lax.scan(step, (play, buffer), inputs)
+    (env_state, buffer), timestep = packed_scan(step, (play.env_state, buffer), inputs)
+    following = Play(env_state, jax.vmap(learner.env.observe)(env_state), ())
+    return (following, buffer), timestep
 
 
 def sample(learner: Learner, key: Key, buffer: StoredStep, update_index: jax.Array) -> Transition:

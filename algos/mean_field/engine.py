@@ -37,6 +37,7 @@ from jaxmarl_core.algos.mean_field.options import Config, Hparams
 from jaxmarl_core.algos.mean_field.td_loss import StoredStep
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.exploration import exponential
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners import replay
 from jaxmarl_core.play.rollout import Play, begin
@@ -73,7 +74,7 @@ def learn(
     config = learner.config
     keys = jax.random.split(key, config.num_gradient_steps)
     start = state.params.online, state.target, state.optimiser
-    learned, metrics = jax.lax.scan(step, start, keys)
+    learned, metrics = packed_scan(step, start, keys)
     # chosen between, not branched on: the number is one of the run's, and differs within a sweep
     started = replay.learning_has_started(update_index, env_steps(config), hp.learning_starts)
     online, target, opt_state = select(started, learned, start)

@@ -50,9 +50,11 @@ from jaxmarl_core.algos.off_policy.playing import (
 )
 from jaxmarl_core.algos.off_policy.policies import PolicyKind
 from jaxmarl_core.functional.losses import masked_mean, squared
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.q_policies import twin_target
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners import replay
+from jaxmarl_core.learners.gradients import gradient_norm
 from jaxmarl_core.learners.observation_normalisation import initial_statistics
 from jaxmarl_core.learners.turns import drawn_order
 from jaxmarl_core.play.rollout import begin
@@ -156,7 +158,7 @@ def critics_step(
         moved[name], states[name] = descend(
             rule, axes, grads[name], opt_state[name], params.critics[name]
         )
-        norms.append(over_axes(optax.tree.norm, axes)(grads[name]).mean())
+        norms.append(over_axes(gradient_norm, axes)(grads[name]).mean())
     return moved, states, metrics | {"critic_grad_norm": jnp.stack(norms).mean()}
 
 
@@ -302,7 +304,7 @@ def learn(
 
     inputs = where, drawn_noise(learner, key_noise), order, due
     learnt = state.params, state.target, state.optimiser
-    learnt, metrics = jax.lax.scan(step, learnt, inputs)
+    learnt, metrics = packed_scan(step, learnt, inputs)
     times = {"policy_loss": due, "actor_grad_norm": due}
     mean = lambda x, counts: x.sum() / jnp.maximum(counts.sum(), 1)
     every = jnp.ones(num_steps)

@@ -19,7 +19,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxmarl_core.algos.off_policy.attention import attention_critics
 from jaxmarl_core.algos.off_policy.batches import Batch, Vectors
@@ -39,6 +38,7 @@ from jaxmarl_core.algos.off_policy.policies import PolicyKind, soft
 from jaxmarl_core.functional.distributions import masked_logits
 from jaxmarl_core.functional.losses import chosen, masked_mean, policy_gradient
 from jaxmarl_core.functional.returns import counterfactual_advantage
+from jaxmarl_core.learners.gradients import gradient_norm
 from jaxmarl_core.recipes import decided, with_own_options
 from jaxmarl_core.spaces import discrete
 from jaxmarl_core.types import Algorithm, Environment, Metrics
@@ -98,7 +98,7 @@ def by_score(
             rule, int(stack.separate), grads, state.optimiser[name], state.params[name]
         )
         losses.append(each)
-        norms.append(jnp.atleast_1d(over_axes(optax.tree.norm, int(stack.separate))(grads)))
+        norms.append(jnp.atleast_1d(over_axes(gradient_norm, int(stack.separate))(grads)))
     state = dataclasses.replace(state, params=params, optimiser=opt_state)
     return state, climbing_metrics(jnp.concatenate(losses), jnp.concatenate(norms))
 

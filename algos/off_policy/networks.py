@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmarl_core.algos.off_policy.options import Config
+from jaxmarl_core.learners.gradients import clip_by_norm
 from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, apply, head, merge_leading_axes
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.spaces import Box, Composite, Discrete, Space, zeros
@@ -104,7 +105,7 @@ def per_agent(stack: AgentStack, function: Callable, axis: int) -> Callable:
 
 def optimiser(rate: Any, max_grad_norm: Any) -> optax.GradientTransformation:
     """Returns Adam behind a clipping of the whole gradient's norm."""
-    return optax.chain(optax.clip_by_global_norm(max_grad_norm), optax.adam(rate))
+    return optax.chain(clip_by_norm(max_grad_norm), optax.adam(rate))
 
 
 def descend(

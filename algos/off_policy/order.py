@@ -31,7 +31,9 @@ from jaxmarl_core.algos.off_policy.networks import (
 from jaxmarl_core.algos.off_policy.options import Hparams, annealed
 from jaxmarl_core.algos.off_policy.policies import Draw, PolicyKind, wanted_entropy
 from jaxmarl_core.functional.losses import masked_mean
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.q_policies import soft_policy_loss, temperature_loss
+from jaxmarl_core.learners.gradients import gradient_norm
 from jaxmarl_core.learners.networks import apply
 from jaxmarl_core.learners.parameter_sharing import AgentStack, where_alive
 from jaxmarl_core.learners.turns import pick, put
@@ -223,7 +225,7 @@ def at_once(
             rule, int(stack.separate), grads, state.optimiser[name], state.params[name]
         )
         losses.append(loss)
-        norms.append(jnp.atleast_1d(over_axes(optax.tree.norm, int(stack.separate))(grads)))
+        norms.append(jnp.atleast_1d(over_axes(gradient_norm, int(stack.separate))(grads)))
         if actors.kind.is_soft:
             one = lambda weight, mask, log_prob, counts, stack=stack: weight_gradient(
                 weight, stack, mask, log_prob, counts, hp
@@ -275,7 +277,7 @@ def in_turn(
             return turns[0](carry)
         return jax.lax.switch(stack_of[agent], turns, carry)
 
-    (state, _), (losses, norms, slopes) = jax.lax.scan(next_agent, (state, vectors), order)
+    (state, _), (losses, norms, slopes) = packed_scan(next_agent, (state, vectors), order)
     if actors.kind.is_soft:
         state = move_weights(state, jnp.zeros(len(order)).at[order].set(slopes), rates)
     return state, climbing_metrics(losses, norms)
@@ -334,4 +336,4 @@ def take_turn(
         optimiser=state.optimiser | {name: put_back(state.optimiser[name], opt_state)},
     )
     vectors = vectors | {name: put(i, vectors[name], moved, 1)}
-    return (state, vectors), (loss, optax.tree.norm(grads), slope)
+    return (state, vectors), (loss, gradient_norm(grads), slope)

@@ -1,5 +1,6 @@
 """How off-policy learners act and play, and what they keep of it."""
 
+import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -124,8 +125,12 @@ def play_on(
         played_by = {name: recall.policy for name, recall in carried.items()}
         return select(warm, anything, actions), carried, played_by
 
+    def what_is_read(step):
+        state = step.timestep.state if learner.critics.uses_state else ()
+        return step._replace(timestep=dataclasses.replace(step.timestep, state=state))
+
     one = lambda key, play: rollout(
-        key, env, explore, play, config.rollout_length, first_memory(learner)
+        key, env, explore, play, config.rollout_length, first_memory(learner), what_is_read
     )
     return jax.vmap(one, out_axes=(0, 1))(jax.random.split(key, config.num_envs), play)
 

@@ -120,6 +120,7 @@ def counterfactual_critics(
         networks[stack.name] = Critic(spaces[stack.name], feed_forward, num_values(stack.action))
     parts = CounterfactualCritics(stacks, state, team, spaces, networks, actors, feed_forward)
     return Critics(
+        True,
         partial(init_critics, parts),
         partial(estimate_advantages, parts),
         partial(fit_critics, parts),

@@ -28,6 +28,7 @@ class Played(NamedTuple):
 class Critics(NamedTuple):
     """The critics' side of a learner."""
 
+    uses_state: bool
     init: Callable[[Key, Any], Any]  # (key, hparams) -> state
     estimate: Callable[[Any, Played, Any], tuple[dict[str, jax.Array], Any, Any]]
     # (state, what was played, hparams) -> advantages [T, B, n] by stack, batches for `learn`, state

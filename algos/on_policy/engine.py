@@ -295,7 +295,8 @@ def play_on(parts: Parts, key: Key, state: State) -> tuple[Play, Step, Memory]:
     num_chunks = parts.config.rollout_length // length
 
     def chunk(play, key):
-        after, steps = rollout(key, parts.env, drawn, play, length, first_memory(parts))
+        memory, keep = first_memory(parts), partial(what_is_read, parts)
+        after, steps = rollout(key, parts.env, drawn, play, length, memory, keep)
         return after, (steps, play.memory)
 
     def one(key, play):
@@ -305,6 +306,16 @@ def play_on(parts: Parts, key: Key, state: State) -> tuple[Play, Step, Memory]:
 
     keys = jax.random.split(key, parts.config.num_envs)
     return jax.vmap(one, out_axes=(0, 1, 1))(keys, state.play)
+
+
+def what_is_read(parts: Parts, step: Step) -> Step:
+    """Returns a step without what neither losses nor metrics read."""
+    timestep = step.timestep
+    state = timestep.state if parts.critics.uses_state else ()
+    read = ("episode", "opponent")
+    extras = {name: timestep.extras[name] for name in read if name in timestep.extras}
+    kept = dataclasses.replace(timestep, state=state, mean_action={}, extras=extras)
+    return step._replace(timestep=kept)
 
 
 def heed_ends(steps: Step, final: TimeStep) -> tuple[Step, TimeStep]:

@@ -12,11 +12,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmarl_core.algos.on_policy.minibatches import memory_before, minibatch, minibatches
+from jaxmarl_core.algos.on_policy.minibatches import memory_before, minibatch_of, minibatches
 from jaxmarl_core.algos.on_policy.networks import Actor, optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed, entropy_weight, required_hparam
-from jaxmarl_core.functional.losses import masked_mean, policy_gradient, ppo_clip
+from jaxmarl_core.functional.losses import masked_mean, masked_means, policy_gradient, ppo_clip
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.trust_region import trust_region_step
+from jaxmarl_core.learners.gradients import gradient_norm
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Key, Metrics
 
@@ -123,14 +125,16 @@ def surrogate_loss(
     log_ratio = bounded(pi.log_prob(batch.action) - batch.log_prob)
     ratio = jnp.exp(log_ratio)
     kl = lambda: action_distribution(actor, old_params, batch).kl_divergence(pi)
-    gain = masked_mean(batch.weight * objective(Ratio(ratio, batch.advantage, kl)), batch.counts)
-    mean_entropy = masked_mean(pi.entropy(), batch.counts)
-    estimated_kl = masked_mean(ratio - 1 - log_ratio, batch.counts)
-    metrics = {"policy_loss": -gain, "entropy": mean_entropy, "kl": estimated_kl}
+    figures = {
+        "gain": batch.weight * objective(Ratio(ratio, batch.advantage, kl)),
+        "entropy": pi.entropy(),
+        "kl": ratio - 1 - log_ratio,
+    }
     if clip is not None:
-        beyond = (jnp.abs(ratio - 1) > clip).astype(jnp.float32)
-        metrics["clip_fraction"] = masked_mean(beyond, batch.counts)
-    return -gain - entropy * mean_entropy, metrics
+        figures["clip_fraction"] = (jnp.abs(ratio - 1) > clip).astype(jnp.float32)
+    metrics = masked_means(figures, batch.counts)
+    gain = metrics.pop("gain")
+    return -gain - entropy * metrics["entropy"], metrics | {"policy_loss": -gain}
 
 
 def bounded(log_ratio: jax.Array) -> jax.Array:
@@ -178,18 +182,19 @@ def ascend(
 
     def step(carry, which):
         params, opt_state, near = carry
-        some = minibatch(batch, which, config)
+        some = batch_at(which)
         grads, metrics = jax.grad(loss, has_aux=True)(params, batch=some)
         changes, moved = rule.update(grads, opt_state, params)
         after = optax.apply_updates(params, changes), moved
         if target_kl is not None:
             near = near & (metrics["kl"] <= target_kl)
             after = jax.tree.map(partial(jnp.where, near), after, (params, opt_state))
-        return (*after, near), metrics | {"actor_grad_norm": optax.tree.norm(grads)}
+        return (*after, near), metrics | {"actor_grad_norm": gradient_norm(grads)}
 
+    batch_at = minibatch_of(batch, config)
     steps = minibatches(key, config, decided(config.num_epochs))
     start = (params, opt_state, jnp.bool_(True))
-    (params, opt_state, _), metrics = jax.lax.scan(step, start, steps)
+    (params, opt_state, _), metrics = packed_scan(step, start, steps)
     return params, opt_state, jax.tree.map(jnp.mean, metrics)
 
 

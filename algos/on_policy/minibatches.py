@@ -9,6 +9,7 @@ A batch is a NamedTuple of leaves [T, B, ...] whose field `memory` is [C, B, ...
 remembered before each of C chunks, or ().
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.algos.on_policy.options import Config
+from jaxmarl_core.functional.packing import pack, packing_of, unpack
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Key
 
@@ -67,8 +69,13 @@ def shuffled(key: Key, size: int) -> jax.Array:
     return (ranked & low).astype(jnp.int32)
 
 
-def minibatch(batch: Any, which: jax.Array, config: Config) -> Any:
-    """Returns some of the sequences [L, S, ...] of a batch."""
+def minibatch_of(batch: Any, config: Config) -> Callable[[jax.Array], Any]:
+    """Returns the function from which sequences to these of a batch [L, S, ...].
+
+    What is small lies side by side in memory, so that one gather finds it all.
+    """
     if config.num_minibatches == 1:
-        return batch
-    return jax.tree.map(lambda x: x[:, which], batch)
+        return lambda which: batch
+    packing = packing_of(batch, 2)
+    packed = pack(packing, batch)
+    return lambda which: unpack(packing, jax.tree.map(lambda x: x[:, which], packed))

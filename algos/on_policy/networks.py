@@ -9,6 +9,7 @@ import optax
 
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.functional.distributions import distribution, head_size, num_scales
+from jaxmarl_core.learners.gradients import clip_by_norm
 from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, apply, head, merge_leading_axes
 from jaxmarl_core.spaces import Box, Space
 
@@ -76,4 +77,4 @@ def optimiser(
     rate: float | jax.Array, max_grad_norm: float | jax.Array
 ) -> optax.GradientTransformation:
     """Returns Adam behind a clipping of the whole gradient's norm."""
-    return optax.chain(optax.clip_by_global_norm(max_grad_norm), optax.adam(rate, eps=1e-5))
+    return optax.chain(clip_by_norm(max_grad_norm), optax.adam(rate, eps=1e-5))

@@ -24,6 +24,7 @@ from jaxmarl_core.algos.on_policy.learning import (
     bounded,
 )
 from jaxmarl_core.algos.on_policy.networks import Actor
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.learners.turns import drawn_order, pick, put
 from jaxmarl_core.types import Key, Metrics
@@ -105,7 +106,7 @@ def sequential_update(
         return jax.lax.switch(stack_of[agent], turns, carry)
 
     order = drawn_order(update_index, num_agents)
-    (state, log_m), metrics = jax.lax.scan(next_agent, (state, log_m), order)
+    (state, log_m), metrics = packed_scan(next_agent, (state, log_m), order)
     metrics = jax.tree.map(jnp.mean, metrics)
     metrics["compound_ratio"] = jnp.exp(bounded(log_m)).mean()
     return state, metrics

@@ -64,7 +64,7 @@ class ValueCritics(NamedTuple):
     config: Config
 
 
-def value_critics(inputs: list[CriticInput], config: Config) -> Critics:
+def value_critics(inputs: list[CriticInput], config: Config, uses_state: bool = True) -> Critics:
     """Returns critics that predict lambda-returns, and generalised advantages from them.
 
     Raises:
@@ -74,6 +74,7 @@ def value_critics(inputs: list[CriticInput], config: Config) -> Critics:
     networks = {each.name: Critic(each.space, config) for each in inputs}
     parts = ValueCritics(inputs, networks, config)
     return Critics(
+        uses_state,
         partial(init_critics, parts),
         partial(estimate_advantages, parts),
         partial(fit_critics, parts),
@@ -82,7 +83,7 @@ def value_critics(inputs: list[CriticInput], config: Config) -> Critics:
 
 def own_critics(env: Environment, stacks: list[AgentStack], config: Config, actors: Any) -> Critics:
     """Returns critics that see what their agents see."""
-    return value_critics(own_inputs(env, stacks), config)
+    return value_critics(own_inputs(env, stacks), config, uses_state=False)
 
 
 def central_critics(

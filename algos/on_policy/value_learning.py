@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmarl_core.algos.on_policy.minibatches import minibatch, minibatches, sequences
+from jaxmarl_core.algos.on_policy.minibatches import minibatch_of, minibatches, sequences
 from jaxmarl_core.algos.on_policy.networks import optimiser
 from jaxmarl_core.algos.on_policy.options import Config, annealed, required_hparam
 from jaxmarl_core.functional.losses import clipped_value, huber, masked_mean
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.returns import explained_variance
 from jaxmarl_core.learners import value_normalisation
+from jaxmarl_core.learners.gradients import gradient_norm
 from jaxmarl_core.learners.value_normalisation import Scale
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Key, Metrics
@@ -102,18 +104,18 @@ def fit(
     new, batch = rescale(config, scale, batch, hp)
     params = follow_units(config, params, scale, new)
     rule = optimiser(annealed(hp.critic_learning_rate, hp, update_index), hp.max_grad_norm)
-    cut = sequences(batch, config)
+    batch_at = minibatch_of(sequences(batch, config), config)
 
     def step(carry, which):
         params, opt_state = carry
-        some = minibatch(cut, which, config)
+        some = batch_at(which)
         loss = lambda params: value_loss(values(params, some), some, hp)
         found, grads = jax.value_and_grad(loss)(params)
         changes, opt_state = rule.update(grads, opt_state, params)
-        metrics = {"value_loss": found, "critic_grad_norm": optax.tree.norm(grads)}
+        metrics = {"value_loss": found, "critic_grad_norm": gradient_norm(grads)}
         return (optax.apply_updates(params, changes), opt_state), metrics
 
     steps = minibatches(key, config, config.num_critic_epochs or decided(config.num_epochs))
-    (params, opt_state), metrics = jax.lax.scan(step, (params, opt_state), steps)
+    (params, opt_state), metrics = packed_scan(step, (params, opt_state), steps)
     metrics = jax.tree.map(jnp.mean, metrics) | {"explained_variance": explained}
     return params, opt_state, new, metrics

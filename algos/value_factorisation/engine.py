@@ -57,6 +57,7 @@ from jaxmarl_core.algos.value_factorisation.sequences import (
 )
 from jaxmarl_core.functional.exploration import epsilon_greedy_probs, greedy, pick
 from jaxmarl_core.functional.losses import masked_mean
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.returns import lambda_returns, n_step, over_trajectories
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners.parameter_sharing import (
@@ -146,10 +147,15 @@ def act(
 # ---- collecting
 
 
+def timestep_without_state(learner: Learner, timestep: TimeStep) -> TimeStep:
+    """Returns the time step, without the state if no mixer reads it."""
+    state = timestep.state if learner.factorisation.uses_state else ()
+    return dataclasses.replace(timestep, state=state)
+
+
 def stored_timestep(learner: Learner, timestep: TimeStep) -> TimeStep:
     """Returns the time step without what no loss reads."""
-    state = timestep.state if learner.factorisation.uses_state else ()
-    return dataclasses.replace(timestep, state=state, mean_action={}, extras={})
+    return dataclasses.replace(timestep, mean_action={}, extras={})
 
 
 def collect(
@@ -169,10 +175,12 @@ def collect(
     key_begin, key_play = jax.random.split(key)
     empty = initial_memories(learner.stacks, config)
     play = begin_anew(key_begin, learner.env, play, empty)
+    read = partial(timestep_without_state, learner)
+    keep = lambda step: step._replace(timestep=read(step.timestep))
     following, steps = rollout(
-        key_play, learner.env, explore_in_play, play, config.rollout_length, empty
+        key_play, learner.env, explore_in_play, play, config.rollout_length, empty, keep
     )
-    timestep = joint_rows(steps.timestep, following.timestep)
+    timestep = joint_rows(steps.timestep, read(following.timestep))
     is_first = play.timestep.extras["episode"].length == 0
     sequence = Sequences(stored_timestep(learner, timestep), steps.actions, play.memory, is_first)
     return following, sequence, jax.tree.map(lambda leaf: leaf[1:], timestep)
@@ -282,7 +290,7 @@ def learn(
 
     start = (state.params.agents, state.params.joint), state.optimiser, state.priorities
     steps = jnp.arange(learner.config.num_gradient_steps)
-    (online, opt_state, priorities), metrics = jax.lax.scan(step, start, steps)
+    (online, opt_state, priorities), metrics = packed_scan(step, start, steps)
     params = Params(*online, state.params.epsilon)
     return dataclasses.replace(
         state, params=params, optimiser=opt_state, priorities=priorities

@@ -7,6 +7,7 @@ import jax
 import optax
 
 from jaxmarl_core.algos.value_factorisation.options import Config, Hparams, annealed_learning_rate
+from jaxmarl_core.learners.gradients import clip_by_norm
 from jaxmarl_core.learners.networks import ACTIVATIONS, Torso, head, initial_memory
 from jaxmarl_core.learners.parameter_sharing import AgentStack
 from jaxmarl_core.spaces import Composite, Discrete, Space, num_values, zeros
@@ -72,4 +73,4 @@ def optimiser(config: Config, hp: Hparams, update_index: jax.Array) -> optax.Gra
         rule = optax.adam(rate, eps=eps)
     else:  # as PyTorch has it, which QMIX was published with: eps outside of the root
         rule = optax.rmsprop(rate, decay=0.99, eps=eps, eps_in_sqrt=False)
-    return optax.chain(optax.clip_by_global_norm(hp.max_grad_norm), rule)
+    return optax.chain(clip_by_norm(hp.max_grad_norm), rule)

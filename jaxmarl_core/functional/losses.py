@@ -5,7 +5,7 @@ Each function maps arrays of one common shape [...] to that shape, or from [...,
 averages, with `masked_mean` where some rows do not count.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,15 @@ def masked_mean(x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     require_shape("mask", mask, x.shape)
     # where, not a product: 0 * NaN is NaN
     return jnp.sum(jnp.where(mask, x, 0)) / jnp.maximum(jnp.sum(mask), 1)
+
+
+def masked_means(figures: Mapping[str, jax.Array], mask: jax.Array) -> dict[str, jax.Array]:
+    """Returns the `masked_mean` of several figures of one shape, name -> [...]; name -> [].
+
+    All in one sum: on an accelerator, one kernel.
+    """
+    means = jax.vmap(masked_mean, (0, None))(jnp.stack(list(figures.values())), mask)
+    return dict(zip(figures, means))
 
 
 def chosen(q: jax.Array, action: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ from jaxmarl_core.play.rollout import Play, acting, begin
 from jaxmarl_core.play.wrappers import (
     Episode,
     EpisodeStatistics,
+    bare,
     counted_figures,
     return_figures,
     team_suffixes,
@@ -76,7 +77,7 @@ def record(
     key_begin, key_play = jax.random.split(key)
 
     def row(play):
-        return play.env_state.inner, play.timestep.extras["episode"], play.timestep.last
+        return bare(play.env_state.inner), play.timestep.extras["episode"], play.timestep.last
 
     def step(play, key):
         key_act, key_env = jax.random.split(key)

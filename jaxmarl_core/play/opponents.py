@@ -20,7 +20,7 @@ from flax import struct
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.play.policies import Player, together
 from jaxmarl_core.play.pool import Pool
-from jaxmarl_core.play.wrappers import EpisodeStatistics, EpisodeStatisticsState, num_teams
+from jaxmarl_core.play.wrappers import EpisodeStatistics, EpisodeStatisticsState, bare, num_teams
 from jaxmarl_core.types import (
     Actions,
     Environment,
@@ -110,7 +110,7 @@ class WithOpponents(StateEnvironment):
         def mean_action(state: OpposedState, actions: Actions) -> dict[str, jax.Array]:
             params, timestep = self.params_of(state), self.world.observe(state.inner)
             chosen, _ = self.policy.greedy(params, jax.random.key(0), timestep, state.memory)
-            return self._own(of_world(state.inner.inner, {**chosen, **actions}))
+            return self._own(of_world(bare(state.inner.inner), {**chosen, **actions}))
 
         return mean_action
 
@@ -181,7 +181,7 @@ class RenderedWithOpponents(WithOpponents):
     def render(self, state: OpposedState) -> jax.Array:
         """Returns the world's own picture, [H, W, 3] uint8."""
         assert isinstance(self.world.env, Renderable)
-        return self.world.env.render(state.inner.inner)
+        return self.world.env.render(bare(state.inner.inner))
 
 
 def with_opponents(

@@ -9,8 +9,20 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.errors import require
+from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.trees import select
-from jaxmarl_core.types import Actions, Environment, EnvState, Key, Memory, Params, Policy, TimeStep
+from jaxmarl_core.play.wrappers import AutoReset, Keeping, Kept, bare, observable
+from jaxmarl_core.types import (
+    Actions,
+    Environment,
+    EnvState,
+    Key,
+    Memory,
+    Params,
+    Policy,
+    StateEnvironment,
+    TimeStep,
+)
 
 
 @struct.dataclass
@@ -49,7 +61,13 @@ def begin_anew(key: Key, env: Environment, play: Play, memory: Memory) -> Play:
 
 
 def rollout(
-    key: Key, env: Environment, act: Act, play: Play, length: int, memory: Memory = ()
+    key: Key,
+    env: Environment,
+    act: Act,
+    play: Play,
+    length: int,
+    memory: Memory = (),
+    keep: Callable[[Step], Step] = lambda step: step,
 ) -> tuple[Play, Step]:
     """Plays one environment on for `length` steps; `vmap` it for many.
 
@@ -62,19 +80,49 @@ def rollout(
       play: where to go on from.
       length: how many steps, static.
       memory: what memory begins an episode with.
+      keep: what of a step is to be a row: what nobody reads need not be written.
 
     Returns:
       Where play stands afterwards, and the rows with leaves [length, ...].
     """
 
-    def step(play: Play, key: Key):
-        key_act, key_env = jax.random.split(key)
-        actions, carried, extras = act(key_act, play.timestep, play.memory)
-        env_state, timestep = env.step(key_env, play.env_state, actions)
-        carried = select(play.timestep.last, memory, carried)
-        return Play(env_state, timestep, carried), Step(play.timestep, actions, extras)
+    world = observable(env)
+    prepare, go_on = prepared(world)
 
-    return jax.lax.scan(step, play, jax.random.split(key, length))
+    def step(carry, draws):
+        env_state, before = carry
+        key_act, prepared = draws
+        timestep = world.observe(env_state)
+        actions, carried, extras = act(key_act, timestep, before)
+        carried = select(timestep.last, memory, carried)
+        row = keep(Step(timestep, actions, extras))
+        return (go_on(prepared, env_state, actions), carried), row
+
+    # The loop carries no time step: written to its row and overwritten, each field would be copied.
+    kept = isinstance(world, Keeping)
+    start = Kept(play.env_state, play.timestep) if kept else play.env_state
+    keys = jax.vmap(jax.random.split)(jax.random.split(key, length))
+    draws = keys[:, 0], jax.vmap(prepare)(keys[:, 1])
+    (env_state, carried), steps = packed_scan(step, (start, play.memory), draws)
+    return Play(bare(env_state), world.observe(env_state), carried), steps
+
+
+def prepared(world: StateEnvironment) -> tuple[Callable, Callable]:
+    """Returns (key -> draws, (draws, state, actions) -> the next state): a step of `world` in two.
+
+    What does not depend on the state can then be drawn for many steps at once: the starts of
+    episodes, where they take no more memory than the rows.
+    """
+    if isinstance(world, AutoReset):
+        fresh = jax.eval_shape(world.prepare, jax.random.key(0)).fresh
+        if num_bytes(fresh) <= num_bytes(jax.eval_shape(world.observe, fresh)):
+            return world.prepare, world.go_on
+    return lambda key: key, world.advance
+
+
+def num_bytes(tree: Any) -> int:
+    """Returns the bytes of all leaves."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def joint_rows(rows: Any, final: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,13 +76,52 @@ def team_names(env: Environment) -> tuple[str, ...]:
 
 
 @struct.dataclass
-class AutoResetState:
+class Kept:
+    """A state of an environment, and the time step that came with it."""
+
     inner: EnvState
-    last: jax.Array  # [] bool, the episode ended on arriving here
+    timestep: TimeStep
 
 
 @struct.dataclass
-class AutoReset:
+class Keeping(StateEnvironment):
+    """Any environment as one whose time step is a function of its state, which keeps it."""
+
+    env: Environment
+
+    @property
+    def groups(self):
+        return self.env.groups
+
+    def initial(self, key: Key) -> Kept:
+        return Kept(*self.env.reset(key))
+
+    def advance(self, key: Key, state: Kept, actions: Actions) -> Kept:
+        return Kept(*self.env.step(key, state.inner, actions))
+
+    def observe(self, state: Kept) -> TimeStep:
+        return state.timestep
+
+
+def observable(env: Environment) -> StateEnvironment:
+    """Returns the environment itself if its time step is a function of its state, or `Keeping`."""
+    return env if isinstance(env, StateEnvironment) else Keeping(env)
+
+
+def bare(state: EnvState | Kept) -> EnvState:
+    """Returns the state of the environment that was handed to `observable`."""
+    return state.inner if isinstance(state, Kept) else state
+
+
+class Prepared(NamedTuple):
+    """What a step of `AutoReset` draws, whatever the state."""
+
+    key: Key  # of the environment's own step
+    fresh: EnvState  # the start of an episode
+
+
+@struct.dataclass
+class AutoReset(StateEnvironment):
     """Plays episode after episode: the step that follows a `last` one begins a new episode.
 
     The final observation is therefore a row of its own, as bootstrapping through a time limit
@@ -96,25 +136,28 @@ class AutoReset:
     def groups(self):
         return self.env.groups
 
-    def reset(self, key: Key) -> tuple[AutoResetState, TimeStep]:
-        """Returns the first state and time step of the first episode."""
-        state, timestep = self.env.reset(key)
-        return AutoResetState(state, timestep.last), timestep
+    def initial(self, key: Key) -> EnvState:
+        """Returns the first state of the first episode."""
+        return observable(self.env).initial(key)
 
-    def step(
-        self, key: Key, state: AutoResetState, actions: Actions
-    ) -> tuple[AutoResetState, TimeStep]:
-        """Returns the next state and time step, the first of an episode if `state` was last."""
+    def advance(self, key: Key, state: EnvState, actions: Actions) -> EnvState:
+        """Returns the next state, the first of an episode if `state` was the last of one."""
+        return self.go_on(self.prepare(key), state, actions)
+
+    def prepare(self, key: Key) -> "Prepared":
+        """Returns what a step needs that does not depend on the state."""
         key_reset, key_step = jax.random.split(key)
-        if isinstance(self.env, StateEnvironment):
-            fresh = self.env.initial(key_reset)
-            inner = select(state.last, fresh, self.env.advance(key_step, state.inner, actions))
-            timestep = self.env.observe(inner)
-        else:
-            fresh = self.env.reset(key_reset)
-            stepped = self.env.step(key_step, state.inner, actions)
-            inner, timestep = select(state.last, fresh, stepped)
-        return AutoResetState(inner, timestep.last), timestep
+        return Prepared(key_step, observable(self.env).initial(key_reset))
+
+    def go_on(self, prepared: "Prepared", state: EnvState, actions: Actions) -> EnvState:
+        """Returns what `advance` does, from what its key was made into."""
+        world = observable(self.env)
+        following = world.advance(prepared.key, state, actions)
+        return select(world.observe(state).last, prepared.fresh, following)
+
+    def observe(self, state: EnvState) -> TimeStep:
+        """Returns the environment's time step."""
+        return observable(self.env).observe(state)
 
 
 @struct.dataclass
@@ -130,9 +173,8 @@ class Episode:
 @struct.dataclass
 class EpisodeStatisticsState:
     inner: EnvState
-    timestep: TimeStep | None  # kept only where it is no function of `inner`
-    returns: jax.Array
-    length: jax.Array
+    returns: jax.Array  # [num_teams] f32, of the steps before this one
+    length: jax.Array  # [] int32, steps
 
 
 @struct.dataclass
@@ -143,6 +185,9 @@ class EpisodeStatistics(StateEnvironment):
     environment names in `extras["winner"]`, or else the team with the highest return at the end.
     An environment that counts more than rewards, as kills, names it in `extras["team_figures"]`,
     name -> [num_teams] of the episode so far: each becomes a metric and a figure of evaluations.
+
+    A step's reward is counted where its time step is observed, and so computed once in a loop that
+    observes, acts and advances.
     """
 
     env: Environment
@@ -153,40 +198,39 @@ class EpisodeStatistics(StateEnvironment):
 
     def initial(self, key: Key) -> EpisodeStatisticsState:
         """Returns the first state, with nothing counted."""
-        inner, timestep = self.env.reset(key)
-        dtype = jnp.result_type(*timestep.reward.values())
-        none = jnp.zeros(num_teams(self.env), dtype)
-        return EpisodeStatisticsState(inner, self._kept(timestep), none, jnp.int32(0))
+        inner = observable(self.env).initial(key)
+        rewards = jax.eval_shape(observable(self.env).observe, inner).reward.values()
+        none = jnp.zeros(num_teams(self.env), jnp.result_type(*rewards))
+        return EpisodeStatisticsState(inner, none, jnp.int32(0))
 
     def advance(
         self, key: Key, state: EpisodeStatisticsState, actions: Actions
     ) -> EpisodeStatisticsState:
-        """Returns the next state, its reward counted."""
-        inner, timestep = self.env.step(key, state.inner, actions)
+        """Returns the next state, the reward of this one counted."""
+        world = observable(self.env)
+        returns = self._returns(state, world.observe(state.inner))
+        inner = world.advance(key, state.inner, actions)
+        return EpisodeStatisticsState(inner, returns, state.length + 1)
+
+    def observe(self, state: EpisodeStatisticsState) -> TimeStep:
+        """Returns the environment's time step with the episode so far in its extras."""
+        timestep = observable(self.env).observe(state.inner)
+        returns = self._returns(state, timestep)
+        winner = timestep.extras.get("winner", _leader(returns))
+        winner = jnp.where(timestep.last, winner, -1).astype(jnp.int32)
+        counted = timestep.extras.get("team_figures", {})
+        episode = Episode(returns, state.length, winner, counted)
+        extras = timestep.extras | {"episode": episode}
+        return dataclasses.replace(timestep, extras=extras)
+
+    def _returns(self, state: EpisodeStatisticsState, timestep: TimeStep) -> jax.Array:
+        """Returns each team's return, this step's reward among it; nothing is paid at the start."""
         gained = [jnp.zeros((), state.returns.dtype)] * num_teams(self.env)
         for name, group in self.groups.items():
             gained[group.team] += timestep.reward[name].sum()
         sizes = jnp.asarray(team_sizes(self.env), state.returns.dtype)
-        returns = state.returns + jnp.stack(gained) / sizes
-        return EpisodeStatisticsState(inner, self._kept(timestep), returns, state.length + 1)
-
-    def observe(self, state: EpisodeStatisticsState) -> TimeStep:
-        """Returns the environment's time step with the episode so far in its extras."""
-        # Where the environment can observe a state, the time step of `advance` is never built:
-        # only its rewards are used there, and XLA drops the rest.
-        timestep = state.timestep
-        if timestep is None:
-            assert isinstance(self.env, StateEnvironment)  # see _kept
-            timestep = self.env.observe(state.inner)
-        winner = timestep.extras.get("winner", _leader(state.returns))
-        winner = jnp.where(timestep.last, winner, -1).astype(jnp.int32)
-        counted = timestep.extras.get("team_figures", {})
-        episode = Episode(state.returns, state.length, winner, counted)
-        extras = timestep.extras | {"episode": episode}
-        return dataclasses.replace(timestep, extras=extras)
-
-    def _kept(self, timestep: TimeStep) -> TimeStep | None:
-        return None if isinstance(self.env, StateEnvironment) else timestep
+        paid = jnp.where(state.length > 0, jnp.stack(gained) / sizes, 0)
+        return state.returns + paid
 
 
 def _leader(returns: jax.Array) -> jax.Array:

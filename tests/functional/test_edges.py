@@ -64,6 +64,7 @@ ACTION = {"move": 1, "aim": np.array([0.3, -0.9])}
 
 SLOPES = [
     Edge("masked_mean", lambda x: losses.masked_mean(x, FIRST_TWO), (Q,)),
+    Edge("masked_means", lambda x: losses.masked_means({"a": x, "b": x**2}, FIRST_TWO)["b"], (Q,)),
     Edge(
         "masked_mean: what does not count is no number",
         lambda x: losses.masked_mean(x, FIRST_TWO),
@@ -325,6 +326,8 @@ WITHOUT_SLOPE = {  # what returns integers or shapes, acts, or is a part of what
     "one_trajectory",
     "following",
     "sums_to_come",
+    "one_by_one",
+    "pair_by_pair",
     "over_trajectories",
     # of NumPy, on the host
     *("iqm", "mean", "standard_error", "bootstrap_interval", "bin_means", "bridge_gaps"),

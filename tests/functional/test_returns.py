@@ -11,7 +11,9 @@ from jaxmarl_core.functional.returns import (
     lambda_returns,
     n_step,
     n_step_transition,
+    one_by_one,
     over_trajectories,
+    pair_by_pair,
     standardise,
     trajectory_terms,
 )
@@ -80,6 +82,21 @@ def test_gae_termination_ignores_the_value_behind_it(variant):
     valid = np.array([True, False, True])
     advantage = variant(gae)(REWARD, discount, VALUE, BOOTSTRAP, HALF, valid)
     np.testing.assert_allclose(advantage, [-1.0, 0.0, 3.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 7, 128])
+def test_by_pairs_or_one_by_one(length):
+    """What accelerators do, and processors; a loop in double precision is both."""
+    rng = np.random.default_rng(length)
+    delta, factor = rng.normal(size=length), np.clip(rng.normal(0.5, 0.5, size=length), 0, 1)
+    valid = rng.random(length) < 0.8
+    expected, later = np.zeros(length), 0.0
+    for t in reversed(range(length)):
+        later = delta[t] + factor[t] * later if valid[t] else 0.0
+        expected[t] = later
+    rows = [jnp.where(valid, jnp.asarray(x, jnp.float32), jnp.nan) for x in (delta, factor)]
+    for function in (one_by_one, pair_by_pair):
+        np.testing.assert_allclose(function(*rows, jnp.asarray(valid)), expected, atol=1e-5)
 
 
 def test_gae_is_blind_to_what_an_invalid_row_holds():

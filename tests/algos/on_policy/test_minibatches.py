@@ -17,7 +17,7 @@ from jaxmarl_core.algos.on_policy.learning import (
     surrogate_loss,
 )
 from jaxmarl_core.algos.on_policy.minibatches import (
-    minibatch,
+    minibatch_of,
     minibatches,
     sequences,
     shuffled,
@@ -53,7 +53,7 @@ def test_an_epoch_is_every_sequence_once(options, length):
     steps = minibatches(KEY, config, 2)
     assert steps.shape == (4, B * T // length // 2)
     for epoch in (steps[:2], steps[2:]):
-        parts = [minibatch(cut, which, config) for which in epoch]
+        parts = [minibatch_of(cut, config)(which) for which in epoch]
         seen = np.concatenate([part.advantage for part in parts], 1)  # [L, S]
         np.testing.assert_array_equal(np.sort(seen[0]), np.arange(0, B * T, length))
         np.testing.assert_array_equal(seen, seen[0] + np.arange(length)[:, None])
@@ -73,7 +73,7 @@ def test_minibatches_of_steps_vary_as_draws_without_replacement_do():
     cut = sequences(batch_of(config, value), config)
 
     def mean(key):
-        return minibatch(cut, minibatches(key, config, 1)[0], config).advantage.mean()
+        return minibatch_of(cut, config)(minibatches(key, config, 1)[0]).advantage.mean()
 
     means = jax.vmap(mean)(jax.random.split(KEY, 4000))
     n, m = B * T, B * T // 2

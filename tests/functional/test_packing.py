@@ -1,0 +1,57 @@
+"""Arrays laid side by side come back bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmarl_core.functional.packing import LARGEST, pack, packed_scan, packing_of, unpack
+
+TREE = {
+    "numbers": jnp.array([[[1.5, -0.0], [jnp.nan, jnp.inf]], [[3e-45, 2.0], [-jnp.inf, 1e30]]]),
+    "counts": jnp.array([[-1, 2**31 - 1], [-(2**31), 0]], jnp.int32),
+    "seen": jnp.array([[True, False], [False, True]]),
+    "nothing": jnp.zeros((2, 2, 0)),
+    "image": jnp.arange(2 * 2 * 3, dtype=jnp.uint8).reshape(2, 2, 3),
+    "wide": jnp.arange(4.0 * (LARGEST + 1)).reshape(2, 2, -1),
+    "elsewhere": jnp.ones((1, 2, 3)),
+    "none": None,
+}
+
+
+def bits(tree):
+    return [(x.shape, x.dtype, np.asarray(x).tobytes()) for x in jax.tree.leaves(tree)]
+
+
+def test_what_is_packed_comes_back_bit_for_bit():
+    tree = dict(TREE)
+    packing = packing_of(tree, 2)
+    packed = pack(packing, tree)
+    assert packed.bits.shape == (2, 2, 2 + 1 + 1)
+    back = unpack(packing, packed)
+    assert jax.tree.structure(back) == jax.tree.structure(tree)
+    assert bits(back) == bits(tree)
+
+
+@pytest.mark.parametrize("which", [[1, 0], [0, 0, 1]])
+def test_rows_are_drawn_as_from_the_leaves(which):
+    tree = {name: TREE[name] for name in ("counts", "numbers", "seen")}
+    packing = packing_of(tree, 2)
+    drawn = jax.tree.map(lambda x: x[:, jnp.array(which)], pack(packing, tree))
+    assert bits(unpack(packing, drawn)) == bits(
+        jax.tree.map(lambda x: x[:, jnp.array(which)], tree)
+    )
+
+
+def test_a_lone_array_is_left_alone():
+    packing = packing_of({"numbers": TREE["numbers"], "image": TREE["image"]}, 2)
+    assert pack(packing, {"numbers": TREE["numbers"], "image": TREE["image"]}).bits == ()
+
+
+def test_a_scan_that_packs_is_a_scan():
+    def step(carry, x):
+        return carry + x, {"sum": carry + x, "even": (carry + x) % 2 == 0, "none": jnp.zeros(0)}
+
+    rows = jnp.arange(5, dtype=jnp.int32)
+    expected, found = (scan(step, jnp.int32(0), rows) for scan in (jax.lax.scan, packed_scan))
+    assert bits(found) == bits(expected)
