@@ -1,5 +1,6 @@
 """How a population plays, and what is stored of it: act, collect, store."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
