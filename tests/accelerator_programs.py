@@ -1,4 +1,4 @@
-"""Twelve programs, one or two of a family, small; a segment of each. A minute each.
+"""Thirteen programs, one or two of a family, small; a segment of each. A minute each.
 
     python tests/accelerator_programs.py    # writes figures.json anew
 
@@ -32,6 +32,7 @@ PROGRAMS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "vdn": ("vdn", "simple_spread", {}, SEQUENCES | {"memory_size": 0}),
     "maddpg": ("maddpg", "simple_spread", {}, OFF_POLICY),
     "hasac": ("hasac", "simple_spread", {"actions": "continuous"}, OFF_POLICY),
+    "hatd3": ("hatd3", "simple_spread", {"actions": "continuous"}, OFF_POLICY),
     "mfq": ("mfq", "battle", {"map_size": 20, "num_red": 16, "num_blue": 16},
             {"rollout_length": 4, "buffer_length": 32}),
     "minimax_q": ("minimax_q", "soccer", {}, {"rollout_length": 16}),

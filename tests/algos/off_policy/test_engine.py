@@ -148,3 +148,33 @@ def test_one_set_of_weights_for_a_group_learns_from_all_of_it():
     # rewards are 0 or 1, of all steps that were played
     reward = np.asarray(state.reward.variance)
     assert ((reward > 0) & (reward <= 0.26)).all()
+
+
+LEARNS = {
+    "maddpg": (maddpg, {}),
+    "maddpg, relaxed": (maddpg, {"gumbel": "relaxed"}),
+    "matd3": (matd3, {}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEARNS)
+def test_choosers_and_aimers_learn_what_is_best(name):
+    """The best returns of four steps are 4 for each chooser and 0 for the aimer."""
+    build, options = LEARNS[name]
+    env = MixedGroups()
+    sizes = {"num_envs": 8, "rollout_length": 10, "num_gradient_steps": 10, "batch_size": 64}
+    sizes |= {"buffer_length": 2000, "hidden": (32, 32)}
+    algorithm = build(env, Config(**sizes, **options))
+    train, _ = make_train(algorithm, env, Schedule(400, 400, 64, 5))
+    hp = algorithm.hparams.replace(
+        learning_rate=3e-3, critic_learning_rate=3e-3, tau=0.02, gamma=0.9, learning_starts=500.0
+    )
+    if hp.noise is not None:
+        hp = hp.replace(noise=0.3)
+    keys = jax.random.split(jax.random.key(0), 4)
+    metrics = jax.jit(jax.vmap(lambda key: train(key, hp)[1]))(keys)
+    choosers = np.asarray(metrics["eval_return_mean_choosers"])[:, -1]
+    aimer = np.asarray(metrics["eval_return_aimer"])[:, -1]
+    assert (choosers > 3.8).all(), choosers
+    assert (aimer > -0.1).all(), aimer
