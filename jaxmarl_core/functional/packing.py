@@ -1,6 +1,7 @@
-"""Many small arrays as one: a loop then writes, or gathers, one array a step and not a dozen.
+"""Many small arrays as two: a loop then writes, or gathers, two arrays a step and not a dozen.
 
-On an accelerator each is a kernel; on a processor a loop of its own.
+On an accelerator each is a kernel; on a processor a loop of its own. Numbers with a derivative are
+one of the two, so that it flows through; integers and bools are the other, as bits.
 """
 
 import math
@@ -12,12 +13,17 @@ import jax.numpy as jnp
 
 Carry = TypeVar("Carry")
 LARGEST = 256  # entries a row beyond which a leaf is left by itself
+FLOATS, BITS = "floats", "bits"
+KINDS = {
+    jnp.dtype("float32"): FLOATS,
+    **{jnp.dtype(name): BITS for name in ("int32", "uint32", "bool")},
+}
 
 
 class Packed(NamedTuple):
-    """A pytree whose leaves [*lead, ...] lie side by side on the last axis of one array."""
+    """A pytree whose leaves [*lead, ...] lie side by side on the last axis of two arrays."""
 
-    bits: Any  # [*lead, F] uint32, or () where there is nothing to gain
+    arrays: dict[str, jax.Array]  # FLOATS -> [*lead, F] f32, BITS -> [*lead, F] uint32
     others: list[Any]  # the leaves that were not packed, as they were
 
 
@@ -31,7 +37,8 @@ class Packing(NamedTuple):
 class Place(NamedTuple):
     """Where a leaf is found."""
 
-    first: int | None  # its first column; None: it is among the others
+    kind: str | None  # FLOATS or BITS; None: it is among the others
+    first: int  # its first column there
     shape: tuple[int, ...]  # of a row
     dtype: Any
 
@@ -39,52 +46,52 @@ class Place(NamedTuple):
 def packing_of(tree: Any, lead: int) -> Packing:
     """Returns how a pytree with leaves [*lead axes, ...] is packed.
 
-    Packed are numbers of 32 bits, and bools, of at most `LARGEST` entries a row, if there are two
-    whose leading axes are those of the first leaf.
+    Packed are numbers of 32 bits, and bools, of at most `LARGEST` entries a row, whose leading axes
+    are those of the first leaf.
     """
     leaves, structure = jax.tree.flatten(tree)
-    rows = [(leaf.shape[lead:], leaf.dtype) for leaf in leaves]
-    alike = [leaf.shape[:lead] == leaves[0].shape[:lead] for leaf in leaves]
-    small = [same and _fits(*row) for same, row in zip(alike, rows)]
-    if sum(small) < 2:
-        small = [False] * len(rows)
-    places, column = [], 0
-    for (shape, dtype), packs in zip(rows, small):
-        places.append(Place(column if packs else None, shape, dtype))
-        column += math.prod(shape) if packs else 0
+    places, columns = [], {FLOATS: 0, BITS: 0}
+    for leaf in leaves:
+        shape, size = leaf.shape[lead:], math.prod(leaf.shape[lead:])
+        kind = KINDS.get(leaf.dtype)
+        if kind is None or not 0 < size <= LARGEST or leaf.shape[:lead] != leaves[0].shape[:lead]:
+            places.append(Place(None, 0, shape, leaf.dtype))
+            continue
+        places.append(Place(kind, columns[kind], shape, leaf.dtype))
+        columns[kind] += size
     return Packing(structure, tuple(places))
 
 
 def pack(packing: Packing, tree: Any) -> Packed:
     """Returns the pytree packed; its leaves may have any leading axes, all of them the same."""
-    leaves = jax.tree.leaves(tree)
-    lead = lambda leaf, place: leaf.shape[: leaf.ndim - len(place.shape)]
-    columns, others = [], []
-    for leaf, place in zip(leaves, packing.places, strict=True):
-        if place.first is None:
+    columns, others = {FLOATS: [], BITS: []}, []
+    for leaf, place in zip(jax.tree.leaves(tree), packing.places, strict=True):
+        if place.kind is None:
             others.append(leaf)
-        else:
-            columns.append(_as_bits(leaf).reshape(*lead(leaf, place), math.prod(place.shape)))
-    return Packed(jnp.concatenate(columns, -1) if columns else (), others)
+            continue
+        lead = leaf.shape[: leaf.ndim - len(place.shape)]
+        columns[place.kind].append(_packed(leaf).reshape(*lead, math.prod(place.shape)))
+    arrays = {kind: jnp.concatenate(found, -1) for kind, found in columns.items() if found}
+    return Packed(arrays, others)
 
 
 def unpack(packing: Packing, packed: Packed) -> Any:
     """Returns the pytree, bit for bit."""
     others = iter(packed.others)
     leaves = []
-    for place in packing.places:
-        if place.first is None:
+    for kind, first, shape, dtype in packing.places:
+        if kind is None:
             leaves.append(next(others))
             continue
-        bits = packed.bits[..., place.first : place.first + math.prod(place.shape)]
-        leaves.append(_of_bits(bits.reshape(*bits.shape[:-1], *place.shape), place.dtype))
+        row = packed.arrays[kind][..., first : first + math.prod(shape)]
+        leaves.append(_unpacked(row.reshape(*row.shape[:-1], *shape), dtype))
     return jax.tree.unflatten(packing.structure, leaves)
 
 
 def packed_scan(
     step: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, rows: Any
 ) -> tuple[Carry, Any]:
-    """Returns what `jax.lax.scan` does; what a step returns is written as one array."""
+    """Returns what `jax.lax.scan` does; what a step returns is written as two arrays."""
     packings = []  # of what a step returns, as the loop's only trace finds it
 
     def one(carry, row):
@@ -96,18 +103,13 @@ def packed_scan(
     return carry, unpack(packings[0], found)
 
 
-def _fits(shape: tuple[int, ...], dtype: Any) -> bool:
-    number = dtype in (jnp.float32, jnp.int32, jnp.uint32, jnp.bool_)
-    return number and 0 < math.prod(shape) <= LARGEST
+def _packed(leaf: jax.Array) -> jax.Array:
+    if leaf.dtype == jnp.int32:
+        return jax.lax.bitcast_convert_type(leaf, jnp.uint32)
+    return leaf.astype(jnp.uint32) if leaf.dtype == jnp.bool_ else leaf
 
 
-def _as_bits(leaf: jax.Array) -> jax.Array:
-    if leaf.dtype == jnp.bool_:
-        return leaf.astype(jnp.uint32)
-    return jax.lax.bitcast_convert_type(leaf, jnp.uint32)
-
-
-def _of_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    if dtype == jnp.bool_:
-        return bits != 0
-    return jax.lax.bitcast_convert_type(bits, dtype)
+def _unpacked(row: jax.Array, dtype: Any) -> jax.Array:
+    if dtype == jnp.int32:
+        return jax.lax.bitcast_convert_type(row, jnp.int32)
+    return row != 0 if dtype == jnp.bool_ else row

@@ -11,6 +11,7 @@ from flax import struct
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.trees import select
+from jaxmarl_core.learners.replay import num_bytes
 from jaxmarl_core.play.wrappers import AutoReset, Keeping, Kept, bare, observable
 from jaxmarl_core.types import (
     Actions,
@@ -85,7 +86,6 @@ def rollout(
     Returns:
       Where play stands afterwards, and the rows with leaves [length, ...].
     """
-
     world = observable(env)
     prepare, go_on = prepared(world)
 
@@ -118,11 +118,6 @@ def prepared(world: StateEnvironment) -> tuple[Callable, Callable]:
         if num_bytes(fresh) <= num_bytes(jax.eval_shape(world.observe, fresh)):
             return world.prepare, world.go_on
     return lambda key: key, world.advance
-
-
-def num_bytes(tree: Any) -> int:
-    """Returns the bytes of all leaves."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def joint_rows(rows: Any, final: Any) -> Any:

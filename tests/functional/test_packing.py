@@ -27,7 +27,9 @@ def test_what_is_packed_comes_back_bit_for_bit():
     tree = dict(TREE)
     packing = packing_of(tree, 2)
     packed = pack(packing, tree)
-    assert packed.bits.shape == (2, 2, 2 + 1 + 1)
+    shapes = {kind: array.shape for kind, array in packed.arrays.items()}
+    assert shapes == {"floats": (2, 2, 2), "bits": (2, 2, 1 + 1)}
+    assert len(packed.others) == 4
     back = unpack(packing, packed)
     assert jax.tree.structure(back) == jax.tree.structure(tree)
     assert bits(back) == bits(tree)
@@ -43,9 +45,15 @@ def test_rows_are_drawn_as_from_the_leaves(which):
     )
 
 
-def test_a_lone_array_is_left_alone():
-    packing = packing_of({"numbers": TREE["numbers"], "image": TREE["image"]}, 2)
-    assert pack(packing, {"numbers": TREE["numbers"], "image": TREE["image"]}).bits == ()
+def test_derivatives_flow_through():
+    """d/dx of the sum over t of x^t, t = 1 ... 4, and of how often it is above 1: none."""
+
+    def powers(x):
+        step = lambda power, _: (power * x, {"power": power * x, "above": power * x > 1})
+        _, found = packed_scan(step, jnp.float32(1), jnp.arange(4))
+        return jnp.where(found["above"], found["power"], 0.0).sum()
+
+    assert jax.grad(powers)(2.0) == 1 + 2 * 2 + 3 * 4 + 4 * 8
 
 
 def test_a_scan_that_packs_is_a_scan():
