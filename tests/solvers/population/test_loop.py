@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmarl_core.solvers.extensive_form import from_tree, kuhn_poker, leduc_poker, nash_conv
+from jaxmarl_core.solvers.extensive_form import from_tree, kuhn_poker, nash_conv
 from jaxmarl_core.solvers.extensive_form.tree import Decision, End
 from jaxmarl_core.solvers.normal_form import zero_sum
 from jaxmarl_core.solvers.population import (
@@ -100,15 +100,6 @@ def test_psro_brings_kuhn_pokers_nash_conv_down(name):
     found = solved(from_cards(kuhn_poker()), meta_solver=name, num_iterations=12)
     np.testing.assert_allclose(found.nash_conv[0], 11 / 12, atol=1e-5)
     assert found.nash_conv[-1] < (0.5 if name in ("uniform", "alpha_rank") else 0.05)
-
-
-@pytest.mark.slow
-def test_double_oracle_solves_leduc_poker():
-    """The value is -0.0856, as OpenSpiel and others publish it."""
-    exact = from_cards(leduc_poker())
-    found = double_oracle(exact, num_iterations=300, tolerance=1e-2)
-    assert found.converged
-    np.testing.assert_allclose(exact.worth(found.mixtures)[0], -0.0856, atol=5e-3)
 
 
 def test_rectified_targets_are_those_it_does_not_lose_to():
