@@ -99,7 +99,8 @@ class StateEnvironment(ABC):
 
     They write `initial(key) -> state`, `advance(key, state, actions) -> state` and
     `observe(state) -> TimeStep`. Beside `reset` and `step` this buys a cheap auto-reset, which
-    chooses between two states and then observes once (see wrappers.AutoReset).
+    chooses between two states and then observes once (see wrappers.AutoReset). Whoever plays may
+    call these three alone: a `step` of one's own that does more is not seen.
     """
 
     @property

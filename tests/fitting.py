@@ -202,7 +202,15 @@ PROBES = {
     "mixed": (lambda: MixedGroups(3), True),
     "dying": (lambda: DyingAgents(), True),
 }
-SLOW = ("multi_agent_brax", "smax")  # worlds that take their time to compile
+# worlds that take their time to compile, and those whose like is among the fast tests
+SLOW = {
+    *("multi_agent_brax", "smax", "jaxmarl"),
+    *("adversarial_pursuit", "battlefield", "combined_arms", "gather"),  # battle, tiger_deer
+    *("simple", "simple_adversary", "simple_formation", "simple_line", "simple_push"),
+    *("simple_speaker_listener", "simple_world_comm", "collect_treasure", "rover_tower"),
+    *("linear_quadratic_players", "nonlinear_control", "nonlinear_zero_sum"),
+    *("soccer_4x2", "grid_game", "guarding_territory", "rendezvous"),
+}
 
 
 def _cases(most: int) -> list:

@@ -216,7 +216,10 @@ SECOND_OF_ITS_KIND = {  # engine and parts are those of another case; left to th
     *((name, "game") for name in ("ce_q", "nash_q", "giga", "replicator", "regret_matching")),
     *((name, "game") for name in ("hyper_q", "exorl", "pd_wolf", "team_q", "oal", "fmq")),
     *(("opponent_modelling_q", "game"), ("multiplicative_weights", "game")),
-    *(("friend_or_foe_q", "foe"), ("distributed_q", "game")),
+    *(("friend_or_foe_q", "foe"), ("distributed_q", "game"), ("lenient_q", "game")),
+    *((name, "game") for name in ("asymmetric_q", "awesome", "meta_strategy", "nscp", "jal")),
+    *((name, "game") for name in ("smooth_fictitious_play", "wolf_iga")),
+    *(("hatrpo", "mixed"), ("maac", "deaths")),
 }
 CASES = [(name, case) for name in sorted(ALGORITHMS) for case in FITTING.get(name, {})]
 ONE_OF_AN_ENGINE = {

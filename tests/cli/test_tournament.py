@@ -39,6 +39,7 @@ def test_the_best_of_each_and_names_that_differ(game):
     assert re.fullmatch(r"game:\d", who.names[0]) and who.names[1] == f"{who.names[0]} (2)"
 
 
+@pytest.mark.slow
 def test_it_prints_writes_and_adds_up(capsys, game, tmp_path):
     out = tmp_path / "cup"
     code, said, err = called(

@@ -97,6 +97,7 @@ def test_runs_differ_in_their_seeds_alone():
         assert (row.x[..., 1] > 0.99).all()
 
 
+@pytest.mark.slow
 def test_what_is_kept_over_time_passes_where_shorter_runs_end():
     """GIGA draws no actions, so that the key of an update makes no difference."""
     env = matrix_game("matching_pennies", num_rounds=None)

@@ -121,16 +121,25 @@ def test_greedy_or_drawn():
         )  # fmt: skip
 
     @struct.dataclass
-    class Paid(ConstantReward):
+    class Paid:
         """Pays its action."""
 
+        env: ConstantReward
+
+        @property
+        def groups(self):
+            return self.env.groups
+
+        def reset(self, key):
+            return self.env.reset(key)
+
         def step(self, key, state, actions):
-            state, timestep = super().step(key, state, actions)
+            state, timestep = self.env.step(key, state, actions)
             paid = {"agents": actions["agents"].astype(jnp.float32)}
             return state, timestep.replace(reward=paid)
 
     player = Player(Policy(lambda: jnp.int32(0), fixed(1), fixed(0)), ())
-    env = Paid(1, 3)
+    env = Paid(ConstantReward(1, 3))
     returns = [
         float(evaluate(jax.random.key(0), env, player, 2, 5, greedy).returns[0, 0])
         for greedy in (False, True)

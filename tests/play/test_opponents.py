@@ -233,8 +233,8 @@ def test_what_is_counted_of_teams_is_the_learners_teams(own):
     env = with_opponents(BATTLE, {other: Player(random_policy(BATTLE), ())})
     state, timestep = episodic(env).reset(jax.random.key(0))
     kills = jnp.array([3, 1])
-    bare = state.inner.inner.inner.inner.replace(kills=kills)
-    told = env.observe(state.inner.inner.replace(inner=state.inner.inner.inner.replace(inner=bare)))
+    bare = state.inner.inner.inner.replace(kills=kills)
+    told = env.observe(state.inner.replace(inner=state.inner.inner.replace(inner=bare)))
     expected = {"red": ([3], [1]), "blue": ([1], [3])}[own]
     figures = told.extras["team_figures"]
     assert (figures["kills"].tolist(), figures["losses"].tolist()) == expected

@@ -89,6 +89,7 @@ def test_more_freedom_is_worth_no_less(games):
     assert (mixed > over_games(pure_commitment)(games).values[:, 0] - 1e-4).all()
 
 
+@pytest.mark.slow
 def test_masks_of_survivors_are_masks(games):
     """Solved without the dominated actions a game has the same best correlated equilibrium."""
     before = over_games(correlated)(games)

@@ -287,6 +287,7 @@ def test_the_best_correlated_equilibrium_beside_a_large_loss():
     np.testing.assert_allclose(np.asarray(found.values).sum(1), truth, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_no_number_is_never_solved():
     """And nothing that could be played by mistake."""
     payoffs = np.zeros((2, 2, 2), np.float32)

@@ -32,6 +32,7 @@ def needed(num_runs):
     return program.compile_program(variant, num_runs, 2, on(1)).num_bytes / 2**30
 
 
+@pytest.mark.slow
 def test_too_little_memory_cuts_the_sweep_into_parts(tmp_path, whole):
     """The same runs in narrower programs: the same figures but for rounding."""
     small = spec(memory_gb=needed(3), **BARE)  # three fit, so two parts of two

@@ -62,6 +62,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_pool_is_saved_and_gone_on_with(tmp_path):
     said = {"opponents": {"player_1": "pool"}, "pool": {"every": 1, "size": 3, "draw": "uniform"}}
     out = run(spec(**said), tmp_path / "out")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxmarl_core.solvers.normal_form.lanes import SMALLEST, all_at_once
 
 Solver = Callable[..., tuple[Any, jax.Array]]
-SHARE = 256  # of the games, one in so many is solved again at a time
+SHARE = 1024  # of the games, one in so many is solved again at a time
 
 
 def look_twice(solve: Solver, *args: Any, **options: Any) -> Any:

@@ -194,8 +194,8 @@ def _certificate(payoff, row, column, legal):
     be gained, far more than a small share of that part, pR / RARELY, and so does not pass by it.
     """
     chance = row[:, None] * column[None]
-    most = jnp.where(legal, chance, -1)
-    about = jnp.where(most >= most.max((0, 1)), payoff, -jnp.inf).max((0, 1))
+    most = (row >= row.max(0))[:, None] & (column >= column.max(0))[None]
+    about = jnp.where(most & legal, payoff, -jnp.inf).max((0, 1))
     beyond = jnp.where(legal, payoff - about, 0)
     against_column = (beyond * column[None]).sum(1)  # [A, games]
     against_row = (beyond * row[:, None]).sum(0)  # [B, games]

@@ -212,11 +212,11 @@ def test_each_network_has_its_rate_and_the_targets_follow_both():
     np.testing.assert_allclose(metrics["entropy"], np.log(2), rtol=1e-3)  # near uniform at first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "options"),
     [(mfac, {}), (mfac, {"actor_mean_action": True}), (ac, {})],
 )
-@pytest.mark.fast("mfac-options0")
 def test_agents_of_a_torus_agree(algorithm, options):
     """From a payoff of 0 on average to 2, the most there is: all chose the same direction."""
     env = torus_coordination()

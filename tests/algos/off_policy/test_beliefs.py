@@ -139,6 +139,7 @@ def test_an_ensemble_puts_out_what_its_policy_does_and_teaches_no_other():
     np.testing.assert_array_equal(taught, [True, False, True])
 
 
+@pytest.mark.slow
 def test_a_policy_is_drawn_for_each_episode_and_stored_with_its_steps():
     algorithm = maddpg_ensemble(MixedGroups(3), Config(**SMALL | {"num_policies": 4}))
     learner = algorithm.update.args[0]

@@ -87,6 +87,7 @@ def test_correlated_noise_is_remembered_and_scaled(aiming):
     np.testing.assert_allclose(noise.std(), 0.1 / np.sqrt(1 - 0.75**2), rtol=0.1)
 
 
+@pytest.mark.slow
 def test_agents_act_uniformly_until_learning_starts(aiming):
     """Their actors, of a strong bias, are not asked; nothing moves but what is stored."""
     algorithm, _, state = aiming

@@ -115,7 +115,7 @@ class TwoHands(StateEnvironment):
         )
 
 
-@pytest.mark.fast("by default")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{}, {"scale": "network", "squash": False}, {"layer_norm": True, "activation": "relu"}],

@@ -29,6 +29,7 @@ def trained(env, num_updates, num_seeds, config=SMALL, **hparams):
     return jax.jit(jax.vmap(train, (0, None)))(keys, hparams)
 
 
+@pytest.mark.slow
 def test_solves_coordination_on_8_of_8_seeds():
     _, metrics = trained(matrix_game("coordination"), 40, 8)
     np.testing.assert_array_equal(metrics["eval_return"][:, -1], 10)

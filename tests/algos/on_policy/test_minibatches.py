@@ -182,6 +182,7 @@ def learnt(**options):
     return jax.jit(train)(KEY, algorithm.hparams)[0].params
 
 
+@pytest.mark.slow
 def test_a_chunk_as_long_as_the_rollout_is_the_rollout():
     same = jax.tree.map(np.array_equal, learnt(), learnt(chunk_length=6))
     assert all(jax.tree.leaves(same))

@@ -155,7 +155,7 @@ def test_the_value_beyond_a_time_limit_is_found_in_any_units(how):
     np.testing.assert_allclose(denormalised(state.critics.scale["agents"], value), 10, rtol=0.02)
 
 
-@pytest.mark.fast("popart")
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["running", "popart"])
 def test_a_counterfactual_critic_and_its_target_keep_what_they_say_where_units_move(how):
     """At a learning rate of 0: with popart both say the same returns after as before."""

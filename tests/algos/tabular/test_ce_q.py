@@ -48,6 +48,7 @@ def test_what_cannot_be_solved_shows():
     assert not module.solve(info, CHICKEN.at[0, 0, 0].set(jnp.nan), EVERY, "utilitarian").solved
 
 
+@pytest.mark.slow
 def test_a_referee_draws_for_both_and_marginals_do_not():
     """Chicken at gamma 0: nobody crashes where a referee draws; alone, one in sixteen do."""
     env = from_payoffs(np.asarray(CHICKEN), num_rounds=None)

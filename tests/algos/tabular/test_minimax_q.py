@@ -90,6 +90,7 @@ def test_guarding_a_territory_is_worth_minus_four_and_a_coin():
     np.testing.assert_allclose(np.stack([guard, enter]), 0.5, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_is_learnt_does_not_depend_on_the_other():
     ((value, strategy),) = guarded(
         {"defender": lambda info: rule(info, "constant"), "invader": fixed}

@@ -78,7 +78,7 @@ def test_starts_as_published(map_size):
         assert (len(omnivores), len(food)) == (495, 2272)
 
 
-@pytest.mark.fast("True")
+@pytest.mark.slow
 @pytest.mark.parametrize("minimap", [False, True])
 def test_plays_and_shows_what_gather_v5_does(minimap):
     timestep = play(20, 150, minimap, check=lambda time: time % 5 == 0 or time < 10)
