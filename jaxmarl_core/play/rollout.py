@@ -91,12 +91,12 @@ def rollout(
 
     def step(carry, draws):
         env_state, before = carry
-        key_act, prepared = draws
+        key_act, drawn = draws
         timestep = world.observe(env_state)
         actions, carried, extras = act(key_act, timestep, before)
         carried = select(timestep.last, memory, carried)
         row = keep(Step(timestep, actions, extras))
-        return (go_on(prepared, env_state, actions), carried), row
+        return (go_on(drawn, env_state, actions), carried), row
 
     # The loop carries no time step: written to its row and overwritten, each field would be copied.
     kept = isinstance(world, Keeping)
@@ -104,7 +104,8 @@ def rollout(
     keys = jax.vmap(jax.random.split)(jax.random.split(key, length))
     draws = keys[:, 0], jax.vmap(prepare)(keys[:, 1])
     (env_state, carried), steps = packed_scan(step, (start, play.memory), draws)
-    return Play(bare(env_state), world.observe(env_state), carried), steps
+    timestep = world.observe(env_state)
+    return Play(bare(env_state) if kept else env_state, timestep, carried), steps
 
 
 def prepared(world: StateEnvironment) -> tuple[Callable, Callable]:

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from probes import OneBitMemory
+from probes import OneBitMemory, Plain
 
 from jaxmarl_core.play.policies import random_policy
 from jaxmarl_core.play.rollout import acting, begin, begin_anew, joint_rows, rollout
-from jaxmarl_core.play.wrappers import episodic
+from jaxmarl_core.play.wrappers import AutoReset, episodic
 
 ENV = episodic(OneBitMemory(2, delay=2))  # 3 steps, 4 rows an episode
 
@@ -81,6 +81,17 @@ def test_acting_takes_the_policy_or_its_mode():
     assert (memory, extras) == ("m", ())
     drawn = acting(policy, 3.0)(jax.random.key(0), timestep, ())[0]["agents"]
     assert set(np.asarray(drawn).tolist()) <= {0, 1}
+
+
+def test_where_states_do_not_show_it_play_goes_on_as_in_one_rollout():
+    env = AutoReset(Plain(OneBitMemory(2, delay=2)))
+    play = begin(jax.random.key(0), env, jnp.int32(10))
+    go = jax.jit(lambda play: rollout(jax.random.key(1), env, count, play, 3, jnp.int32(10)))
+    once, first = go(play)
+    twice, then = go(once)
+    assert jax.tree.structure(play) == jax.tree.structure(once) == jax.tree.structure(twice)
+    lasts = np.append(first.timestep.last, then.timestep.last)
+    np.testing.assert_array_equal(lasts, [False, False, False, True, False, False])
 
 
 def test_vmapped_rollouts_are_those_alone():
