@@ -170,7 +170,8 @@ def one_by_one(delta: jax.Array, factor: jax.Array, valid: jax.Array) -> jax.Arr
 
     def backward(later, row):
         delta, factor, valid = row
-        later = jnp.where(valid, delta + factor * later, 0.0)
+        # twice: nor does what follows an invalid step reach the slope of its factor
+        later = jnp.where(valid, delta + factor * jnp.where(valid, later, 0.0), 0.0)
         return later, later
 
     rows = (delta, factor, valid)
@@ -186,7 +187,7 @@ def pair_by_pair(delta: jax.Array, factor: jax.Array, valid: jax.Array) -> jax.A
     def join(later, row):
         (delta_later, factor_later, valid_later), (delta, factor, valid) = later, row
         # selected, not multiplied: nothing flows through a step that is not valid, NaN included
-        through = lambda x: jnp.where(valid, factor * x, 0.0)
+        through = lambda x: factor * jnp.where(valid, x, 0.0)
         return delta + through(delta_later), through(factor_later), valid & valid_later
 
     delta, factor = (jnp.where(valid, x, 0.0) for x in (delta, factor))

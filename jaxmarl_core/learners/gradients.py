@@ -25,7 +25,10 @@ def clip_by_norm(max_norm: float | jax.Array) -> optax.GradientTransformation:
 
     def update(updates, state, params=None):
         norm = gradient_norm(updates)
-        shorten = lambda leaf: jnp.where(norm < max_norm, leaf, leaf / norm * max_norm)
-        return jax.tree.map(shorten, updates), state
+
+        def shortened(leaf):
+            return jnp.where(norm < max_norm, leaf, leaf / norm * max_norm).astype(leaf.dtype)
+
+        return jax.tree.map(shortened, updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

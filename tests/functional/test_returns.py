@@ -99,6 +99,15 @@ def test_by_pairs_or_one_by_one(length):
         np.testing.assert_allclose(function(*rows, jnp.asarray(valid)), expected, atol=1e-5)
 
 
+def test_no_number_of_another_episode_reaches_a_slope():
+    """Row 2 leads nowhere: rows 0 and 1 do not hear of row 3's reward, nor of its slope."""
+    delta, factor = jnp.array([0.5, -1.0, 0.0, jnp.nan, 1.0]), jnp.full(5, 0.5)
+    valid = jnp.array([True, True, False, True, True])
+    for function in (one_by_one, pair_by_pair):
+        slope = jax.grad(lambda x, f=function: f(delta, x, valid)[:2].sum())(factor)
+        np.testing.assert_allclose(slope, [-1.0, 0, 0, 0, 0], atol=1e-6)
+
+
 def test_gae_is_blind_to_what_an_invalid_row_holds():
     reward = REWARD.copy()
     reward[1] = np.nan

@@ -20,6 +20,12 @@ def test_norm_of_all_leaves_together(variant):
     assert gradient_norm({}) == 0.0
 
 
+def test_types_stay():
+    gradient = {"half": jnp.ones(2, jnp.bfloat16), "full": jnp.ones(2)}
+    clipped, _ = clip_by_norm(jnp.float32(0.5)).update(gradient, optax.EmptyState())
+    assert [clipped[name].dtype for name in gradient] == [jnp.bfloat16, jnp.float32]
+
+
 @pytest.mark.parametrize("most", [1.0, 85.0, 100.0])
 def test_clips_as_optax_does(most):
     ours, theirs = clip_by_norm(most), optax.clip_by_global_norm(most)
