@@ -1,17 +1,21 @@
 """Many small arrays as two: a loop then writes, or gathers, two arrays a step and not a dozen.
 
-On an accelerator each is a kernel; on a processor a loop of its own. Numbers with a derivative are
-one of the two, so that it flows through; integers and bools are the other, as bits.
+On an accelerator each would be a kernel, and kernels are what a short step costs. A processor gains
+nothing, and XLA takes a fifth longer to compile for it: there nothing is packed. Numbers with a
+derivative are one of the two, so that it flows through; integers and bools are the other, as bits.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 Carry = TypeVar("Carry")
+_platform: ContextVar[str] = ContextVar("platform", default="")  # "": JAX's own
 LARGEST = 256  # entries a row beyond which a leaf is left by itself
 FLOATS, BITS = "floats", "bits"
 KINDS = {
@@ -43,17 +47,32 @@ class Place(NamedTuple):
     dtype: Any
 
 
+@contextmanager
+def compiling_for(platform: str) -> Iterator[None]:
+    """While it lasts, what is traced is to be compiled for a platform: "cpu", "gpu" or "tpu"."""
+    token = _platform.set(platform)
+    try:
+        yield
+    finally:
+        _platform.reset(token)
+
+
+def packs() -> bool:
+    """Returns whether what is traced now is packed: it is for no processor."""
+    return (_platform.get() or jax.default_backend()) != "cpu"
+
+
 def packing_of(tree: Any, lead: int) -> Packing:
     """Returns how a pytree with leaves [*lead axes, ...] is packed.
 
     Packed are numbers of 32 bits, and bools, of at most `LARGEST` entries a row, whose leading axes
-    are those of the first leaf.
+    are those of the first leaf; for a processor, nothing.
     """
     leaves, structure = jax.tree.flatten(tree)
     places, columns = [], {FLOATS: 0, BITS: 0}
     for leaf in leaves:
         shape, size = leaf.shape[lead:], math.prod(leaf.shape[lead:])
-        kind = KINDS.get(leaf.dtype)
+        kind = KINDS.get(leaf.dtype) if packs() else None
         if kind is None or not 0 < size <= LARGEST or leaf.shape[:lead] != leaves[0].shape[:lead]:
             places.append(Place(None, 0, shape, leaf.dtype))
             continue
@@ -91,11 +110,17 @@ def unpack(packing: Packing, packed: Packed) -> Any:
 def packed_scan(
     step: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, rows: Any
 ) -> tuple[Carry, Any]:
-    """Returns what `jax.lax.scan` does; what a step returns is written as two arrays."""
+    """Returns what `jax.lax.scan` does; what a step returns is written as two arrays.
+
+    For a processor it is that.
+    """
+    if not packs():
+        return jax.lax.scan(step, carry, rows)
     packings = []  # of what a step returns, as the loop's only trace finds it
 
     def one(carry, row):
         carry, found = step(carry, row)
+        found = jax.tree.map(jnp.asarray, found)
         packings[:] = [packing_of(found, 0)]
         return carry, pack(packings[0], found)
 

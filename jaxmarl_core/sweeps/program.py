@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxmarl_core.functional.packing import compiling_for
 from jaxmarl_core.sweeps.batch import pad, sharded
 from jaxmarl_core.sweeps.memory import runs_that_fit
 from jaxmarl_core.sweeps.spec import Variant
@@ -85,7 +86,8 @@ def compile_program(
     schedule = variant.schedule._replace(num_updates=num_updates)
     _, resume = make_train(variant.algorithm, variant.env, schedule)
     segment = sharded(resume, mesh, (0, 0, 0, None), donate=(1,))
-    lowered = segment.lower(keys, state, arguments[1], jax.ShapeDtypeStruct((), jnp.int32))
+    with compiling_for(mesh.devices.flat[0].platform):  # which need not be here
+        lowered = segment.lower(keys, state, arguments[1], jax.ShapeDtypeStruct((), jnp.int32))
     go_on = compiling(lowered.compile)
     names = tuple(lowered.out_info[1])
     num_bytes = max(map(program_bytes, (begin, go_on)))
