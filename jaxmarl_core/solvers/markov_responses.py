@@ -128,8 +128,9 @@ def _fixed_point(sweep, game: MarkovGame, tolerance: float, max_sweeps: int):
 
     def step(carry):
         value, _, count = carry
-        after = sweep(value)
+        after = sweep(value).astype(value.dtype)
         return after, jnp.abs(after - value).max(), count + 1
 
-    value, change, _ = jax.lax.while_loop(going, step, (start, jnp.float32(jnp.inf), jnp.int32(0)))
+    infinite = jnp.asarray(jnp.inf, start.dtype)
+    value, change, _ = jax.lax.while_loop(going, step, (start, infinite, jnp.int32(0)))
     return value, change

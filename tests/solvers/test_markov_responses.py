@@ -103,6 +103,18 @@ def test_a_best_response_is_the_best_of_all_pure_policies(player):
     np.testing.assert_allclose(solved_values(game, tried, 0.9)[player], best, atol=1e-4)
 
 
+def test_in_double_precision():
+    game, policies = random_game(5), mixed(random_game(5), 5)
+    expected = nash_conv(game, policies, 0.9)
+    with jax.enable_x64(True):
+        wide = lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x
+        double, strategies = jax.tree.map(wide, game), jax.tree.map(wide, policies)
+        found = nash_conv(double, strategies, jnp.float64(0.9))
+        assert found.dtype == jnp.float64
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
+        nash_conv(game, policies, jnp.float64(0.9))  # gamma alone does not make it double
+
+
 def test_what_is_wrong_is_named():
     game = repeated(RPS)
     with pytest.raises(ValueError, match="policies: expected one for each of 2"):
