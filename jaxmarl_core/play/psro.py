@@ -25,7 +25,7 @@ from jaxmarl_core.play.evaluate import episode_length, evaluate
 from jaxmarl_core.play.opponents import with_opponents, with_pool
 from jaxmarl_core.play.policies import Player, joint, random_policy
 from jaxmarl_core.play.pool import Pool
-from jaxmarl_core.play.self_play import Build, alone, copies, replace_params, seats
+from jaxmarl_core.play.self_play import Build, alone, copies, seats
 from jaxmarl_core.play.wrappers import num_teams
 from jaxmarl_core.solvers.population.loop import RECTIFIED, Mixture, Population, psro
 from jaxmarl_core.solvers.population.meta_solvers import META_SOLVERS
@@ -43,7 +43,6 @@ class Psro:
     symmetric: whether both teams are alike and one population plays both; the learner is the first.
     num_episodes: of each pair, to see what they earn.
     greedy: whether members of a population take the mode of their policy or draw from it.
-    warm: whether a learner begins with the weights of the last policy, or anew.
     capacity: of a population, at most; 0: num_iterations + 1, four times that if rectified.
     """
 
@@ -53,7 +52,6 @@ class Psro:
     symmetric: bool = False
     num_episodes: int = 256
     greedy: bool = False
-    warm: bool = False
     capacity: int = 0
 
     def __post_init__(self):
@@ -134,7 +132,7 @@ def train_psro(
 
     def oracle(team: int, start: Params, mixture: Mixture) -> Params:
         members, weights = filled(mixture, options.places)
-        return learn[team](keys.next(), hparams, start, members, weights)
+        return learn[team](keys.next(), hparams, members, weights)
 
     def payoff(first: Params, second: Params) -> tuple[float, float]:
         earned = np.asarray(meet(keys.next(), first, second), np.float64)
@@ -150,7 +148,7 @@ def train_psro(
 
 def answer(
     env: Environment, build: Build, other: Team, options: Psro, team: int,
-    key: Key, hparams: Any, start: Params, members: Params, weights: jax.Array,
+    key: Key, hparams: Any, members: Params, weights: jax.Array,
 ) -> Params:  # fmt: skip
     """Returns what a learner of a team has learnt against a mixture of the other's policies.
 
@@ -158,7 +156,6 @@ def answer(
       env, build, other, options, team: see `train_psro`; static.
       key: randomness.
       hparams: the learner's numbers.
-      start: parameters to begin with, if `options.warm`.
       members: leaves [K, ...], the other team's.
       weights: [K] f32, how often each is drawn when an episode begins.
     """
@@ -168,8 +165,6 @@ def answer(
     algorithm = build(world)
     key_init, key_run = jax.random.split(key)
     state = algorithm.init(key_init, hparams)
-    if options.warm:
-        state = replace_params(state, start)
 
     def update(state, index):
         key_update = jax.random.fold_in(key_run, index)

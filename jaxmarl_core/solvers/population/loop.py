@@ -86,17 +86,21 @@ def psro(
         converged = bool(gaps[-1] <= tolerance)
         if converged or iteration == num_iterations:
             break
-        before = [len(own) for own in members]
+        before, is_full = [len(own) for own in members], False
         found = [
             _answers(oracle, player, members, payoffs, weights, rectified)
             for player in range(1 if symmetric else 2)
         ]
         for own, new in zip(members, found):
             for strategy in new:
-                if len(own) < capacity and not any(same(strategy, other) for other in own):
+                if any(same(strategy, other) for other in own):
+                    continue
+                if len(own) < capacity:
                     own.append(strategy)
+                else:
+                    is_full = True
         if before == [len(own) for own in members]:
-            converged = len(members[0]) < capacity
+            converged = not is_full
             break
         _play(payoff, members, payoffs, (before[0], before[1]), symmetric)
     sizes = [len(own) for own in members]
@@ -166,4 +170,6 @@ def _play(payoff: Payoff, members, payoffs, before: tuple[int, int], symmetric: 
             if symmetric and j < i:
                 payoffs[:, i, j] = payoffs[::-1, j, i]
                 continue
-            payoffs[:, i, j] = payoff(rows[i], columns[j])
+            earned = payoff(rows[i], columns[j])
+            # against itself both earn the same, whatever some episodes say
+            payoffs[:, i, j] = np.mean(earned) if symmetric and i == j else earned

@@ -41,6 +41,8 @@ def nash(payoffs: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Pair:
         found = _zero_sum((payoffs[0] - payoffs[1]) / 2, rows, columns)
         return np.asarray(found.row), np.asarray(found.column)
     walk = _lemke_howson(payoffs, rows, columns)
+    expected = "a meta-game that a walk of Lemke & Howson solves"
+    require(bool(walk.solved), "payoffs", expected, present.tolist())
     row, column = walk.strategies
     return np.asarray(row), np.asarray(column)
 
@@ -133,6 +135,8 @@ def projected_replicator_dynamics(
     ]
     last = num_steps if average_last is None else average_last
     require(1 <= last <= num_steps, "average_last", f"in [1, {num_steps}]", last)
+    most = 1 / max(int(mask.sum()) for mask in masks)
+    require(0 <= least < most, "least", f"in [0, {most:.3g})", least)
     return _dynamics(table, *masks, step_size, least, num_steps, last)
 
 

@@ -93,7 +93,6 @@ def test_double_oracle_solves_kuhn_poker():
 
 
 @pytest.mark.slow
-@pytest.mark.fast("nash")
 @pytest.mark.parametrize("name", META_SOLVERS)
 def test_psro_brings_kuhn_pokers_nash_conv_down(name):
     # of uniform play in Kuhn poker it is 11/12
@@ -144,6 +143,25 @@ def test_what_was_played_is_not_played_again():
     assert sorted(calls) == [(a, b) for a in range(3) for b in range(a, 3)]
     assert found.converged and np.isnan(found.nash_conv).all()
     np.testing.assert_allclose(found.payoffs[0], RPS)
+
+
+def test_who_finds_no_room_has_not_converged():
+    payoff = np.array([[1.1, -0.1, -0.3, 1.6], [-1.3, -0.6, -0.5, 0.6],
+                       [-0.7, -0.6, -1.6, 0.7], [0.8, -0.5, 0.2, -1.3]])  # fmt: skip
+    game = from_payoffs(payoff)
+    grown = lambda capacity: solved(game, num_iterations=20, capacity=capacity)
+    assert not grown(3).converged and grown(3).nash_conv[-1] > 0.1
+    assert grown(4).converged and grown(4).nash_conv[-1] < 1e-4
+
+
+def test_a_strategy_earns_the_same_as_itself():
+    rng = np.random.default_rng(0)
+    noisy = lambda a, b: tuple(RPS[a, b] * np.array([1, -1]) + rng.normal(scale=0.1, size=2))
+    game = from_payoffs(RPS)
+    oracle = lambda player, start, mixture: game.best_response(player, mixture)[0]
+    found = psro(noisy, oracle, (0, 0), num_iterations=3, same=game.same, symmetric=True)
+    np.testing.assert_array_equal(found.payoffs[0], found.payoffs[1].T)
+    np.testing.assert_allclose(*[m.weights for m in found.mixtures], atol=1e-5)
 
 
 def test_mistakes_are_named():
