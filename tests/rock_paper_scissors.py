@@ -1,6 +1,7 @@
 """The game that has no best pure strategy, and players of fixed mixed strategies. For tests."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmarl_core.envs import matrix_game
@@ -23,3 +24,17 @@ def mixed(*groups):
         return {name: params.argmax(keepdims=True) for name in groups}, memory
 
     return Policy(lambda: (), act, greedy)
+
+
+def update_by_update(algorithm, num_updates):
+    """(states before and after each of so many updates, the metrics of each), of one program."""
+    update = jax.jit(algorithm.update)
+    states = [jax.jit(algorithm.init)(jax.random.key(0), algorithm.hparams)]
+    told = []
+    for i in range(num_updates):
+        key = jax.random.fold_in(jax.random.key(1), i)
+        state, metrics = update(key, states[-1], algorithm.hparams, jnp.int32(i))
+        states.append(state)
+        told.append(metrics)
+    assert update._cache_size() == 1
+    return states, told

@@ -29,14 +29,12 @@ from jaxmarl_core.play.matchmaking import (
     is_ready,
     match_weights,
 )
-from jaxmarl_core.play.opponents import require_others, with_opponents, with_pool
-from jaxmarl_core.play.policies import Player, random_policy
+from jaxmarl_core.play.opponents import with_pool
 from jaxmarl_core.play.pool import EMPTY, Pool
 from jaxmarl_core.play.self_play import (
     Build,
-    copies,
+    drafted,
     replace_params,
-    seats,
     without_results,
 )
 from jaxmarl_core.types import Algorithm, Environment, Hparams, Key, Metrics, Params, Policy
@@ -98,13 +96,8 @@ def league_play(
         world; or, when an update is traced, it tells no results of episodes.
     """
     opponents = tuple(opponents)
-    require_others(env, opponents)
-    seated = seats(env, opponents)
-    anybody = Player(random_policy(env), ())
-    draft = build(with_opponents(env, dict.fromkeys(opponents, anybody)))
-    parts = Parts(build, env, opponents, options, draft, copies(draft.policy, seated))
-    own = {name: name for name in env.groups if name not in opponents}
-    everybody = copies(draft.policy, [own, *seated])
+    draft, of_opponents, everybody = drafted(build, env, opponents)
+    parts = Parts(build, env, opponents, options, draft, of_opponents)
     steps = draft.env_steps * len(options.roles)
     return Algorithm(partial(init, parts), partial(update, parts), everybody, draft.hparams, steps)
 
@@ -158,12 +151,12 @@ def update(
     told |= league_metrics(options, past)
     # the number is the same for all runs of a sweep, so that this stays a branch under vmap
     due = (update_index + 1) % options.every == 0
-    look = partial(_look, parts, key_reset, hparams, weights)
+    look = partial(_look, parts, key_reset, hparams)
     learners, past = jax.lax.cond(due, look, lambda *both: both, learners, past)
     return _state(learners.params, replace_params(learners, ()), past), told
 
 
-def _look(parts: Parts, key: Key, hparams: Hparams, weights: jax.Array, learners: Any, past: Past):
+def _look(parts: Parts, key: Key, hparams: Hparams, learners: Any, past: Past):
     """Lets those who are ready leave a copy, and the exploiters among them begin anew."""
     options, num = parts.options, len(parts.options.roles)
     key_draw, key_begin = jax.random.split(key)
@@ -179,6 +172,8 @@ def _look(parts: Parts, key: Key, hparams: Hparams, weights: jax.Array, learners
     )
     if (options.roles == MAIN).all():
         return learners, past
+    past = forgotten(past, anew)
+    weights = match_weights(options, standing_of(past))
     begin = partial(_begun, parts, hparams, learners.params, past)
     fresh = jax.vmap(begin)(jax.random.split(key_begin, num), weights)
 
@@ -186,7 +181,7 @@ def _look(parts: Parts, key: Key, hparams: Hparams, weights: jax.Array, learners
         is_anew = anew.reshape(num, *[1] * (y.ndim - 1))
         return jnp.where(is_anew, y, x)
 
-    return jax.tree.map(chosen, learners, fresh), forgotten(past, anew)
+    return jax.tree.map(chosen, learners, fresh), past
 
 
 def _begun(
@@ -213,7 +208,8 @@ def standing_of(past: Past) -> Standing:
     """Returns win rates, a half where nobody played, and whose copies the past players are."""
     size, played = past.entries.size, past.games > 0
     rates = jnp.where(played, past.score / jnp.where(played, past.games, 1.0), 0.5)
-    return Standing(rates[:, :size], rates[:, size:], past.entries != EMPTY, past.owner)
+    there = past.entries != EMPTY
+    return Standing(rates[:, :size], rates[:, size:], there, past.owner, past.entries)
 
 
 def recorded(past: Past, score: jax.Array, games: jax.Array, decay: float) -> Past:

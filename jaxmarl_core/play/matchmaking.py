@@ -9,6 +9,7 @@ pseudocode beside it, from which the thresholds are.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -36,8 +37,9 @@ class League:
     patience: looks after which a copy is left in any case.
     beaten: win rate against everybody it should beat, above which a learner is ready.
     self_play: share of a main agent's episodes against main agents as they are now.
-    verify: share against exploiters' and main agents' copies that it does not beat (any more);
-      where there are none, of self-play. The rest is against all past players, by win rate.
+    verify: share against copies of exploiters that it does not beat, or of a main agent that it has
+      forgotten how to beat; where there are none, of self-play. The rest is against all past
+      players, by win rate.
     reset: probability that a league exploiter begins anew when it has left a copy; main exploiters
       always do.
     power: of (1 - win rate), by which past players are drawn.
@@ -90,6 +92,7 @@ class Standing(NamedTuple):
     now: jax.Array  # [L, L] f32, against the learners as they are
     there: jax.Array  # [K] bool, whether a place is taken
     owner: jax.Array  # [K] int32, whose copy it is
+    age: jax.Array  # [K] int32, larger for who was added later
 
 
 def match_weights(options: League, standing: Standing) -> jax.Array:
@@ -117,33 +120,62 @@ def is_ready(options: League, standing: Standing, looks: jax.Array) -> jax.Array
 
 
 def _main(options: League, standing: Standing, index: int) -> jax.Array:
+    hard = jnp.power(1.0 - standing.past[index], options.power)
+    against_past = _to_all(_shares(hard, standing.there), options.roles)
+    # main agents as they are; of one that is too strong the past, those of its own strength
+    present = lambda main: _present_or_past(options, standing, index, main, TOO_STRONG)
+    verified = lambda main: _verified(options, standing, index, main, hard, present(main))
+    return (
+        options.self_play * _over_main_agents(options, present)
+        + options.verify * _over_main_agents(options, verified)
+        + (1.0 - options.self_play - options.verify) * against_past
+    )
+
+
+def _over_main_agents(options: League, weights_of: Callable[[int], jax.Array]) -> jax.Array:
+    """Returns the mean of what is met where a main agent is the one in question, each alike."""
+    parts = [weights_of(main) for main in range(options.main_agents)]
+    return sum(parts) / len(parts)  # type: ignore[return-value]
+
+
+def _verified(options, standing, index: int, main: int, hard: jax.Array, present: jax.Array):
+    """Returns whom a main agent meets to see whether it still beats them.
+
+    Copies of main exploiters, if it beats one of them in less than three games of ten; else those
+    of a main agent, if it has forgotten how to beat one; else that main agent as it is.
+    """
     rate, roles = standing.past[index], options.roles
     own_role = jnp.asarray(roles)[standing.owner]
-    hard = jnp.power(1.0 - rate, options.power)
-    # exploiters who beat it three times in ten or more often, and else forgotten main agents
     exploiters = standing.there & (own_role == MAIN_EXPLOITER)
     exploited = (exploiters & (rate < TOO_STRONG)).any()
-    mains = standing.there & (own_role == MAIN)
-    forgotten = (mains & (rate < options.beaten)).any()
-    to_verify = jnp.where(exploited, exploiters, mains & forgotten)
-    present = _self_play(options, standing, index)
-    verified = jnp.where(exploited | forgotten, _to_all(_shares(hard, to_verify), roles), present)
-    others = 1.0 - options.self_play - options.verify
-    against_past = _to_all(_shares(hard, standing.there), roles)
-    return options.self_play * present + options.verify * verified + others * against_past
+    known = until_last_rise(rate, standing.there & (standing.owner == main), standing.age)
+    forgotten = (known & (rate < options.beaten)).any()
+    weights = _to_all(_shares(hard, jnp.where(exploited, exploiters, known)), roles)
+    return jnp.where(exploited | forgotten, weights, present)
 
 
-def _self_play(options: League, standing: Standing, index: int) -> jax.Array:
-    """Main agents as they are; of one that is too strong the past, those of its own strength."""
-    mains = range(options.main_agents)
-    parts = [_present_or_past(options, standing, index, main, TOO_STRONG) for main in mains]
-    return sum(parts) / len(mains)  # type: ignore[return-value]
+def until_last_rise(rate: jax.Array, among: jax.Array, age: jax.Array) -> jax.Array:
+    """Returns who is left of some past players without the newest run of ever harder ones, [K].
+
+    That a learner wins less against whoever came later is how it should be, and no forgetting:
+    from the last on who is easier than the one before, all are left out that came after.
+
+    Args:
+      rate: [K] f32, win rates.
+      among: [K] bool, those in question.
+      age: [K] int32, distinct, larger for who came later.
+    """
+    order = jnp.argsort(jnp.where(among, age, jnp.iinfo(age.dtype).max))
+    rate, asked = rate[order], among[order]  # those in question come first
+    easier = (rate[:-1] < rate[1:]) & asked[1:]
+    last = jnp.where(easier, jnp.arange(1, len(rate)), -1).max(initial=-1)
+    kept = asked & (jnp.arange(len(rate)) <= last)
+    return jnp.zeros_like(among).at[order].set(kept)
 
 
 def _main_exploiter(options: League, standing: Standing, index: int) -> jax.Array:
-    mains = range(options.main_agents)
-    parts = [_present_or_past(options, standing, index, main, HOPELESS) for main in mains]
-    return sum(parts) / len(mains)  # type: ignore[return-value]
+    met = lambda main: _present_or_past(options, standing, index, main, HOPELESS)
+    return _over_main_agents(options, met)
 
 
 def _league_exploiter(options: League, standing: Standing, index: int) -> jax.Array:

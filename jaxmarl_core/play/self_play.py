@@ -245,16 +245,27 @@ def self_play(
         world; or, when an update is traced, it tells no results of episodes and they are needed.
     """
     opponents = tuple(opponents)
+    draft, of_opponents, everybody = drafted(build, env, opponents)
+    parts = Parts(build, env, opponents, options, draft, of_opponents)
+    return Algorithm(
+        partial(init, parts), partial(update, parts), everybody, draft.hparams, draft.env_steps
+    )
+
+
+def drafted(
+    build: Build, env: Environment, opponents: tuple[str, ...]
+) -> tuple[Algorithm, Policy, Policy]:
+    """Returns what learning against copies of oneself is built on.
+
+    The algorithm as `build` makes it in a world of the same shape; and by a learner's parameters,
+    the policies of the opponents' groups, and of all. Arguments and errors as of `self_play`.
+    """
     require_others(env, opponents)
     seated = seats(env, opponents)
     anybody = Player(random_policy(env), ())
     draft = build(with_opponents(env, dict.fromkeys(opponents, anybody)))
-    parts = Parts(build, env, opponents, options, draft, copies(draft.policy, seated))
     own = {name: name for name in env.groups if name not in opponents}
-    everybody = copies(draft.policy, [own, *seated])
-    return Algorithm(
-        partial(init, parts), partial(update, parts), everybody, draft.hparams, draft.env_steps
-    )
+    return draft, copies(draft.policy, seated), copies(draft.policy, [own, *seated])
 
 
 def world_of(parts: Parts, pool: Pool) -> WithOpponents:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rock_paper_scissors import RPS
+from rock_paper_scissors import RPS, update_by_update
 
 from jaxmarl_core.checks.algorithm import check_algorithm
 from jaxmarl_core.play.league import forgotten, league_play
@@ -31,16 +31,7 @@ def played():
     """(algorithm, its states before and after each of 6 updates, the metrics of each)."""
     # who is looked at twice leaves a copy; a look every second update
     algorithm = league("ippo", SMALL, size=3, every=2, patience=2, beaten=1.0, decay=1.0, reset=0.0)
-    update = jax.jit(algorithm.update)
-    states = [jax.jit(algorithm.init)(jax.random.key(0), algorithm.hparams)]
-    told = []
-    for i in range(6):
-        key = jax.random.fold_in(jax.random.key(1), i)
-        state, metrics = update(key, states[-1], algorithm.hparams, jnp.int32(i))
-        states.append(state)
-        told.append(metrics)
-    assert update._cache_size() == 1
-    return algorithm, states, told
+    return algorithm, *update_by_update(algorithm, 6)
 
 
 def test_the_first_past_player_is_the_main_agents_beginning(played):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from probes import MixedGroups
-from rock_paper_scissors import PAYOFF, RPS, mixed
+from rock_paper_scissors import PAYOFF, RPS, mixed, update_by_update
 
 from jaxmarl_core.checks.algorithm import check_algorithm
 from jaxmarl_core.envs import battle
@@ -180,16 +180,7 @@ def played():
     """(algorithm, its states before and after each of 7 updates, the metrics of each)."""
     options = SelfPlay(every=2, size=3, draw="hard", decay=1.0)
     algorithm = self_play(builder("ippo", **SMALL), RPS, ["player_1"], options)
-    update = jax.jit(algorithm.update)
-    states = [jax.jit(algorithm.init)(jax.random.key(0), algorithm.hparams)]
-    told = []
-    for i in range(7):
-        key = jax.random.fold_in(jax.random.key(1), i)
-        state, metrics = update(key, states[-1], algorithm.hparams, jnp.int32(i))
-        states.append(state)
-        told.append(metrics)
-    assert update._cache_size() == 1
-    return algorithm, states, told
+    return algorithm, *update_by_update(algorithm, 7)
 
 
 @pytest.mark.slow
