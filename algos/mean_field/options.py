@@ -43,7 +43,8 @@ class Config:
     mean_action_hidden: sizes of the layers over the mean action.
     mean_action_iterations: agents act on the mean action of the step before, 0; or on what the
       paper's eq. 11 and 12 tend to: each draws an action beside it, the mean of these takes its
-      place, and so on, as often as told. Every agent plays this through for all the others.
+      place, and so on, as often as told. Every agent plays this through for all the others. What
+      a following state is worth, and how an actor is improved, goes by the mean action seen there.
     actor_mean_action: whether an actor sees the mean action of the step before; neither the
       paper's nor its program's does.
     """

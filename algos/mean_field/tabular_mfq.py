@@ -179,8 +179,9 @@ def learn(
 
         Q(s, a, mean action) += rate (r + gamma discount v(s') - Q(s, a, mean action)),
 
-    v(s') being the Boltzmann policy's mean at the mean action that it will act on. Those learn who
-    decided in a step of an episode; its end is learnt from.
+    v(s') being the Boltzmann policy's mean at the mean action seen in s', on which it acts unless
+    mean actions are iterated. Those learn who decided in a step of an episode; its end is learnt
+    from.
     """
     q = params.q[name]
     beside = after if learner.config.mean_action == "current" else before

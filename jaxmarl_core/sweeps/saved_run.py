@@ -236,9 +236,8 @@ def copied_opponents(against: Opponents, folder: str | Path) -> dict[str, SavedR
 
 def store_opponents(folder: Path, opponents: Mapping[str, SavedRun]) -> None:
     """Copies trained opponents into the folder of a sweep or a policy, and theirs with them."""
-    shutil.rmtree(
-        folder / sweep_folder.OPPONENTS, ignore_errors=True
-    )  # of a try that a crash ended
+    # what is there is of a try that a crash ended
+    shutil.rmtree(folder / sweep_folder.OPPONENTS, ignore_errors=True)
     for group, run in opponents.items():
         place = copy_folder(folder, group)
         place.mkdir(parents=True)
