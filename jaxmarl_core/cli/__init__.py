@@ -9,6 +9,7 @@ jaxmarl-core evaluate runs/battle_mfq --against random
 jaxmarl-core play runs/battle_mfq --out battle.gif
 jaxmarl-core export runs/battle_mfq --formats stablehlo onnx
 jaxmarl-core tournament runs/battle_mfq runs/battle_il random
+jaxmarl-core aggregate runs/ippo_spread runs/ippo_tag runs/mappo_spread runs/mappo_tag
 jaxmarl-core study climbing
 jaxmarl-core list
 
@@ -36,6 +37,7 @@ COMMANDS = {
         "export": "export",
         "results": "results",
         "compare": "compare",
+        "aggregate": "aggregate",
         "tournament": "tournament",
         "check": "check",
         "study": "study",

@@ -74,16 +74,20 @@ def joined(first: Results, second: Results, names: tuple[str, str]) -> Results:
     return Results(runs, metrics, done, diverged, spec, facts, first.seconds + second.seconds)
 
 
-def best_only(results: Results, goal: Objective) -> Results:
-    """Returns the results of a sweep's best configuration alone."""
-    best = table(results, goal)[0]["runs"]
+def only(results: Results, runs: np.ndarray) -> Results:
+    """Returns some runs [S] of a sweep, by position, as its results."""
     return replace(
         results,
-        runs=[results.runs[i] for i in best],
-        metrics={name: values[best] for name, values in results.metrics.items()},
-        num_updates_done=results.num_updates_done[best],
-        diverged_at=results.diverged_at[best],
+        runs=[results.runs[i] for i in runs],
+        metrics={name: values[runs] for name, values in results.metrics.items()},
+        num_updates_done=results.num_updates_done[runs],
+        diverged_at=results.diverged_at[runs],
     )
+
+
+def best_only(results: Results, goal: Objective) -> Results:
+    """Returns the results of a sweep's best configuration alone."""
+    return only(results, table(results, goal)[0]["runs"])
 
 
 def difference(first: Results, second: Results, goal: Objective) -> Difference:
