@@ -37,7 +37,7 @@ def listener(said):
 
 def compute_nothing(monkeypatch):
     """Makes sweeps that are planned, and no more."""
-    monkeypatch.setattr(worker, "_run_part", lambda *args: None)
+    monkeypatch.setattr(worker, "run_part", lambda *args: None)
     monkeypatch.setattr(worker, "_fitting", lambda session, part: part.num_runs)
 
 

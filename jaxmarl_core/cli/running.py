@@ -1,8 +1,9 @@
 """Running a sweep from the shell, and showing what came of it.
 
-Exit codes: 0, all is done; 2, something in the command or the spec is wrong; 74, the disk does not
-take what is written; 75, a scheduler asked to stop (SIGTERM, SIGUSR1) and should queue it again;
-130, Ctrl-C. After 74, 75 and 130 the same command with `--resume` goes on.
+Exit codes: 0, all is done; 1, all workers have ended too early; 2, something in the command or the
+spec is wrong; 74, the disk does not take what is written; 75, a scheduler asked to stop (SIGTERM,
+SIGUSR1) and should queue it again; 130, Ctrl-C. After 1, 74, 75 and 130 the same command with
+`--resume` goes on.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import shlex
 import signal
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -20,17 +21,26 @@ from typing import NoReturn
 import jax
 from rich.console import Console
 
+from jaxmarl_core.errors import require
 from jaxmarl_core.report.progress_bar import ProgressBar
 from jaxmarl_core.report.sweep_report import lost_metrics, report_sweep
 from jaxmarl_core.report.terminal_table import terminal_table
+from jaxmarl_core.sweeps.batch import run_mesh
 from jaxmarl_core.sweeps.progress import Silent
+from jaxmarl_core.sweeps.sharing import (
+    QUEUE_AGAIN,
+    WorkersFailed,
+    python_command,
+    run_with_workers,
+    worker_environment,
+)
 from jaxmarl_core.sweeps.signals import is_computing
 from jaxmarl_core.sweeps.spec import Spec, naming
-from jaxmarl_core.sweeps.worker import Stopped, run
+from jaxmarl_core.sweeps.worker import Start, Stopped, run
 from jaxmarl_core.trackers.mirror import Mirror
 
 CONSOLE = Console()
-DISK, QUEUE_AGAIN, INTERRUPTED = 74, 75, 130  # EX_IOERR, EX_TEMPFAIL, 128 + SIGINT
+FAILED, DISK, INTERRUPTED = 1, 74, 130  # EX_IOERR, 128 + SIGINT
 
 
 def use_all_cores() -> None:
@@ -85,6 +95,7 @@ def run_and_show(
     line: Sequence[str],
     recut: bool = False,
     source: str | Path = "",
+    workers: int = 0,
 ) -> None:
     """Runs a sweep and shows its table; where it ends early, says how to go on.
 
@@ -94,31 +105,62 @@ def run_and_show(
       quiet: show no progress.
       line: the command that was given, in words.
       recut: `cut_again` of `sweeps.worker.run`.
+      workers: processes to run it by; 0: this one alone.
     """
+    require(workers >= 0, "workers", "at least 0", workers)
     progress = Silent if quiet else partial(ProgressBar, console=Console(stderr=True))
     with naming(source):
         mirror = Mirror(spec.mirrors, say=_warn)
-    try:
-        with mirror:
-            folder = run(
-                spec, out, resume, progress, cut_again=recut, source=source, after_segment=mirror
-            )
-    except Stopped as stopped:
-        code = INTERRUPTED if stopped.signal == signal.SIGINT else QUEUE_AGAIN
-        _leave(f"{stopped}; all is saved", line, out, code)
-    except KeyboardInterrupt:
-        _leave("stopped now; all is saved but for the last updates", line, out, INTERRUPTED)
-    except OSError as error:
-        _leave(f"error: {error}; what was written before is whole", line, out, DISK)
+    start = Start(spec, out, resume, progress, None, recut, source, mirror)
+    where = ["--out", str(out)] if out and "--out" not in line else []
+    words = [*(word for word in line if word != "--resume"), *where, "--resume"]
+    with leave_if_stopped(words), mirror:
+        folder = _by_workers(start, workers) if workers else run(*start)
     show(folder)
 
 
-def _leave(why: str, line: Sequence[str], out: Path | None, code: int) -> NoReturn:
+def _by_workers(start: Start, workers: int) -> Path:
+    """Runs a sweep by several processes, among which cores, or GPUs, are shared out."""
+    cores, told = os.cpu_count() or 1, dict(os.environ)
+    devices = jax.devices()
+    own = worker_environment(told, 0, workers, cores)
+    if devices[0].platform == "gpu":
+        told.setdefault("CUDA_VISIBLE_DEVICES", ",".join(str(d.id) for d in devices))
+        devices = devices[:1]
+    elif own.get("XLA_FLAGS") != told.get("XLA_FLAGS"):
+        devices = devices[: max(1, cores // workers)]
+    return run_with_workers(
+        start._replace(mesh=run_mesh(devices)),
+        workers,
+        lambda folder: python_command("work", str(folder), "--quiet"),
+        lambda number: worker_environment(told, number, workers, cores),
+    )
+
+
+@contextlib.contextmanager
+def leave_if_stopped(words: Sequence[str]) -> Iterator[None]:
+    """Within it, who is asked to stop, or finds the disk full, leaves and says how to go on.
+
+    Args:
+      words: of the command that goes on.
+    """
+    try:
+        yield
+    except Stopped as stopped:
+        code = INTERRUPTED if stopped.signal == signal.SIGINT else QUEUE_AGAIN
+        _leave(f"{stopped}; all is saved", words, code)
+    except KeyboardInterrupt:
+        _leave("stopped now; all is saved but for the last updates", words, INTERRUPTED)
+    except (OSError, WorkersFailed) as error:
+        code = DISK if isinstance(error, OSError) else FAILED
+        _leave(f"error: {error}; what was written before is whole", words, code)
+
+
+def _leave(why: str, words: Sequence[str], code: int) -> NoReturn:
     """Says why a sweep ends here and how to go on, and leaves."""
-    where = ["--out", str(out)] if out and "--out" not in line else []
-    words = [*(word for word in line if word != "--resume"), *where, "--resume"]
     text = f"{why}. To go on:\n  {shlex.join(words)}"
-    (Console(stderr=True) if code == DISK else CONSOLE).print(text, markup=False, soft_wrap=True)
+    is_error = code in (DISK, FAILED)
+    (Console(stderr=True) if is_error else CONSOLE).print(text, markup=False, soft_wrap=True)
     if is_computing():  # the interpreter would wait for it
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,5 +1,6 @@
 """Run the sweep a TOML file describes and write its report."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ def sweep(
     out: Path | None = None,
     resume: bool = False,
     recut: bool = False,
+    workers: int = 0,
     quiet: bool = False,
 ) -> None:
     """Run the sweep a TOML file describes and write its report.
@@ -31,8 +33,14 @@ def sweep(
         is none, begin it. Title, objective, more updates and more seeds are taken from the file.
       recut: with --resume, cut what does not fit in this machine's memory into smaller parts; the
         runs' last bits may then differ from what the parts as they are would have given.
+      workers: processes of this machine that share the sweep, cut into a part for each and more, a
+        GPU or its share of the cores each; 0: this one alone. What one says stands in
+        worker-0.log and so on in the folder; more may help, see `jaxmarl-core work`.
       quiet: show no progress.
     """
+    if workers:  # who plans leaves an accelerator's memory to those who compute
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     use_all_cores()
     line = ["jaxmarl-core", "sweep", str(spec)]
-    run_and_show(load(spec), out, resume, quiet, line, recut, spec)
+    line += ["--workers", str(workers)] if workers else []
+    run_and_show(load(spec), out, resume, quiet, line, recut, spec, workers)

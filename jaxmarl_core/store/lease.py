@@ -122,6 +122,13 @@ class Lease:
                 pass
 
 
+def living_holder(folder: str | os.PathLike) -> dict[str, Any] | None:
+    """Returns who holds a folder and lives, as its lease tells; None where nobody does."""
+    path = Path(folder) / FILE
+    there = _read(path)
+    return there if there is not None and is_alive(path, there) else None
+
+
 def is_alive(path: Path, holder: dict[str, Any]) -> bool:
     """Returns whether the holder of a lease lives, as far as can be known from here."""
     if str(holder.get("process", "")).startswith(_machine() + " "):

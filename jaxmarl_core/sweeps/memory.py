@@ -16,7 +16,7 @@ _DEVICE_SHARE = 0.9  # of what an accelerator's allocator may hand out
 _CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def bytes_allowed(memory_gb: float, mesh: Mesh, told: float = 0) -> float:
+def bytes_allowed(memory_gb: float, mesh: Mesh, told: float = 0, num_sharing: int = 1) -> float:
     """Returns the bytes that a program may take on each device.
 
     Args:
@@ -24,13 +24,14 @@ def bytes_allowed(memory_gb: float, mesh: Mesh, told: float = 0) -> float:
         rather than what happens to be free.
       mesh: whose devices share it.
       told: bytes of a device that is described rather than here; 0: it is here.
+      num_sharing: processes, each with such a mesh, that share what is told, or a host's memory.
     """
     if memory_gb:
-        return memory_gb * GIB / mesh.size
+        return memory_gb * GIB / mesh.size / num_sharing
     limit = told or (mesh.devices.flat[0].memory_stats() or {}).get("bytes_limit", 0)
     if limit:
         return _DEVICE_SHARE * limit
-    return _HOST_SHARE * _host_bytes() / mesh.size
+    return _HOST_SHARE * _host_bytes() / mesh.size / num_sharing
 
 
 def _host_bytes() -> float:

@@ -23,7 +23,8 @@ from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require
 from jaxmarl_core.store import atomic, segments, sweep_folder
 from jaxmarl_core.store.checkpoint import placed, saved_steps, typed
-from jaxmarl_core.store.lease import Lease
+from jaxmarl_core.store.lease import FILE as LEASE
+from jaxmarl_core.store.lease import Lease, Leased, living_holder
 from jaxmarl_core.store.tables import first_divergence
 from jaxmarl_core.sweeps import plan
 from jaxmarl_core.sweeps.batch import run_mesh
@@ -86,12 +87,45 @@ def run(
       OSError: the disk does not take what is written; what was written before is whole.
       Stopped: on the first Ctrl-C, SIGTERM or SIGUSR1, once everything is saved.
     """
-    with naming(source):
-        opponents = _opponents(spec, out, resume)
+    start = Start(spec, out, resume, progress, mesh, cut_again, source, after_segment)
+    with opened(start) as (session, parts):
+        for number, part in enumerate(parts, 1):
+            where = f"part {number} of {len(parts)}" if len(parts) > 1 else "the sweep"
+            run_part(session, part, where)
+        after_segment(session.out)
+    return session.out
+
+
+class Start(NamedTuple):
+    """What `run` was told."""
+
+    spec: Spec
+    out: str | Path | None = None
+    resume: bool = False
+    progress: StartProgress = Silent
+    mesh: Mesh | None = None
+    cut_again: bool = False
+    source: str | Path = ""
+    after_segment: Callable[[Path], None] = lambda folder: None
+
+
+@contextmanager
+def opened(start: Start, num_workers: int = 1) -> Iterator[tuple[Session, list[Part]]]:
+    """Yields a sweep that is planned and written down, and its parts, not yet computed.
+
+    Within it nobody else writes to the folder.
+
+    Args:
+      start: what `run` takes; it raises what `run` raises.
+      num_workers: processes that are to share the sweep: new runs are cut into parts for each, of
+        which each may take its share of a host's memory.
+    """
+    spec, mesh = start.spec, start.mesh or run_mesh()
+    with naming(start.source):
+        opponents = _opponents(spec, start.out, start.resume)
         choices = variants(spec, trained(opponents))
         check_objective(spec, choices)
-    mesh = run_mesh() if mesh is None else mesh
-    with _claimed(spec, out, resume) as (out, lease):
+    with _claimed(spec, start.out, start.resume) as (out, lease):
         is_new = not sweep_folder.is_sweep(out)
         if not is_new:
             _check_same(spec, from_dict(sweep_folder.read_spec(out)), out)
@@ -99,14 +133,14 @@ def run(
         noted: list[str] = []
         done = sum(min(_begin(p, noted.append), spec.updates) * p.num_runs for p in parts)
         total = spec.updates * spec.seeds * sum(hp.num_rows(v.hparams) for v in choices)
-        with progress(max(total, done), done) as told, StopSignals(told.say) as stop:
+        with start.progress(max(total, done), done) as told, StopSignals(told.say) as stop:
             for text in noted:
                 told.say(text)
             programs = Programs(choices, mesh, stop.compiling)
-            allowed = bytes_allowed(spec.memory_gb, mesh)
-            session = Session(spec, programs, allowed, told, stop, lease, after_segment, out)
-            parts = _planned(session, choices, parts, out)
-            if cut_again:
+            allowed = bytes_allowed(spec.memory_gb, mesh, num_sharing=num_workers)
+            session = Session(spec, programs, allowed, told, stop, lease, start.after_segment, out)
+            parts = _planned(session, choices, parts, out, num_workers)
+            if start.cut_again:
                 parts = recut(spec, out, parts, lambda part: _fitting_rest(session, part), told.say)
             if is_new:
                 store_opponents(out, opponents)
@@ -116,11 +150,7 @@ def run(
             if done < total:
                 for change in sweep_folder.note_changes(out, sweep_folder.host_facts()):
                     told.say(f"going on with a change: {change}")
-            for number, part in enumerate(parts, 1):
-                where = f"part {number} of {len(parts)}" if len(parts) > 1 else "the sweep"
-                _run_part(session, part, where)
-            after_segment(out)
-    return out
+            yield session, parts
 
 
 def scales(variant: Variant) -> dict[str, str]:
@@ -156,14 +186,18 @@ def _one_run(part: Part, raw: Any, place: int) -> Any:
 # ---- parts
 
 
-def _planned(session: Session, choices: list[Variant], parts: list[Part], out: Path) -> list[Part]:
+def _planned(
+    session: Session, choices: list[Variant], parts: list[Part], out: Path, num_workers: int
+) -> list[Part]:
     """Returns the parts there are, and those of runs that are new, which the plan now names."""
     new = plan.missing(session.spec, choices, parts, out)
     folders = plan.new_folders(out, parts)
     for number, whole in enumerate(new, 1):
         which = f"program {number} of {len(new)}, " if len(new) > 1 else ""
         session.told.phase(f"compiling {which}to see how many runs fit in memory")
-        parts = [*parts, *plan.cut(whole, _fitting(session, whole), folders)]
+        share = -(-whole.num_runs * len(new) // num_workers)  # of all variants' runs, about
+        most = whole.some(slice(0, share), whole.folder)
+        parts = [*parts, *plan.cut(whole, _fitting(session, most), folders)]
     if new:
         plan.write(out, parts, session.programs.measured())
     return parts
@@ -196,8 +230,8 @@ def _begin(part: Part, say: Callable[[str], None]) -> int:
     return begin
 
 
-def _run_part(session: Session, part: Part, where: str) -> None:
-    """Computes what is left of a part."""
+def run_part(session: Session, part: Part, where: str) -> None:
+    """Computes what is left of a part; the session's lease is on it, or on the whole sweep."""
     spec, told, stop = session.spec, session.told, session.stop
     begin = _begin(part, lambda text: None)
     if begin >= spec.updates:
@@ -294,6 +328,7 @@ def _claimed(spec: Spec, out: str | Path | None, resume: bool) -> Iterator[tuple
     try:
         with Lease(folder) as lease:
             _check_usable(folder, resume)  # again, now that nobody else writes to it
+            _check_alone(folder)
             atomic.sweep_up(folder)
             yield folder, lease
     finally:
@@ -351,6 +386,18 @@ def _check_usable(folder: Path, resume: bool) -> None:
     new = "a new folder or a sweep" if resume else "a new folder"
     advice = "another name" if resume else "use --resume or another name"
     require(usable, "out", new, f"{folder} ({advice})")
+
+
+def _check_alone(folder: Path) -> None:
+    """Raises Leased where somebody computes a part of the sweep, see `sharing`."""
+    for part in sorted(path.parent for path in folder.glob(f"*/{LEASE}")):
+        who = living_holder(part)
+        if who is not None:
+            raise Leased(
+                f"out: expected a sweep that nobody works on, got {folder}, of which process "
+                f"{who.get('pid')} on {who.get('host')} has computed {part.name} since "
+                f"{who.get('since')}; `jaxmarl-core work {folder}` helps"
+            )
 
 
 def _numbered(base: Path) -> Iterator[Path]:
