@@ -4,6 +4,7 @@ jaxmarl-core spec mfq battle > my.toml
 jaxmarl-core plan my.toml --device h200
 jaxmarl-core sweep experiments/specs/battle_mfq.toml
 jaxmarl-core work runs/battle_mfq
+jaxmarl-core watch runs/battle_mfq
 jaxmarl-core train mfq battle --seeds 8 --hparams.learning-rate 3e-4
 jaxmarl-core report runs/battle_mfq
 jaxmarl-core evaluate runs/battle_mfq --against random
@@ -32,6 +33,7 @@ COMMANDS = {
         "plan": "plan",
         "sweep": "sweep",
         "work": "work",
+        "watch": "watch",
         "train": "train",
         "report": "report",
         "evaluate": "evaluate",
