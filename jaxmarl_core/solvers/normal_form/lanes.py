@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
-CACHE = 32_768  # entries of a block's largest array
-SMALLEST, LARGEST = 8, 256  # games of a block
+CACHE = 16_384  # entries of a block's largest array
+SMALLEST, LARGEST = 8, 512  # games of a block
 
 
 def over_lanes(function: Callable[..., Any], entries: int) -> Callable[..., Any]:

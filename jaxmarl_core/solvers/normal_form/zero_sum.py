@@ -169,12 +169,15 @@ def solutions(
         _distribution(jnp.where(finite, weight, 0), jnp.where(finite, left, mask))
         for weight, left, mask in ((row, kept[0], row_mask), (column, kept[1], column_mask))
     )
-    value, gap, surviving = _certificate(payoff, row, column, legal)
+    value, gap, surviving = _certificate(payoff, row, column, *kept)
     # A column without a row to leave, in a bounded program, is a cost that is only rounding.
     settled = (status == simplex.OPTIMAL) | (status == simplex.UNBOUNDED)
     if payoff.dtype == jnp.float64:
         surviving = high - low
-    converged = settled & (gap <= share * surviving) & finite
+    # Where one cell is played nothing else survives, and its probability may be 1 less a rounding;
+    # payoffs that are not the same differ by far more than the square of that.
+    rounding = 16 * jnp.finfo(payoff.dtype).eps ** 2 * jnp.abs(value)
+    converged = settled & (gap <= share * surviving + rounding) & finite
     nan = jnp.where(jnp.isnan(low), jnp.nan, 0)
     value = jnp.where(finite, value, jnp.nan)
     found = ZeroSumSolution(value, row + nan, column + nan, gap, converged)
@@ -183,25 +186,25 @@ def solutions(
     return found, ~converged & (finite | infinite)
 
 
-def _certificate(payoff, row, column, legal):
+def _certificate(payoff, row, column, row_kept, column_kept):
     """Returns value, gap, and a bound from below on the range of undominated payoffs, [games].
 
-    Payoffs are counted from that of the cell played most, a difference that is rounded by its own
-    size alone: so what is not played, be it worth -1e9, adds nothing to the rounding of what is.
+    Payoffs are counted from what is played on average, a difference that is rounded by its own size
+    alone: so what is not played, be it worth -1e9, adds nothing to the rounding of what is.
 
     The bound is the largest |payoff - value| of what is played; of a cell played less often than
     `RARELY` a part. A dominated action of payoff -R that is played with probability p leaves pR to
     be gained, far more than a small share of that part, pR / RARELY, and so does not pass by it.
     """
+    legal = row_kept[:, None] & column_kept[None]
     chance = row[:, None] * column[None]
-    most = (row >= row.max(0))[:, None] & (column >= column.max(0))[None]
-    about = jnp.where(most & legal, payoff, -jnp.inf).max((0, 1))
+    about = jnp.where(legal & (chance > 0), payoff * chance, 0).sum((0, 1))
     beyond = jnp.where(legal, payoff - about, 0)
     against_column = (beyond * column[None]).sum(1)  # [A, games]
     against_row = (beyond * row[:, None]).sum(0)  # [B, games]
     value = (row * against_column).sum(0)
-    best = jnp.where(legal.any(1), against_column, -jnp.inf).max(0)
-    worst = jnp.where(legal.any(0), against_row, jnp.inf).min(0)
+    best = jnp.where(row_kept, against_column, -jnp.inf).max(0)
+    worst = jnp.where(column_kept, against_row, jnp.inf).min(0)
     played = jnp.minimum(chance / RARELY, 1)
     surviving = (jnp.abs(beyond - value) * played).max((0, 1))
     return about + value, jnp.maximum(best - worst, 0), surviving

@@ -77,14 +77,15 @@ def test_mean_actions_are_of_those_of_the_own_group_that_acted():
 def test_the_critic_sees_where_everybody_is():
     """Shares add up to 1; with hp halved, so do the weighted ones to a half."""
     env = combined_arms(map_size=20)
-    state = env.initial(jax.random.key(0))
-    layers = observe(env, state.replace(hp=state.hp / 2)).state.reshape(13, 13, 8)
+    state = jax.jit(env.initial)(jax.random.key(0))
+    halved = state.replace(hp=state.hp / 2)
+    layers = jax.jit(lambda state: observe(env, state).state)(halved).reshape(13, 13, 8)
     np.testing.assert_allclose(layers.sum((0, 1)), [1] * 4 + [0.5] * 4, rtol=1e-5)
     x, y = env.starts[3][0]  # a ranged unit of blue
     assert layers[y // 2, x // 2, 3] > 0
 
     env = adversarial_pursuit(map_size=14)
-    layers = env.reset(jax.random.key(0))[1].state.reshape(9, 9, 3)
+    layers = jax.jit(env.reset)(jax.random.key(0))[1].state.reshape(9, 9, 3)
     np.testing.assert_allclose(layers.sum((0, 1)), [1, 1, 1], rtol=1e-5)
 
 
