@@ -151,10 +151,17 @@ def test_one_set_of_weights_for_a_group_learns_from_all_of_it():
     assert ((reward > 0) & (reward <= 0.26)).all()
 
 
+# A chooser sees whether the target is positive; a critic of the state sees the target itself, and
+# has to learn a step at 0 before it can be climbed: three of four seeds of HADDPG never do. So those
+# whose critics see the state by default are given observations. HASAC's wanted entropy of 0.98 is
+# that of 58 to 42, from which a little noise in a critic makes the other action the likelier one.
+SEEN = {"central": "observations"}
 LEARNS = {
-    "maddpg": (maddpg, {}),
-    "maddpg, relaxed": (maddpg, {"gumbel": "relaxed"}),
-    "matd3": (matd3, {}),
+    "maddpg": (maddpg, {}, {}),
+    "maddpg, relaxed": (maddpg, {"gumbel": "relaxed"}, {}),
+    "matd3": (matd3, {}, {}),
+    "haddpg": (haddpg, SEEN, {}),
+    "hasac": (hasac, SEEN, {"discrete_entropy": 0.5}),
 }
 
 
@@ -162,7 +169,7 @@ LEARNS = {
 @pytest.mark.parametrize("name", LEARNS)
 def test_choosers_and_aimers_learn_what_is_best(name):
     """The best returns of four steps are 4 for each chooser and 0 for the aimer."""
-    build, options = LEARNS[name]
+    build, options, numbers = LEARNS[name]
     env = MixedGroups()
     sizes = {"num_envs": 8, "rollout_length": 10, "num_gradient_steps": 10, "batch_size": 64}
     sizes |= {"buffer_length": 2000, "hidden": (32, 32)}
@@ -173,6 +180,7 @@ def test_choosers_and_aimers_learn_what_is_best(name):
     )
     if hp.noise is not None:
         hp = hp.replace(noise=0.3)
+    hp = hp.replace(**numbers)
     keys = jax.random.split(jax.random.key(0), 4)
     metrics = jax.jit(jax.vmap(lambda key: train(key, hp)[1]))(keys)
     choosers = np.asarray(metrics["eval_return_mean_choosers"])[:, -1]
