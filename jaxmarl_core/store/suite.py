@@ -179,7 +179,7 @@ def _entry(sweep: Sweep) -> Entry:
         raise ValueError(f"{sweep.source}: {unknown('metric', goal.metric, sweep.results.metrics)}")
     best = best_only(sweep.results, goal)
     figures, played = final(best, goal), env_steps(best)
-    valued = np.flatnonzero(~np.isnan(figures))
+    valued = np.flatnonzero(~np.isnan(figures)).tolist()
     got = f"{len(best.runs)} that diverged or measured nothing"
     require(len(valued) > 0, sweep.source, "a run with a figure", got)
     measured = np.asarray(best.metrics[goal.metric], np.float64)

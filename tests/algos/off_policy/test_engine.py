@@ -152,9 +152,9 @@ def test_one_set_of_weights_for_a_group_learns_from_all_of_it():
 
 
 # A chooser sees whether the target is positive; a critic of the state sees the target itself, and
-# has to learn a step at 0 before it can be climbed: three of four seeds of HADDPG never do. So those
-# whose critics see the state by default are given observations. HASAC's wanted entropy of 0.98 is
-# that of 58 to 42, from which a little noise in a critic makes the other action the likelier one.
+# has to learn a step at 0 before it can be climbed: with three of four seeds HADDPG never does. So
+# those whose critics see the state by default are given observations. The entropy that HASAC wants
+# by default, 0.98, is that of 58 to 42, from which little noise makes the other action likelier.
 SEEN = {"central": "observations"}
 LEARNS = {
     "maddpg": (maddpg, {}, {}),

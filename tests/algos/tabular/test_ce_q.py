@@ -25,7 +25,8 @@ def test_objectives_in_chicken(player):
     The other extreme: a player's own best is the pure equilibrium in which it dares, 7 against 2.
     """
     info = GameInfo(player, 1, (2, 2), (0, 1), None)
-    found = jax.jit(lambda: {name: module.solve(info, CHICKEN, EVERY, name) for name in OBJECTIVES})()
+    solve = lambda: {name: module.solve(info, CHICKEN, EVERY, name) for name in OBJECTIVES}
+    found = jax.jit(solve)()
     for name in ("utilitarian", "egalitarian"):
         np.testing.assert_allclose(found[name].value, [5.25, 5.25], rtol=1e-5)
         np.testing.assert_allclose(found[name].joint, [[0.5, 0.25], [0.25, 0]], atol=1e-5)
