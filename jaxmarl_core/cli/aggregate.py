@@ -17,7 +17,7 @@ from jaxmarl_core.report.suite_page import TITLES, write_suite_page
 from jaxmarl_core.store import atomic, sweep_folder
 from jaxmarl_core.store.number_formats import plural
 from jaxmarl_core.store.suite import Suite, Sweep, collect, estimates, marl_eval
-from jaxmarl_core.store.tables import write_rows
+from jaxmarl_core.store.tables import Objective, write_rows
 from jaxmarl_core.sweeps.objective import objective
 from jaxmarl_core.sweeps.spec import from_dict
 
@@ -31,6 +31,7 @@ def aggregate(
     folders: Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER...")],
     /,
     metric: str = "",
+    lower_is_better: bool = False,
     bounds: tuple[str, ...] = (),
     out: Path = Path("aggregate"),
 ) -> None:
@@ -42,27 +43,28 @@ def aggregate(
       folders: of sweeps, every algorithm once on every task; LABEL=FOLDER for a name of one's own.
         Each brings the runs of its best configuration.
       metric: what all are measured by; by default each sweep's objective.
+      lower_is_better: of the metric that is told here.
       bounds: what is worth 0 and 1 of a task, as in simple_spread=-80:-40; by default the worst and
         the best that any run of the task measured.
       out: the folder to write, new or empty.
     """
     free = sweep_folder.is_free(out)
     require(free, "out", "a new or empty folder", out)
-    suite = collect([_sweep(folder, metric) for folder in folders], dict(map(_bounds, bounds)))
+    told = Objective(metric, not lower_is_better) if metric else None
+    require(bool(metric) or not lower_is_better, "metric", "one, for lower-is-better", "none")
+    suite = collect([_sweep(folder, told) for folder in folders], dict(map(_bounds, bounds)))
     write(out, suite, folders)
     CONSOLE.print(terminal_table(suite))
     CONSOLE.print(str(out / "report.html"), markup=False, soft_wrap=True)
 
 
-def _sweep(argument: str, metric: str) -> Sweep:
+def _sweep(argument: str, told: Objective | None) -> Sweep:
     label, separator, folder = argument.rpartition("=")
     if separator and Path(argument).exists():  # a folder may have such a name
         label, folder = "", argument
     results = sweep_folder.read(folder)
     spec = from_dict(results.spec)
-    goal = objective(spec, results)
-    goal = goal._replace(metric=metric) if metric else goal
-    return Sweep(label or spec.algorithm, results, goal, folder)
+    return Sweep(label or spec.algorithm, results, told or objective(spec, results), folder)
 
 
 def _bounds(text: str) -> tuple[str, tuple[float, float]]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxmarl_core.cli.running import CONSOLE
+from jaxmarl_core.errors import require
 from jaxmarl_core.report.page import write_report
 from jaxmarl_core.report.terminal_table import terminal_table
 from jaxmarl_core.store import sweep_folder
@@ -29,6 +30,7 @@ def compare(
     first: Annotated[Path, tyro.conf.Positional],
     second: Annotated[Path, tyro.conf.Positional],
     metric: str = "",
+    lower_is_better: bool = False,
     all: bool = False,
     out: Path | None = None,
 ) -> None:
@@ -38,13 +40,15 @@ def compare(
       first: the folder of a sweep.
       second: that of another.
       metric: what they are compared by; by default the first one's objective.
+      lower_is_better: of the metric that is told here.
       all: show all configurations, not the best of each alone.
       out: the page with their curves to write; by default compare-<first>-<second>.html here.
     """
     folders = (first, second)
     ours, theirs = (sweep_folder.read(folder) for folder in folders)
+    require(bool(metric) or not lower_is_better, "metric", "one, for lower-is-better", "none")
     goal = objective(from_dict(ours.spec), ours)
-    goal = goal._replace(metric=metric) if metric else goal
+    goal = Objective(metric, not lower_is_better) if metric else goal
     names = _names(first, second)
     CONSOLE.print(_options_table(differing(ours.spec, theirs.spec), names))
     best = best_only(ours, goal), best_only(theirs, goal)

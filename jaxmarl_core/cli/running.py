@@ -125,6 +125,7 @@ def _by_workers(start: Start, workers: int) -> Path:
     devices = jax.devices()
     own = worker_environment(told, 0, workers, cores)
     if devices[0].platform == "gpu":
+        require(workers <= len(devices), "workers", f"one a GPU, {len(devices)} at most", workers)
         told.setdefault("CUDA_VISIBLE_DEVICES", ",".join(str(d.id) for d in devices))
         devices = devices[:1]
     elif own.get("XLA_FLAGS") != told.get("XLA_FLAGS"):
@@ -132,7 +133,7 @@ def _by_workers(start: Start, workers: int) -> Path:
     return run_with_workers(
         start._replace(mesh=run_mesh(devices)),
         workers,
-        lambda folder: python_command("work", str(folder), "--quiet"),
+        lambda folder: python_command("work", str(folder), "--quiet", "--sharing", str(workers)),
         lambda number: worker_environment(told, number, workers, cores),
     )
 

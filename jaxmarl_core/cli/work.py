@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 
 from jaxmarl_core.cli.running import CONSOLE, leave_if_stopped, use_all_cores
+from jaxmarl_core.errors import require
 from jaxmarl_core.report.progress_bar import ProgressBar
 from jaxmarl_core.store.number_formats import plural
 from jaxmarl_core.sweeps.progress import Silent
@@ -23,6 +24,7 @@ def command(arguments: Sequence[str]) -> None:
 def work(
     folder: Annotated[Path, tyro.conf.Positional],
     wait: bool = True,
+    sharing: int = 1,
     quiet: bool = False,
 ) -> None:
     """Help with a sweep that others compute: take one part after the other that nobody has.
@@ -34,10 +36,12 @@ def work(
     Args:
       folder: of a sweep that has begun.
       wait: stay while others compute the last parts, to take over from who dies.
+      sharing: processes that share this machine's memory, this one among them.
       quiet: show no progress.
     """
+    require(sharing >= 1, "sharing", "at least 1", sharing)
     use_all_cores()
     progress = Silent if quiet else partial(ProgressBar, console=Console(stderr=True))
     with leave_if_stopped(["jaxmarl-core", "work", str(folder)]):
-        finished = compute(folder, progress, wait=wait)
+        finished = compute(folder, progress, wait=wait, num_sharing=sharing)
     CONSOLE.print(f"{plural(finished, 'part')} of {folder} finished here", markup=False)

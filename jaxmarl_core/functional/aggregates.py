@@ -91,8 +91,8 @@ def stratified_interval(
 ) -> Estimate:
     """Returns a statistic and its percentile bootstrap interval, each task's runs drawn again.
 
-    The generator is fixed: the same scores give the same interval. Where no task has two runs they
-    say nothing of their spread, and the ends are NaN.
+    The generator is fixed: the same scores give the same interval. Where no task of a group has two
+    runs they say nothing of their spread, and the ends are NaN. With few runs it is too narrow.
 
     Args:
       statistic: maps as many `Scores` as there are groups to figures [...].
@@ -117,6 +117,6 @@ def stratified_interval(
 
     drawn = [[redrawn(runs) for runs in scores] for scores in known]
     low, high = np.quantile(statistic(*drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    if all(len(runs) < 2 for scores in known for runs in scores):
+    if any(all(len(runs) < 2 for runs in scores) for scores in known):
         low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
     return Estimate(np.asarray(statistic(*known)), low, high)

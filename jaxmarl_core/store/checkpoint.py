@@ -112,7 +112,7 @@ class Checkpoints:
         return jax.tree.unflatten(jax.tree.structure(self.like), leaves)
 
     def _path(self, step: int) -> Path:
-        return _file(self.folder, step)
+        return step_path(self.folder, step)
 
 
 def read_leaves(folder: Path, step: int, prefix: str = "") -> dict[str, np.ndarray]:
@@ -121,10 +121,11 @@ def read_leaves(folder: Path, step: int, prefix: str = "") -> dict[str, np.ndarr
     A name is the path to a leaf: "params.tables.player_0.q". Raises archive.Damaged where the file
     is not what was written.
     """
-    return archive.read(_file(folder, step), prefix)
+    return archive.read(step_path(folder, step), prefix)
 
 
-def _file(folder: Path, step: int) -> Path:
+def step_path(folder: Path, step: int) -> Path:
+    """Returns the file of the checkpoint after so many updates."""
     return folder / f"{_NAME}{step:06d}.npz"
 
 

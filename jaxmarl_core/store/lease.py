@@ -15,6 +15,7 @@ import platform
 import secrets
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,9 @@ class Lease:
                 os.link(aside, self.path)
         except (FileNotFoundError, FileExistsError):
             pass
+        except OSError:  # a disk without hard links
+            with suppress(FileExistsError), open(self.path, "x") as file:
+                file.write(aside.read_text())
         finally:
             aside.unlink(missing_ok=True)
 

@@ -69,7 +69,13 @@ def read(part_folder: str | os.PathLike) -> Segment:
       ValueError: a file is damaged (named by its path), or missing between two others.
     """
     folder = Path(part_folder)
-    return _overlaid([(first_of(p), _load(p)) for p in files(folder)], 0, folder.name)
+    while True:
+        listed = files(folder)
+        try:
+            return _overlaid([(first_of(p), _load(p)) for p in listed], 0, folder.name)
+        except FileNotFoundError:  # another process joined it with others just now: look again
+            if files(folder) == listed:
+                raise
 
 
 def covered(part_folder: str | os.PathLike, say: Callable[[str], None]) -> int:

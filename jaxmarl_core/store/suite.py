@@ -3,7 +3,7 @@
 A sweep is an algorithm on a task; a suite has every algorithm on every task. Each sweep brings the
 runs of its best configuration. Their figures are normalised by task, 0 to 1, so that tasks can be
 averaged (`functional.aggregates`): between bounds that are told, or else between the worst and the
-best that any of the task's runs measured at any time, as marl-eval does (Gorsane et al., 2022,
+best that any of these runs measured at any time, as marl-eval does (Gorsane et al., 2022,
 arXiv:2209.10485).
 """
 
@@ -166,10 +166,25 @@ def _one_objective(task: str, sweeps: Iterable[Sweep]) -> Objective:
     sweeps = list(sweeps)
     first = sweeps[0].objective
     for sweep in sweeps:
+        expected = f"{_told(first)}, as {sweeps[0].source} on {task} is measured by"
         same = sweep.objective[:2] == first[:2]
-        expected = f"{first.metric}, as {sweeps[0].source} on {task} is measured by"
-        require(same, "metric", expected, f"{sweep.objective.metric} in {sweep.source}")
+        require(same, "metric", expected, f"{_told(sweep.objective)} in {sweep.source}")
+        met, wanted = (_opponents(x) for x in (sweep, sweeps[0]))
+        expected = f"opponents {wanted}, as {sweeps[0].source} on {task} has"
+        require(met == wanted, "folders", expected, f"{met} in {sweep.source}")
     return first
+
+
+def _told(goal: Objective) -> str:
+    return f"{goal.metric} ({'more' if goal.higher_is_better else 'less'} is better)"
+
+
+def _opponents(sweep: Sweep) -> Any:
+    """Returns whom the learner met where it was measured, as JSON."""
+    spec = sweep.results.spec
+    of_evaluation = spec.get("evaluation", {}).get("opponents")
+    return key_of((of_evaluation if sweep.objective.metric.startswith("eval_") else None)
+                  or spec.get("opponents") or {})  # fmt: skip
 
 
 def _entry(sweep: Sweep) -> Entry:
@@ -211,6 +226,17 @@ def _bounds(
     low, high = float(seen.min()), float(seen.max())
     require(low < high, f"bounds of {task}", "to be told, as all runs measured the same", low)
     return Bounds(low, high, False) if higher_is_better else Bounds(high, low, False)
+
+
+def unequal_budgets(suite: Suite) -> list[str]:
+    """Returns the tasks of which some algorithm has played over 1 % more env steps than another."""
+    found = []
+    for task in suite.tasks:
+        entries = [suite.entries[algorithm, task] for algorithm in suite.algorithms]
+        ends = [float(steps[-1]) for entry in entries for steps in entry.steps]
+        if max(ends) > 1.01 * min(ends):
+            found.append(task)
+    return found
 
 
 # ---- answers
@@ -297,10 +323,12 @@ def efficiency(suite: Suite, shares: np.ndarray) -> dict[str, Estimate]:
 def marl_eval(suite: Suite, most_steps: int = 50) -> dict[str, Any]:
     """Returns the suite as marl-eval reads it: environment -> task -> algorithm -> run -> steps.
 
-    A run has as many steps as any other, which marl-eval asks for: `most_steps`, or as many as the
-    run with fewest has measured, evenly apart, the last one among them. Figures are as measured,
-    under the metric's name, or "score" where tasks are measured by different ones; where less is
-    better, their sign is turned. `absolute_metrics` are runs' final figures.
+    A run has as many steps as any other, at the same env steps, as marl-eval compares them by
+    number: `most_steps`, or as many as the run with fewest has measured, evenly apart up to what
+    all have played of the task; straight lines between two measurements. Figures are under the
+    metric's name, or "score" where tasks are measured by different ones; where less is better,
+    their sign is turned. `absolute_metrics` are runs' final figures. `elapsed_time` is the
+    sweep's, of all its runs together, in proportion.
     """
     metrics = {goal.metric for goal in suite.objectives.values()}
     name = metrics.pop() if len(metrics) == 1 else "score"
@@ -308,6 +336,7 @@ def marl_eval(suite: Suite, most_steps: int = 50) -> dict[str, Any]:
     num_steps = min(most_steps, *lengths)
     tasks: dict[str, Any] = {}
     for task in suite.tasks:
+        at = np.linspace(1 / num_steps, 1, num_steps) * shared_budget(suite, task)
         sign = 1.0 if suite.objectives[task].higher_is_better else -1.0
         tasks[task] = {}
         for algorithm in suite.algorithms:
@@ -315,14 +344,15 @@ def marl_eval(suite: Suite, most_steps: int = 50) -> dict[str, Any]:
             runs: dict[str, Any] = {}
             for i, seed in enumerate(entry.seeds):
                 steps, values = entry.steps[i], entry.values[i]
-                picked = np.linspace(len(values) - 1, 0, num_steps).round().astype(int)[::-1]
+                measured = np.interp(at, steps, values)
+                elapsed = entry.seconds * at / max(steps[-1], 1)
                 lines = {
                     f"step_{k}": {
-                        "step_count": int(steps[at]),
-                        "elapsed_time": entry.seconds * float(steps[at] / max(steps[-1], 1)),
-                        name: [sign * float(values[at])],
+                        "step_count": round(float(at[k])),
+                        "elapsed_time": float(elapsed[k]),
+                        name: [sign * float(measured[k])],
                     }
-                    for k, at in enumerate(picked)
+                    for k in range(num_steps)
                 }
                 final_figure = {name: [sign * float(entry.figures[i])]}
                 runs[f"seed_{seed}"] = {**lines, "absolute_metrics": final_figure}

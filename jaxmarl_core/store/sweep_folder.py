@@ -109,16 +109,21 @@ def write_plan(folder: str | os.PathLike, plan: Mapping[str, Any]) -> None:
     atomic.write(Path(folder) / PLAN, json.dumps(plan, default=_plain) + "\n")
 
 
-def note_changes(folder: str | os.PathLike, now: Mapping[str, Any]) -> list[str]:
+def note_changes(
+    folder: str | os.PathLike, now: Mapping[str, Any], whole_machine: bool = True
+) -> list[str]:
     """Records what a sweep goes on with that is not what it ran on before; returns it in words.
 
     Args:
       folder: of the sweep.
       now: as `host_facts` returns them.
+      whole_machine: whether the number of devices counts; of several processes each has its share.
     """
     path = Path(folder) / FACTS
     facts = _from_json(path) if path.exists() else dict(now)
     latest = facts | (facts["later"][-1] if facts.get("later") else {})
+    if not whole_machine and latest["device"].split()[1:] == now["device"].split()[1:]:
+        now = {**now, "device": latest["device"]}  # "8 x cpu (cpu)", less the number
     changed = {
         name: now[name] for name in ("versions", "device", "system") if now[name] != latest[name]
     }

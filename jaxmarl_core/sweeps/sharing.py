@@ -8,6 +8,7 @@ does, and the other way round: each takes its own lease first and then looks for
 that of two who start together one sees the other.
 """
 
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,8 @@ from jax.sharding import Mesh
 
 from jaxmarl_core.errors import require
 from jaxmarl_core.store import sweep_folder
-from jaxmarl_core.store.checkpoint import saved_steps
+from jaxmarl_core.store.checkpoint import saved_steps, step_path
+from jaxmarl_core.store.lease import FILE as LEASE
 from jaxmarl_core.store.lease import HEARTBEAT, Lease, Leased, living_holder
 from jaxmarl_core.store.segments import files, first_of
 from jaxmarl_core.sweeps import plan
@@ -31,7 +33,7 @@ from jaxmarl_core.sweeps.progress import Progress, Silent, StartProgress
 from jaxmarl_core.sweeps.saved_run import copied_opponents, trained
 from jaxmarl_core.sweeps.signals import Stopped, StopSignals
 from jaxmarl_core.sweeps.spec import Spec, Variant, from_dict, variants
-from jaxmarl_core.sweeps.worker import Session, Start, opened, run_part
+from jaxmarl_core.sweeps.worker import Session, Start, begin_of, opened, run_part
 
 GLANCE = 0.5  # seconds between two looks at what workers have done
 QUEUE_AGAIN = 75  # exit code of a worker that a scheduler asked to stop
@@ -42,6 +44,7 @@ def work(
     progress: StartProgress = Silent,
     mesh: Mesh | None = None,
     wait: bool = True,
+    num_sharing: int = 1,
 ) -> int:
     """Computes parts of a planned sweep that nobody else computes, until none is left.
 
@@ -50,6 +53,7 @@ def work(
       progress: who is told how far the sweep is; others' updates count when a part is taken.
       mesh: the devices to spread a part's runs over; all by default.
       wait: whether to stay while others compute the last parts, and take over from who dies.
+      num_sharing: processes that share this machine's memory, this one among them.
 
     Returns:
       The number of parts that were finished here.
@@ -66,15 +70,16 @@ def work(
     mesh = run_mesh() if mesh is None else mesh
     total, done = sizes(spec, parts)
     with progress(total, done) as told, StopSignals(told.say) as stop:
-        for change in sweep_folder.note_changes(folder, sweep_folder.host_facts()):
+        facts = sweep_folder.host_facts()
+        for change in sweep_folder.note_changes(folder, facts, whole_machine=False):
             told.say(f"going on with a change: {change}")
         programs = Programs(choices, mesh, stop.compiling)
-        allowed = bytes_allowed(spec.memory_gb, mesh)
+        allowed = bytes_allowed(spec.memory_gb, mesh, num_sharing=num_sharing)
         finished, waiting = 0, False
         while left := [part for part in parts if reached(part.folder) < spec.updates]:
             took = 0
             for part in left:
-                with suppress(Leased), part_lease(folder, part.folder) as lease:
+                with suppress(Leased, Gone), part_lease(folder, part.folder) as lease:
                     session = Session(
                         spec, programs, allowed, told, stop, lease, lambda out: None, folder
                     )
@@ -89,6 +94,7 @@ def work(
                 told.phase(f"waiting for the {len(left)} parts that others compute")
             waiting = True
             _rest(stop, HEARTBEAT / 5)
+            parts = plan.read(folder, choices)
     return finished
 
 
@@ -116,12 +122,22 @@ def reached(part_folder: Path) -> int:
     return max([0, *saved[-1:], *measured[-1:]])
 
 
+class Gone(ValueError):
+    """The plan names a part no more: it was cut into others."""
+
+
 @contextmanager
 def part_lease(folder: Path, part_folder: Path) -> Iterator[Lease]:
     """Yields the lease on a part; raises Leased where somebody has it, or the whole sweep."""
     part_folder.mkdir(exist_ok=True)
     with Lease(part_folder) as lease:
         _check_shared(folder)
+        entries = (sweep_folder.read_plan(folder) or {"parts": []})["parts"]
+        if part_folder.name not in {entry["folder"] for entry in entries}:
+            with suppress(OSError):
+                (part_folder / LEASE).unlink()
+                part_folder.rmdir()
+            raise Gone(f"{part_folder}: expected a part that the plan names")
         yield lease
 
 
@@ -170,27 +186,32 @@ def run_with_workers(
       WorkersFailed: all workers have ended, and the sweep is not done; says where they wrote why.
     """
     require(num_workers >= 1, "workers", "at least 1", num_workers)
-    with opened(start, num_workers) as (session, _):
+    with opened(start, num_workers) as (session, parts):
         folder = session.out
+        _take_back(parts)
+        left = sum(reached(part.folder) < session.spec.updates for part in parts)
+        if 0 < left < num_workers:
+            session.told.say(f"{left} parts are left for {num_workers} workers")
+        session.stop.check("before its workers began")
     spec, parts, _ = planned(folder)
     total, done = sizes(spec, parts)
     with start.progress(total, done) as told, StopSignals(told.say) as stop:
         told.phase(f"training, {num_workers} workers")
         logs = [folder / f"worker-{number}.log" for number in range(num_workers)]
-        workers = [
-            _begin_worker(command(folder), environment(number), log)
-            for number, log in enumerate(logs)
-        ]
+        workers: list[subprocess.Popen] = []
         try:
+            for number, log in enumerate(logs):
+                workers.append(_begin_worker(command(folder), environment(number), log))
             _watch(workers, start, spec, parts, told, stop)
         finally:
             for worker in workers:  # a second Ctrl-C, or an error here
                 if worker.poll() is None:
                     worker.kill()
+            for worker in workers:
                 worker.wait()
     if sizes(spec, parts)[1] < total:
         codes = [worker.returncode for worker in workers]
-        if stop.asked is not None or QUEUE_AGAIN in codes:
+        if stop.asked is not None or set(codes) <= {0, QUEUE_AGAIN}:
             raise Stopped("stopped, and all workers with it", stop.asked or 0)
         said = "; ".join(f"{log}: {_last_line(log)}" for log in logs)
         raise WorkersFailed(
@@ -198,6 +219,19 @@ def run_with_workers(
         )
     start.after_segment(folder)
     return folder
+
+
+def _take_back(parts: Sequence[Part]) -> None:
+    """Puts checkpoints aside that are ahead of the metrics, some of which were lost.
+
+    Workers go by checkpoints' names; without these they go on from where metrics can be read to.
+    """
+    for part in parts:
+        begin, folder = begin_of(part, lambda text: None), part.folder / "checkpoints"
+        for step in saved_steps(folder):
+            if step > begin:
+                path = step_path(folder, step)
+                path.rename(path.with_name(f"{path.name}.ahead"))
 
 
 def _begin_worker(
@@ -227,7 +261,7 @@ def _watch(
             handed_on = True
             for worker in workers:
                 if worker.poll() is None:
-                    worker.send_signal(stop.asked)
+                    worker.send_signal(signal.SIGTERM)  # of which a second one is not heard
         now = sizes(spec, parts)[1]
         if now > done:
             told.advance(now - done)

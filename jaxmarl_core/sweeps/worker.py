@@ -131,7 +131,7 @@ def opened(start: Start, num_workers: int = 1) -> Iterator[tuple[Session, list[P
             _check_same(spec, from_dict(sweep_folder.read_spec(out)), out)
         parts = [] if is_new else plan.read(out, choices)
         noted: list[str] = []
-        done = sum(min(_begin(p, noted.append), spec.updates) * p.num_runs for p in parts)
+        done = sum(min(begin_of(p, noted.append), spec.updates) * p.num_runs for p in parts)
         total = spec.updates * spec.seeds * sum(hp.num_rows(v.hparams) for v in choices)
         with start.progress(max(total, done), done) as told, StopSignals(told.say) as stop:
             for text in noted:
@@ -211,11 +211,11 @@ def _fitting(session: Session, part: Part) -> int:
 
 def _fitting_rest(session: Session, part: Part) -> int:
     """Returns the same of a part that is not finished; of one that is, all its runs."""
-    is_finished = _begin(part, lambda text: None) >= session.spec.updates
+    is_finished = begin_of(part, lambda text: None) >= session.spec.updates
     return part.num_runs if is_finished else _fitting(session, part)
 
 
-def _begin(part: Part, say: Callable[[str], None]) -> int:
+def begin_of(part: Part, say: Callable[[str], None]) -> int:
     """Returns the update that a part goes on from: saved, and its metrics up to there readable."""
     if not (part.folder / sweep_folder.RUNS).exists():
         return 0
@@ -233,7 +233,7 @@ def _begin(part: Part, say: Callable[[str], None]) -> int:
 def run_part(session: Session, part: Part, where: str) -> None:
     """Computes what is left of a part; the session's lease is on it, or on the whole sweep."""
     spec, told, stop = session.spec, session.told, session.stop
-    begin = _begin(part, lambda text: None)
+    begin = begin_of(part, lambda text: None)
     if begin >= spec.updates:
         return
     stop.check(f"before {where}")
@@ -261,16 +261,19 @@ def run_part(session: Session, part: Part, where: str) -> None:
         session.lease.check()
         sweep_folder.write_segment(part.folder, first, metrics, time.monotonic() - began)
         reached = first + length
+        session.lease.check()  # a disk may hang, and another take over meanwhile
         segments.join(part.folder, reached)
         diverged |= first_divergence(metrics) >= 0
         told.advance(part.num_runs * length, _note(spec, metrics, diverged))
         session.after_segment(session.out)
         due = time.monotonic() - saved >= spec.checkpoint_seconds
         if due or stop.asked is not None or reached >= spec.updates:
+            session.lease.check()
             checkpoints.save(reached, state)
             saved = time.monotonic()
         if reached < spec.updates:
             stop.check(f"after update {reached} of {where}")
+    session.lease.check()
     segments.join_all(part.folder)
 
 

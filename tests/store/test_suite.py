@@ -1,6 +1,7 @@
 """Suites: who is on which task, on which scale, and what marl-eval makes of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +119,12 @@ def test_what_is_no_suite_is_refused_by_name():
     twice = sweep("a", "tag", drawn(0))
     with pytest.raises(ValueError, match=r"LABEL=FOLDER; got a on tag in runs/a_tag and in other"):
         collect([twice, twice._replace(source="other")])
-    with pytest.raises(ValueError, match="metric: expected eval_return, as runs/a_tag on tag"):
+    with pytest.raises(
+        ValueError, match=r"metric: expected eval_return \(more is better\), as runs/a_tag"
+    ):
         collect([twice, sweep("b", "tag", drawn(1), Objective("win"))])
+    with pytest.raises(ValueError, match=r"got eval_return \(less is better\) in runs/b_tag"):
+        collect([twice, sweep("b", "tag", drawn(1), Objective("eval_return", False))])
     with pytest.raises(
         ValueError, match="runs/a_tag: metric: expected one of eval_return; got 'w'"
     ):
@@ -190,15 +195,34 @@ def test_what_is_exported_has_as_many_steps_for_all():
     suite = collect([sweep("a", "tag", drawn(0, length=7)), sweep("b", "tag", drawn(1))])
     exported = suites.marl_eval(suite, most_steps=5)["jaxmarl_core"]["tag"]
     assert list(exported) == ["a", "b"] and list(exported["a"]) == [f"seed_{i}" for i in range(4)]
-    for name, length in (("a", 7), ("b", 30)):
+    for name in ("a", "b"):
         run = exported[name]["seed_2"]
         assert list(run) == [
             *(f"step_{i}" for i in range(5)),
             "absolute_metrics",
         ]  # it reads the last
-        assert run["step_4"]["step_count"] == 10 * length
-        last = float(suite.entries[name, "tag"].values[2][-1])
-        assert run["step_4"]["eval_return"] == [last]
+        # all have played 70 env steps; updates are of 10
+        assert [run[f"step_{k}"]["step_count"] for k in range(5)] == [14, 28, 42, 56, 70]
+        values = suite.entries[name, "tag"].values[2]
+        assert run["step_4"]["eval_return"] == pytest.approx([float(values[6])])
+        between = 0.6 * values[0] + 0.4 * values[1]  # 14 steps: between 10 and 20
+        assert run["step_0"]["eval_return"] == pytest.approx([float(between)])
+    assert suites.unequal_budgets(suite) == ["tag"]
+
+
+def test_whom_learners_met_where_they_were_measured_is_the_same():
+    def against(name, evaluated, trained=None, metric="eval_return"):
+        one = sweep(name, "tag", drawn(0), Objective(metric))
+        told = {"evaluation": {"opponents": evaluated}, "opponents": trained or {}}
+        return one._replace(results=replace(one.results, spec=one.results.spec | told))
+
+    collect([against("a", {"blue": "random"}, {"blue": "self"}), against("b", {"blue": "random"})])
+    with pytest.raises(
+        ValueError, match=r"folders: expected opponents .*random.*, got .*runs/b_tag"
+    ):
+        collect([against("a", {"blue": "random"}), against("b", {})])
+    with pytest.raises(ValueError, match=r"folders: expected opponents .*self.*, as runs/a_tag"):
+        collect([against("a", {}, {"blue": "self"}, "win"), against("b", {}, {}, "win")])
 
 
 def test_less_is_better_is_exported_with_its_sign_turned():

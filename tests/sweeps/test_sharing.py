@@ -17,6 +17,7 @@ from jaxmarl_core.store import lease, sweep_folder
 from jaxmarl_core.store.lease import Lease, Leased
 from jaxmarl_core.sweeps.batch import run_mesh
 from jaxmarl_core.sweeps.sharing import (
+    Gone,
     WorkersFailed,
     part_lease,
     reached,
@@ -102,6 +103,41 @@ def test_a_sweep_that_one_process_has_to_itself_is_not_shared(tmp_path, mesh):
         assert not (folder / "part-000" / lease.FILE).exists()
     with Lease(folder), pytest.raises(Leased), part_lease(folder, folder / "part-000"):
         pass
+
+
+def test_a_part_that_was_cut_again_is_nobodys(tmp_path, mesh):
+    folder = planned(tmp_path / "x", mesh)
+    named = pytest.raises(Gone, match="part-007: expected a part that the plan names")
+    with named, part_lease(folder, folder / "part-007"):
+        pass
+    assert not (folder / "part-007").exists()
+
+
+def test_workers_compute_again_what_was_lost(tmp_path, mesh, alone):
+    """A part's metrics are damaged; its last checkpoint would say that all is done."""
+    folder = planned(tmp_path / "x", mesh)
+    assert work(folder, mesh=mesh) == 2
+    (path,) = (folder / "part-001").glob("metrics-*.npz")
+    path.write_bytes(b"nothing")
+    again = f"from jaxmarl_core.sweeps.sharing import work; work({str(folder)!r})"
+    start = Start(spec(), folder, resume=True, mesh=mesh)
+    two = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    run_with_workers(start, 1, lambda _: [sys.executable, "-c", again], lambda number: two)
+    assert_same_results(folder, alone)
+    assert (folder / "part-001" / "checkpoints" / "checkpoint-000006.npz.ahead").exists()
+
+
+def test_helpers_of_another_size_are_no_change(tmp_path, mesh):
+    folder = planned(tmp_path / "x", mesh)
+    before = (folder / "facts.json").read_text()
+    facts = json.loads(before)
+    kind = facts["device"].split(" ", 1)[1]
+    assert sweep_folder.note_changes(folder, facts | {"device": f"3 {kind}"}, False) == []
+    assert (folder / "facts.json").read_text() == before
+    other = facts | {"device": "3 x TPU v5e (tpu)", "date": "2027-01-01"}
+    assert sweep_folder.note_changes(folder, other, False) == [
+        f"device was {facts['device']}, is now 3 x TPU v5e (tpu)"
+    ]
 
 
 def test_only_a_sweep_can_be_worked_on(tmp_path):
