@@ -16,7 +16,7 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.report.suite_page import TITLES, write_suite_page
 from jaxmarl_core.store import atomic, sweep_folder
 from jaxmarl_core.store.number_formats import plural
-from jaxmarl_core.store.suite import Suite, Sweep, collect, estimates, marl_eval
+from jaxmarl_core.store.suite import Estimates, Suite, Sweep, collect, estimates, marl_eval
 from jaxmarl_core.store.tables import Objective, write_rows
 from jaxmarl_core.sweeps.objective import objective
 from jaxmarl_core.sweeps.spec import from_dict
@@ -45,7 +45,7 @@ def aggregate(
       metric: what all are measured by; by default each sweep's objective.
       lower_is_better: of the metric that is told here.
       bounds: what is worth 0 and 1 of a task, as in simple_spread=-80:-40; by default the worst and
-        the best that any run of the task measured.
+        the best that any of these runs measured.
       out: the folder to write, new or empty.
     """
     free = sweep_folder.is_free(out)
@@ -53,8 +53,9 @@ def aggregate(
     told = Objective(metric, not lower_is_better) if metric else None
     require(bool(metric) or not lower_is_better, "metric", "one, for lower-is-better", "none")
     suite = collect([_sweep(folder, told) for folder in folders], dict(map(_bounds, bounds)))
-    write(out, suite, folders)
-    CONSOLE.print(terminal_table(suite))
+    found = estimates(suite)
+    write(out, suite, found, folders)
+    CONSOLE.print(terminal_table(found))
     CONSOLE.print(str(out / "report.html"), markup=False, soft_wrap=True)
 
 
@@ -78,7 +79,7 @@ def _bounds(text: str) -> tuple[str, tuple[float, float]]:
     return task, (worst, best)
 
 
-def write(out: Path, suite: Suite, folders: Sequence[str]) -> None:
+def write(out: Path, suite: Suite, found: Estimates, folders: Sequence[str]) -> None:
     """Writes the page, the tables and the file for marl-eval."""
     out.mkdir(parents=True, exist_ok=True)
     title = f"{plural(len(suite.algorithms), 'algorithm')}, {plural(len(suite.tasks), 'task')}"
@@ -88,18 +89,18 @@ def write(out: Path, suite: Suite, folders: Sequence[str]) -> None:
         "intervals": "95 %, percentile bootstrap, 2,000 draws (500 of curves), stratified by task",
         "method": "Agarwal et al., 2021, arXiv:2108.13264; bounds as Gorsane et al., 2022",
     }
-    write_suite_page(out / "report.html", suite, title, facts)
-    write_rows(out / "aggregates.csv", aggregate_rows(suite))
+    write_suite_page(out / "report.html", suite, found, title, facts)
+    write_rows(out / "aggregates.csv", aggregate_rows(found))
     write_rows(out / "scores.csv", score_rows(suite))
     atomic.write(out / "marl_eval.json", json.dumps(marl_eval(suite)))
 
 
-def aggregate_rows(suite: Suite) -> list[dict[str, Any]]:
+def aggregate_rows(found: Estimates) -> list[dict[str, Any]]:
     """Returns a row for each algorithm: its aggregates and their intervals."""
     rows = []
-    for name, found in estimates(suite).items():
+    for name, own in found.items():
         row: dict[str, Any] = {"algorithm": name}
-        for key, estimate in found.items():
+        for key, estimate in own.items():
             value, low, high = map(float, estimate)
             row |= {key: value, f"{key}_low": low, f"{key}_high": high}
         rows.append(row)
@@ -122,13 +123,13 @@ def score_rows(suite: Suite) -> list[dict[str, Any]]:
     ]
 
 
-def terminal_table(suite: Suite) -> Table:
+def terminal_table(found: Estimates) -> Table:
     """Returns the aggregates as a table for a terminal."""
     shown = Table(box=SIMPLE_HEAD)
     shown.add_column("algorithm", overflow="fold")
     for title in TITLES.values():
         shown.add_column(title, justify="right")
-    for name, found in estimates(suite).items():
-        cells = [found[key] for key in TITLES]
+    for name, own in found.items():
+        cells = [own[key] for key in TITLES]
         shown.add_row(escape(name), *(f"{x.value:.3f} [{x.low:.3f}, {x.high:.3f}]" for x in cells))
     return shown

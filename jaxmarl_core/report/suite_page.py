@@ -23,9 +23,9 @@ from jaxmarl_core.report.page_elements import (
 from jaxmarl_core.store import atomic
 from jaxmarl_core.store.number_formats import count, number, plural
 from jaxmarl_core.store.suite import (
+    Estimates,
     Suite,
     efficiency,
-    estimates,
     improvements,
     profiles,
     unequal_budgets,
@@ -42,22 +42,21 @@ _WIDTH = 1080.0  # CSS pixels
 
 
 def write_suite_page(
-    path: str | os.PathLike, suite: Suite, title: str, facts: Mapping[str, Any]
+    path: str | os.PathLike, suite: Suite, found: Estimates, title: str, facts: Mapping[str, Any]
 ) -> None:
     """Writes the page, one self-contained HTML file.
 
     Args:
       path: of the file.
-      suite: from `store.suite.collect`.
+      suite, found: from `store.suite.collect`, and its `estimates`.
       title: its heading.
       facts: how it was made, for the foot of the page.
     """
-    atomic.write(path, suite_page(suite, title, facts))
+    atomic.write(path, suite_page(suite, found, title, facts))
 
 
-def suite_page(suite: Suite, title: str, facts: Mapping[str, Any]) -> str:
+def suite_page(suite: Suite, found: Estimates, title: str, facts: Mapping[str, Any]) -> str:
     """Returns the page as HTML text; see `write_suite_page`."""
-    found = estimates(suite)
     return document(
         title,
         [

@@ -24,6 +24,9 @@ from jaxmarl_core.store.tables import Objective, Results, configurations, final,
 NUM_RESAMPLES_OF_CURVES = 500  # there is an interval at every point
 
 
+Estimates = dict[str, dict[str, Estimate]]  # algorithm -> name of an aggregate -> what it is
+
+
 class Sweep(NamedTuple):
     """A sweep that is to be part of a suite."""
 
@@ -242,7 +245,7 @@ def unequal_budgets(suite: Suite) -> list[str]:
 # ---- answers
 
 
-def estimates(suite: Suite) -> dict[str, dict[str, Estimate]]:
+def estimates(suite: Suite) -> Estimates:
     """Returns algorithm -> name of an aggregate -> what it is, with its 95 % interval."""
     interval = aggregates.stratified_interval
     return {
