@@ -352,3 +352,14 @@ def test_friend_or_foe_masks_are_submatrices():
 def test_mistakes_are_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_where_one_cell_is_played_a_last_bit_still_decides():
+    """Rows that differ by one rounding, far from 0: what passes for rounding is far less."""
+    rng = np.random.default_rng(5)
+    worse = (1e6 + 10 * rng.normal(size=(500, 2))).astype(np.float32)
+    payoffs = np.stack([worse, np.nextafter(worse, np.float32(np.inf))], axis=1)
+    found = jax.vmap(zero_sum)(payoffs)
+    assert found.converged.all()
+    assert (found.row[:, 0] == 0).all()  # the better one is played with 1, or a rounding less
+    np.testing.assert_allclose(found.value, payoffs[:, 1].min(1), rtol=1.2e-7)
