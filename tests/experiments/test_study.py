@@ -16,6 +16,7 @@ from jaxmarl_core.experiments.study import Claim, Findings, Study
 # runs of minutes, not of seconds
 DEEP = {
     "battle_twins",
+    "gaussian_squeeze",
     "half_cheetah",
     "ising_order",
     "maac_attention",
