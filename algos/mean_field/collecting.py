@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
@@ -27,7 +28,13 @@ class Params:
 
     online: Weights
     opponent: Any  # () unless self_play is "lagged"
+    average: Any  # the target network's weights; () unless `acting` is "target"
     temperature: jax.Array
+
+    @property
+    def acting(self) -> Weights:
+        """Returns the weights by which those who learn play."""
+        return self.online if self.average == () else self.average
 
 
 # (weights, key, observation [n, ...], mean action [n, A], mask, temperature []) -> actions [n]
@@ -76,21 +83,31 @@ def mean_action_of(learner: Learner, timestep: TimeStep, group_name: str) -> jax
 
 
 def act(
-    learner: Learner, choose: Choose, params: Params, key: Key, timestep: TimeStep, memory: tuple
+    learner: Learner,
+    choose: Choose,
+    params: Params,
+    key: Key,
+    timestep: TimeStep,
+    memory: tuple,
+    heat: jax.Array | None = None,
 ) -> tuple[Actions, tuple]:
-    """Returns what all agents of one environment do, and their memory, which is empty."""
+    """Returns what all agents of one environment do, and their memory, which is empty.
+
+    Args:
+      heat: factor of each group's temperature, [groups] f32; None: 1.
+    """
 
     def chosen(key, mean_action):
         actions = {}
         for i, name in enumerate(learner.groups):
-            weights = params.online if name in learner.learning_groups else params.opponent
+            weights = params.acting if name in learner.learning_groups else params.opponent
             actions[name] = choose(
                 weights,
                 jax.random.fold_in(key, i),
                 timestep.observation[name],
                 mean_action[name],
                 timestep.action_mask.get(name),
-                params.temperature,
+                params.temperature if heat is None else params.temperature * heat[i],
             )
         return actions
 
@@ -178,6 +195,15 @@ def store(
     return buffer
 
 
+def heats_of(config: Config, num_groups: int) -> jax.Array | None:
+    """Returns the temperature's factor by copy and group, [B, groups] f32; None if all are 1."""
+    heats = np.float32(config.heats or (1.0,))
+    if (heats == 1).all():
+        return None
+    copies, groups = np.arange(config.num_envs)[:, None], np.arange(num_groups)
+    return jnp.asarray(heats[(copies + groups) % len(heats)])
+
+
 def collect(
     learner: Learner,
     key: Key,
@@ -193,11 +219,12 @@ def collect(
     """
     config = learner.config
     start = replay.block_start(buffer, update_index, config.rollout_length)
+    heats = heats_of(config, len(learner.groups))
 
-    def one(key, env_state):
+    def one(key, env_state, heat):
         timestep = learner.env.observe(env_state)
         key_act, key_env = jax.random.split(key)
-        actions, _ = act(learner, learner.method.explore, params, key_act, timestep, ())
+        actions, _ = act(learner, learner.method.explore, params, key_act, timestep, (), heat)
         return learner.env.advance(key_env, env_state, actions), timestep, actions
 
     def step(carry, inputs):
@@ -206,7 +233,7 @@ def collect(
         # the observations go from here straight into the buffer: stacked in between they would
         # take fresh memory every update, which costs more than computing them
         keys = jax.random.split(key, config.num_envs)
-        following, timestep, actions = jax.vmap(one)(keys, env_state)
+        following, timestep, actions = jax.vmap(one)(keys, env_state, heats)
         buffer = store(learner, buffer, start + t, timestep, actions)
         read = dataclasses.replace(timestep, observation={}, mean_action={}, state=())
         return (following, buffer), read

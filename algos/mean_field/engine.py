@@ -80,7 +80,11 @@ def learn(
     online, target, opt_state = select(started, learned, start)
     state = dataclasses.replace(
         state,
-        params=dataclasses.replace(state.params, online=online),
+        params=dataclasses.replace(
+            state.params,
+            online=online,
+            average=target if learner.config.acting == "target" else (),
+        ),
         target=target,
         optimiser=opt_state,
     )
@@ -116,7 +120,8 @@ def init(learner: Learner, key: Key, hp: Hparams) -> State:
     start = jax.vmap(lambda key: begin(key, learner.env, ()))
     play = start(jax.random.split(key_play, learner.config.num_envs))
     opponent = online if learner.config.self_play == "lagged" else ()
-    params = Params(online, opponent, jnp.asarray(hp.temperature, jnp.float32))
+    average = online if learner.config.acting == "target" else ()
+    params = Params(online, opponent, average, jnp.asarray(hp.temperature, jnp.float32))
     optimiser = learner.method.start(online, hp)
     return State(params, online, optimiser, empty_buffer(learner, play), play)
 

@@ -14,5 +14,7 @@ from jaxmarl_core.types import Algorithm, Environment
 
 def il(env: Environment, config: Config = Config()) -> Algorithm:
     """Returns independent Q-learning with one network for the whole population."""
-    config = with_own_options("il", config, exploration="boltzmann", target="mean_field")
+    config = with_own_options(
+        "il", config, exploration="boltzmann", heats=(1.0,), target="mean_field"
+    )
     return mean_field("il", env, config, q_learning, Hparams())

@@ -22,6 +22,7 @@ def mfq(env: Environment, config: Config = Config()) -> Algorithm:
         "mfq",
         config,
         exploration="boltzmann",
+        heats=(1.0,),
         target="mean_field",
         mean_action="current",
         mean_action_hidden=(32,),

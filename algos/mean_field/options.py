@@ -15,6 +15,7 @@ CHOICES = {
     "mean_action": ("current", "previous"),
     "ends": ("learn", "mask"),
     "self_play": ("shared", "lagged"),
+    "acting": ("online", "target"),
 }
 
 
@@ -37,6 +38,14 @@ class Config:
     self_play: "shared", all groups play and teach one network; "lagged", the first group learns
       and the others follow it: after an update in which it won an episode on return they move
       nearly all the way (0.99) towards it, as the program.
+    heats: factors of the temperature: in copy i of the environment group g plays at the temperature
+      times `heats[(i + g) % len(heats)]`. With (1.0, 1.0, 10.0) one army in three acts nearly at
+      random, and is met by one that does not: who only ever meets its like forgets how to fight
+      others (as actors of different exploration: Horgan et al., 2018, arXiv:1803.00933).
+    acting: who plays, in the replay and afterwards: the "online" network, as the paper; or the
+      "target" network, an average of it over about 1 / tau gradient steps. Where neighbours learn
+      too, what one gradient step changes is answered by the next, and play swings; an average
+      stays where they swing around.
     mean_action: Q(s_t, a_t, .) is learned beside "current", the actions taken at t, as the paper's
       algorithm 1; or "previous", those of t - 1, as the program. Acting sees those of t - 1 either
       way: the current ones are not known yet.
@@ -63,8 +72,10 @@ class Config:
     temperature_unit: str = "reward"
     ends: str = "learn"
     self_play: str = "shared"
+    acting: str = "online"
     exploration: str | None = None
     target: str | None = None
+    heats: tuple[float, ...] | None = None
     mean_action: str | None = None
     mean_action_hidden: tuple[int, ...] | None = None
     mean_action_iterations: int | None = None
@@ -89,6 +100,11 @@ class Config:
         if "actor_mean_action" in given:
             sees = given["actor_mean_action"]
             require(isinstance(sees, bool), "actor_mean_action", "True or False", sees)
+        heats = given.get("heats", (1.0,))
+        fits = len(heats) >= 1 and all(0 < x < float("inf") for x in heats)
+        require(fits, "heats", "at least one factor, each above 0 and finite", heats)
+        fits = set(heats) == {1.0} or self.exploration != "greedy"
+        require(fits, "heats", "(1.0,) where exploration has no temperature, greedy", heats)
         for field, choices in CHOICES.items():
             if field in given:
                 lookup(dict.fromkeys(choices), given[field], field)

@@ -21,8 +21,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-SIZES = {"64v64": 40, "256v256": 80, "1024v1024": 160}  # map sizes
+SIZES = {  # map sizes
+    "64v64": 40,
+    "256v256": 80,
+    "1024v1024": 160,
+    "4096v4096": 320,
+    "16384v16384": 640,
+}
 BATCHES = (1, 16, 64)
+LARGEST = 140_000  # soldiers in all games together; each sees 4.7 KB
 REPEATS = 5
 SECONDS = 0.25  # aimed at, for one measurement
 NUM_JOINT_ACTIONS = 16  # drawn beforehand, played in turn
@@ -143,10 +150,14 @@ def battle_program(map_size: int, num_envs: int, num_steps: int, num_devices: in
     return more
 
 
+def soldiers(map_size: int) -> int:
+    """Returns how many soldiers of both teams stand on a map of that side."""
+    return 2 * (map_size // 5) ** 2
+
+
 def battle_throughput(map_size: int, num_envs: int, num_devices: int) -> list[float]:
     """Returns measurements of our env-steps/s."""
-    agents = 0.08 * map_size**2
-    num_steps = max(3, int(SECONDS / (1e-6 * agents * num_envs / num_devices)))
+    num_steps = max(3, int(SECONDS / (1e-6 * soldiers(map_size) * num_envs / num_devices)))
     program = battle_program(map_size, num_envs, num_steps, num_devices)
     program(0)
     measured = []
@@ -159,7 +170,8 @@ def battle_throughput(map_size: int, num_envs: int, num_devices: int) -> list[fl
 
 def _ours_worker(map_size: int, num_cores: int) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:num_cores])
-    batches = [size for size in BATCHES if size % num_cores == 0]
+    fits = [size for size in BATCHES if size * soldiers(map_size) <= LARGEST]
+    batches = [size for size in fits if size % num_cores == 0] or [num_cores]
     print(json.dumps({size: battle_throughput(map_size, size, num_cores) for size in batches}))
 
 
@@ -192,7 +204,7 @@ def measure() -> Iterator[dict]:
                     "cores": num_cores,
                     "games": num_envs,
                     "env_steps_per_second": steps,
-                    "agent_steps_per_second": steps * 2 * (map_size // 5) ** 2,
+                    "agent_steps_per_second": steps * soldiers(map_size),
                     "spread": (max(values) - min(values)) / steps,
                 }
 

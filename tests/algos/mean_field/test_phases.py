@@ -63,6 +63,51 @@ def test_groups_act_on_the_weights_they_play_with(self_play):
     np.testing.assert_array_equal(actions["loner"], [theirs])
 
 
+def test_who_plays_may_be_the_average():
+    """The target of the negative Q acts, in an update's rollout and afterwards."""
+    learner, state = made(acting="target", exploration="greedy")
+    turned = jax.tree.map(lambda x: x, state.target)
+    turned["params"]["Dense_0"] = jax.tree.map(lambda x: -x, turned["params"]["Dense_0"])
+    state = state.replace(target=turned, params=state.params.replace(average=turned))
+    q = values(learner, state.params.online, 1)
+    _, timestep = TwoTeams().reset(jax.random.key(0))
+    act = partial(collecting.act, learner, learner.method.exploit)
+    actions, _ = act(state.params, jax.random.key(1), timestep, ())
+    np.testing.assert_array_equal(actions["pair"], [q.argmin()] * 2)
+    after, _ = jax.jit(partial(engine.update, learner))(
+        jax.random.key(0), state, Hparams(tau=0.25), jnp.int32(0)
+    )
+    assert (after.buffer.action[0] == q.argmin()).all()
+    jax.tree.map(np.testing.assert_array_equal, after.params.average, after.target)
+    assert not np.array_equal(*(jax.tree.leaves(x)[0] for x in (after.target, turned)))
+
+
+def test_one_army_in_three_is_hot():
+    """Copies 0, 1, 2 of two groups: cool against cool, cool against hot, hot against cool."""
+    learner, state = made(num_envs=3, heats=(1.0, 1.0, 1e9), rollout_length=3)
+    heats = collecting.heats_of(learner.config, 2)
+    np.testing.assert_array_equal(heats, [[1, 1], [1, 1e9], [1e9, 1]])
+    cold = state.params.replace(temperature=jnp.float32(1e-6))
+    _, timestep = TwoTeams().reset(jax.random.key(0))
+    q = values(learner, cold.online, 1)
+
+    def play(key):
+        act = partial(collecting.act, learner, learner.method.explore, cold, key, timestep, ())
+        return jax.vmap(lambda heat: act(heat)[0])(heats)
+
+    actions = jax.vmap(play)(jax.random.split(jax.random.key(1), 64))
+    best, hot = int(q.argmax()), {0, 1}
+    drawn = {name: [set(np.asarray(a[:, i]).ravel().tolist()) for i in range(3)]
+             for name, a in actions.items()}  # fmt: skip
+    assert drawn == {"pair": [{best}, {best}, hot], "loner": [{best}, hot, {best}]}
+    with pytest.raises(ValueError, match=r"heats: expected .* greedy"):
+        Config(heats=(1.0, 2.0), exploration="greedy")
+    with pytest.raises(ValueError, match="heats: expected at least one factor"):
+        Config(heats=(0.0,))
+    with pytest.raises(ValueError, match="heats: mfac has no such option"):
+        mfac(ising(), Config(heats=(1.0, 2.0)))
+
+
 @pytest.mark.parametrize("exploration", ["boltzmann", "greedy"])
 def test_only_legal_actions_are_chosen_greedily_or_by_boltzmann(exploration):
     """TwoTeams have two actions; of two illegal ones the lot falls on the other."""
