@@ -13,7 +13,7 @@ WORKERS := -n 2 --max-worker-restart=0
 QUICK := tests/functional tests/learners tests/play tests/store \
 	$(filter-out tests/test_contract% tests/test_do%,$(wildcard tests/test_*.py))
 
-.PHONY: demo test quick test-slow lint bench clean
+.PHONY: demo test quick test-slow test-slurm lint bench clean
 
 demo: .venv/run  ## Sweep mean-field Q-learning on the battle; writes runs/battle_mfq/report.html
 	$(BIN)/jaxmarl-core sweep experiments/specs/battle_mfq.toml $(ARGS)
@@ -26,6 +26,10 @@ quick: .venv/dev  ## For the one who edits: the parts, and the contract's words
 
 test-slow: .venv/dev  ## What proves learning, with seeds
 	XLA_FLAGS="--xla_force_host_platform_device_count=8" $(BIN)/python -m pytest -m slow $(ARGS)
+
+test-slurm: .venv/dev  ## Sweeps on a real SLURM of this machine alone, where apt can install it
+	which slurmctld sbatch munged || apt-get install -y --no-install-recommends slurm-wlm munge
+	$(BIN)/python -m pytest -m slow tests/launch/test_slurm.py $(ARGS)
 
 bench: .venv/dev  ## Throughput, beside the reference engine in the same run
 	$(BIN)/python -m jaxmarl_core.experiments.benchmarks $(ARGS)

@@ -16,12 +16,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import jax
 from rich.console import Console
 
 from jaxmarl_core.errors import require
+from jaxmarl_core.launch import slurm
+from jaxmarl_core.launch.ray_tasks import ray_workers
 from jaxmarl_core.report.progress_bar import ProgressBar
 from jaxmarl_core.report.sweep_report import lost_metrics, report_sweep
 from jaxmarl_core.report.terminal_table import terminal_table
@@ -52,7 +54,14 @@ def use_all_cores() -> None:
     begin()
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+            jax.config.update("jax_num_cpu_devices", num_cores())
+
+
+def num_cores() -> int:
+    """Returns how many cores this process may use, which a scheduler may have made fewer."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -87,6 +96,25 @@ def _processor() -> str:
     return f"{platform.machine()}-{zlib.crc32(text.encode()):08x}"
 
 
+class Launch(NamedTuple):
+    """By whom a sweep is computed."""
+
+    by: str = "local"  # or "slurm", "ray"
+    workers: int = 0  # 0, of "local": this process alone
+    parts: int = 0  # to cut it into, at least; by default one a worker
+    options: tuple[str, ...] = ()  # of the launcher
+
+    def check(self) -> None:
+        """Raises ValueError where a number or an option does not fit."""
+        least = 0 if self.by == "local" else 1
+        require(self.workers >= least, "workers", f"at least {least}", self.workers)
+        require(self.parts >= 0, "parts", "at least 0", self.parts)
+        fits = self.workers > 0 or self.parts == 0
+        require(fits, "parts", "0 without --workers, whose parts they are", self.parts)
+        fits = self.by != "local" or not self.options
+        require(fits, "launcher_options", "none without --launcher", self.options)
+
+
 def run_and_show(
     spec: Spec,
     out: Path | None,
@@ -95,7 +123,7 @@ def run_and_show(
     line: Sequence[str],
     recut: bool = False,
     source: str | Path = "",
-    workers: int = 0,
+    launch: Launch = Launch(),
 ) -> None:
     """Runs a sweep and shows its table; where it ends early, says how to go on.
 
@@ -105,9 +133,9 @@ def run_and_show(
       quiet: show no progress.
       line: the command that was given, in words.
       recut: `cut_again` of `sweeps.worker.run`.
-      workers: processes to run it by; 0: this one alone.
+      launch: by whom.
     """
-    require(workers >= 0, "workers", "at least 0", workers)
+    launch.check()
     progress = Silent if quiet else partial(ProgressBar, console=Console(stderr=True))
     with naming(source):
         mirror = Mirror(spec.mirrors, say=_warn)
@@ -115,13 +143,36 @@ def run_and_show(
     where = ["--out", str(out)] if out and "--out" not in line else []
     words = [*(word for word in line if word != "--resume"), *where, "--resume"]
     with leave_if_stopped(words), mirror:
-        folder = _by_workers(start, workers) if workers else run(*start)
+        if launch.by == "slurm":
+            folder, jobs = slurm.submit(start, launch.workers, launch.parts, launch.options)
+            _told_of_jobs(folder, jobs)
+            return
+        if launch.by == "ray":
+            folder = _by_ray(start, launch)
+        else:
+            folder = _by_processes(start, launch) if launch.workers else run(*start)
     show(folder)
 
 
-def _by_workers(start: Start, workers: int) -> Path:
+def _told_of_jobs(folder: Path, jobs: slurm.Jobs) -> None:
+    text = (
+        f"SLURM's job {jobs.workers} computes {folder}, and {jobs.report} writes its report.\n"
+        f"  jaxmarl-core watch {shlex.quote(str(folder))}"
+    )
+    CONSOLE.print(text, markup=False, soft_wrap=True)
+
+
+def _by_ray(start: Start, launch: Launch) -> Path:
+    """Runs a sweep by tasks of Ray's, which takes care of who computes on what."""
+    words = lambda folder: python_command("work", str(folder.resolve()), "--quiet")
+    begin = ray_workers(launch.options)
+    return run_with_workers(start, launch.workers, words, lambda _: {}, launch.parts, begin)
+
+
+def _by_processes(start: Start, launch: Launch) -> Path:
     """Runs a sweep by several processes, among which cores, or GPUs, are shared out."""
-    cores, told = os.cpu_count() or 1, dict(os.environ)
+    workers = launch.workers
+    cores, told = num_cores(), dict(os.environ)
     devices = jax.devices()
     own = worker_environment(told, 0, workers, cores)
     if devices[0].platform == "gpu":
@@ -135,6 +186,7 @@ def _by_workers(start: Start, workers: int) -> Path:
         workers,
         lambda folder: python_command("work", str(folder), "--quiet", "--sharing", str(workers)),
         lambda number: worker_environment(told, number, workers, cores),
+        launch.parts,
     )
 
 

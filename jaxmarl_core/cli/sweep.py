@@ -1,13 +1,14 @@
 """Run the sweep a TOML file describes and write its report."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
-from jaxmarl_core.cli.running import run_and_show, use_all_cores
+from jaxmarl_core.cli.running import Launch, run_and_show, use_all_cores
 from jaxmarl_core.sweeps.spec import load
 
 
@@ -22,6 +23,9 @@ def sweep(
     resume: bool = False,
     recut: bool = False,
     workers: int = 0,
+    parts: int = 0,
+    launcher: Literal["local", "slurm", "ray"] = "local",
+    launcher_options: str = "",
     quiet: bool = False,
 ) -> None:
     """Run the sweep a TOML file describes and write its report.
@@ -36,6 +40,12 @@ def sweep(
       workers: processes of this machine that share the sweep, cut into a part for each and more, a
         GPU or its share of the cores each; 0: this one alone. What one says stands in
         worker-0.log and so on in the folder; more may help, see `jaxmarl-core work`.
+      parts: what workers take one by one: cut the sweep into at least so many; by default one a
+        worker.
+      launcher: who starts the workers: "local", this process does, here; "slurm" as an array of
+        tasks, and this command comes back; "ray" as tasks of its own, on its machines.
+      launcher_options: of sbatch, as in --launcher-options="--partition=gpu --time=4:00:00"; or of
+        Ray, "address=auto num_cpus=1 num_gpus=1".
       quiet: show no progress.
     """
     if workers:  # who plans leaves an accelerator's memory to those who compute
@@ -43,4 +53,8 @@ def sweep(
     use_all_cores()
     line = ["jaxmarl-core", "sweep", str(spec)]
     line += ["--workers", str(workers)] if workers else []
-    run_and_show(load(spec), out, resume, quiet, line, recut, spec, workers)
+    line += ["--parts", str(parts)] if parts else []
+    line += ["--launcher", launcher] if launcher != "local" else []
+    line += [f"--launcher-options={launcher_options}"] if launcher_options else []
+    launch = Launch(launcher, workers, parts, tuple(shlex.split(launcher_options)))
+    run_and_show(load(spec), out, resume, quiet, line, recut, spec, launch)

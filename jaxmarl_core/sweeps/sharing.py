@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from jax.sharding import Mesh
 
@@ -171,14 +172,18 @@ def run_with_workers(
     num_workers: int,
     command: Callable[[Path], Sequence[str]],
     environment: Callable[[int], Mapping[str, str]],
+    num_parts: int = 0,
+    begin: "BeginWorker | None" = None,
 ) -> Path:
-    """Runs a sweep, or what is left of it, by several processes of this machine; see `run`.
+    """Runs a sweep, or what is left of it, by several processes; see `run`.
 
     Args:
       start: what `run` takes; its mesh is that of one worker.
       num_workers: how many.
       command: from the folder to the command that a worker is, one that calls `work` on it.
       environment: from the number of a worker to its environment: which devices are its own.
+      num_parts: parts that the sweep is cut into, at least; by default one a worker.
+      begin: starts a worker, from its command, environment and log; by default a process here.
 
     Raises:
       ValueError, OSError: as `run`.
@@ -186,9 +191,10 @@ def run_with_workers(
       WorkersFailed: all workers have ended, and the sweep is not done; says where they wrote why.
     """
     require(num_workers >= 1, "workers", "at least 1", num_workers)
-    with opened(start, num_workers) as (session, parts):
+    begin = begin or begin_process
+    with opened(start, num_workers, num_parts) as (session, parts):
         folder = session.out
-        _take_back(parts)
+        take_back(parts)
         left = sum(reached(part.folder) < session.spec.updates for part in parts)
         if 0 < left < num_workers:
             session.told.say(f"{left} parts are left for {num_workers} workers")
@@ -198,10 +204,10 @@ def run_with_workers(
     with start.progress(total, done) as told, StopSignals(told.say) as stop:
         told.phase(f"training, {num_workers} workers")
         logs = [folder / f"worker-{number}.log" for number in range(num_workers)]
-        workers: list[subprocess.Popen] = []
+        workers: list[Worker] = []
         try:
             for number, log in enumerate(logs):
-                workers.append(_begin_worker(command(folder), environment(number), log))
+                workers.append(begin(command(folder), environment(number), log))
             _watch(workers, start, spec, parts, told, stop)
         finally:
             for worker in workers:  # a second Ctrl-C, or an error here
@@ -221,7 +227,7 @@ def run_with_workers(
     return folder
 
 
-def _take_back(parts: Sequence[Part]) -> None:
+def take_back(parts: Sequence[Part]) -> None:
     """Puts checkpoints aside that are ahead of the metrics, some of which were lost.
 
     Workers go by checkpoints' names; without these they go on from where metrics can be read to.
@@ -234,7 +240,25 @@ def _take_back(parts: Sequence[Part]) -> None:
                 path.rename(path.with_name(f"{path.name}.ahead"))
 
 
-def _begin_worker(
+class Worker(Protocol):
+    """Who computes parts, as `subprocess.Popen` has it: a process, or what runs one elsewhere."""
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+BeginWorker = Callable[[Sequence[str], Mapping[str, str], Path], Worker]
+
+
+def begin_process(
     command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen:
     """Starts a worker that hears of Ctrl-C from us alone."""
@@ -245,7 +269,7 @@ def _begin_worker(
 
 
 def _watch(
-    workers: Sequence[subprocess.Popen],
+    workers: Sequence[Worker],
     start: Start,
     spec: Spec,
     parts: Sequence[Part],

@@ -110,7 +110,9 @@ class Start(NamedTuple):
 
 
 @contextmanager
-def opened(start: Start, num_workers: int = 1) -> Iterator[tuple[Session, list[Part]]]:
+def opened(
+    start: Start, num_workers: int = 1, num_parts: int = 0
+) -> Iterator[tuple[Session, list[Part]]]:
     """Yields a sweep that is planned and written down, and its parts, not yet computed.
 
     Within it nobody else writes to the folder.
@@ -119,6 +121,7 @@ def opened(start: Start, num_workers: int = 1) -> Iterator[tuple[Session, list[P
       start: what `run` takes; it raises what `run` raises.
       num_workers: processes that are to share the sweep: new runs are cut into parts for each, of
         which each may take its share of a host's memory.
+      num_parts: parts to cut new runs into at least, if more than that.
     """
     spec, mesh = start.spec, start.mesh or run_mesh()
     with naming(start.source):
@@ -139,7 +142,7 @@ def opened(start: Start, num_workers: int = 1) -> Iterator[tuple[Session, list[P
             programs = Programs(choices, mesh, stop.compiling)
             allowed = bytes_allowed(spec.memory_gb, mesh, num_sharing=num_workers)
             session = Session(spec, programs, allowed, told, stop, lease, start.after_segment, out)
-            parts = _planned(session, choices, parts, out, num_workers)
+            parts = _planned(session, choices, parts, out, max(num_workers, num_parts))
             if start.cut_again:
                 parts = recut(spec, out, parts, lambda part: _fitting_rest(session, part), told.say)
             if is_new:
@@ -187,7 +190,7 @@ def _one_run(part: Part, raw: Any, place: int) -> Any:
 
 
 def _planned(
-    session: Session, choices: list[Variant], parts: list[Part], out: Path, num_workers: int
+    session: Session, choices: list[Variant], parts: list[Part], out: Path, num_parts: int
 ) -> list[Part]:
     """Returns the parts there are, and those of runs that are new, which the plan now names."""
     new = plan.missing(session.spec, choices, parts, out)
@@ -195,7 +198,7 @@ def _planned(
     for number, whole in enumerate(new, 1):
         which = f"program {number} of {len(new)}, " if len(new) > 1 else ""
         session.told.phase(f"compiling {which}to see how many runs fit in memory")
-        share = -(-whole.num_runs * len(new) // num_workers)  # of all variants' runs, about
+        share = -(-whole.num_runs * len(new) // num_parts)  # of all variants' runs, about
         most = whole.some(slice(0, share), whole.folder)
         parts = [*parts, *plan.cut(whole, _fitting(session, most), folders)]
     if new:
