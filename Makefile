@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Compiled XLA programs are kept between runs; tests trade their speed for compile time.
+# So are the smallest: what tests call op by op, after a worker has cleared its memory and in another.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 # XLA's newer emitters of fused loops compile twice as long as its older ones.
 TEST_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
 	--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 \
