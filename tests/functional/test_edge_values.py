@@ -89,6 +89,7 @@ def test_distributions_leave_jit_and_vmap(squash):
         np.testing.assert_allclose(pi.log_prob(action), log_prob, rtol=1e-4)
 
 
+@pytest.mark.fast("bfloat16-reward", "bfloat16-value", "float16-discount", "float16-bootstrap")
 @pytest.mark.parametrize("names", ["reward", "discount", "value", "bootstrap"])
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_mixed_precision_trajectories(names, dtype):

@@ -84,6 +84,7 @@ def test_gae_termination_ignores_the_value_behind_it(variant):
     np.testing.assert_allclose(advantage, [-1.0, 0.0, 3.0], rtol=1e-6)
 
 
+@pytest.mark.fast("0", "7")
 @pytest.mark.parametrize("length", [0, 1, 2, 7, 128])
 def test_by_pairs_or_one_by_one(length):
     """What accelerators do, and processors; a loop in double precision is both."""
@@ -267,6 +268,7 @@ def test_n_step_transition_golden(variant):
     np.testing.assert_allclose(call(reward, discount, last), (0, 1, 0))
 
 
+@pytest.mark.fast("0", "3")
 @pytest.mark.parametrize("seed", range(4))
 def test_n_step_transition_gives_the_first_n_step_return(seed):
     rng = np.random.default_rng(seed)

@@ -42,6 +42,7 @@ def test_weights_start_with_the_stated_deviation():
     np.testing.assert_allclose(head["kernel"].std(), 0.01 / 30, rtol=0.02)
 
 
+@pytest.mark.fast("3-2", "5-1")
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (2, 3), (1, 1), (5, 1)])
 def test_cnn_is_a_convolution(kernel, stride):
     image = jax.random.normal(KEY, (2, 4, 9, 8, 3))
@@ -129,6 +130,7 @@ def test_flatten_keeps_leading_axes(space):
     assert flat.dtype == jnp.float32
 
 
+@pytest.mark.fast("space1-channels1-7", "space4-channels4-0")
 @pytest.mark.parametrize(
     ("space", "channels", "memory_size"),
     [
@@ -178,6 +180,7 @@ def by_hand(torso, params, memory, x, reset):
     return memory, jnp.stack(features)
 
 
+@pytest.mark.fast("True")
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_along_time_is_stepping_by_hand_and_so_are_its_derivatives(layer_norm):
     """Each environment resets by itself; gradients by JAX's own derivative of the steps."""

@@ -94,6 +94,7 @@ def test_recorded_in_double_precision(name):
         assert end.solved and end.regret < 1e-12 * np.ptp(game["A"])
 
 
+@pytest.mark.fast("rand030", "chicken", "penalty_k-100", "stackelberg_commit_example")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_label_leads_to_an_equilibrium(name):
     payoffs = payoffs_of(GAMES[name])

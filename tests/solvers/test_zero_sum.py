@@ -308,7 +308,7 @@ def conspiracy(payoff, friends):
     return -found.fun
 
 
-@pytest.mark.fast("friends0", "friends3")
+@pytest.mark.fast("friends0")
 @pytest.mark.parametrize("friends", [(0,), (1,), (0, 2), (1, 2), (0, 1, 2)])
 def test_friend_or_foe_of_three_players(friends):
     rng = np.random.default_rng(7)

@@ -289,6 +289,7 @@ def test_a_full_disk_harms_nothing(tmp_path, monkeypatch, whole):
     assert_same_results(tmp_path / "x", whole)
 
 
+@pytest.mark.fast("SIGUSR1")
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="a signal of POSIX")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_a_scheduler_is_obeyed(tmp_path, monkeypatch, whole, name):

@@ -112,7 +112,7 @@ def test_the_opponent_follows_a_learner_that_won(returns, last, follows):
     np.testing.assert_allclose(moved, 11.9 if follows else 2.0, rtol=1e-6)  # 0.99 of the way
 
 
-@pytest.mark.fast("True-learn-10.0", "False-learn-3.571428571428571")
+@pytest.mark.fast("True-learn-10.0")
 @pytest.mark.parametrize(
     ("truncate", "ends", "value"),
     [(True, "learn", 10.0), (False, "learn", 1 / 0.28), (False, "mask", 10.0)],

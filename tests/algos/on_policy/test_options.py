@@ -102,6 +102,7 @@ FIGURES |= {name: LEARNT | VALUED | {"clip_fraction"} for name in ("happo", "ipp
 FIGURES["hatrpo"] = FIGURES["hatrpo"] | {"improvement", "accepted"}
 
 
+@pytest.mark.fast("coma", "haml", "hatrpo", "ippo")
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_figures_of_a_recipe(name):
     algorithm = RECIPES[name](ENV)

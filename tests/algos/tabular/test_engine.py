@@ -283,7 +283,7 @@ def test_the_dead_are_told_of_as_one_action_and_no_pay():
 SHARED = {"final_epsilon": 0.5, "gamma": 1.0}
 
 
-@pytest.mark.fast("q_learning", "team_q")
+@pytest.mark.fast("team_q")
 @pytest.mark.parametrize("build", [q_learning, hysteretic_q, sarsa, team_q, opponent_modelling_q])
 def test_a_death_that_pays_the_team_later_is_learnt(build):
     """Agent 0 falls at once for 20 to both at the end, where they would get 2: in 8 of 8 runs.
@@ -302,6 +302,7 @@ def test_a_death_that_pays_the_team_later_is_learnt(build):
 LATE = 1_500_000_000  # of updates of two steps: 3e9 steps, where an int32 has begun anew below 0
 
 
+@pytest.mark.fast("hyperbolic-0.25")
 @pytest.mark.parametrize(
     ("rate", "factor"),
     [("hyperbolic", 1 / (1 + 3e9 / 1e9)), ("exponential", 0.01**3), ("constant", 1.0)],

@@ -50,6 +50,7 @@ def test_each_joint_belongs_to_one_agent(task):
     assert agents == len(each)
 
 
+@pytest.mark.fast("ant_4x2")
 @pytest.mark.parametrize("task", ["hopper_3x1", "ant_4x2", "halfcheetah_6x1"])
 def test_the_joints_are_those_of_the_model(task):
     _, partition = TASKS[task]

@@ -56,6 +56,7 @@ def actions_of(env, joint):
     return parts
 
 
+@pytest.mark.fast("soccer", "grid game 1", "territory", "coverage")
 def test_numbers_and_states_are_inverse(world):
     env = world.env
     states = jnp.arange(env.num_states)
@@ -93,6 +94,7 @@ def test_ends_lead_to_themselves_and_pay_nothing(world):
     assert not np.asarray(game.reward)[:, ends].any()
 
 
+@pytest.mark.fast("soccer", "grid game 1", "territory", "coverage")
 def test_playing_agrees_with_the_tables(world):
     """From every state in which play goes on, by a random legal joint action, many times over."""
     env, game, _ = world
@@ -154,6 +156,7 @@ def test_episodes_begin_as_the_tables_say(world):
         assert 1e-4 < chi2.sf(statistic, possible.sum() - 1) < 1 - 1e-4
 
 
+@pytest.mark.fast("soccer", "grid game 1", "territory", "coverage")
 def test_both_ways_of_seeing(world):
     env, game, seeing = world
     state, first = jax.jit(env.reset)(jax.random.key(3))

@@ -143,6 +143,7 @@ def test_a_step_is_ours_for_the_same_keys(case):
 PROBE_CASES = [("probe", case) for case in PROBES]
 
 
+@pytest.mark.fast("mixed", "dying")
 @pytest.mark.parametrize("case", PROBE_CASES, ids=lambda case: case[1])
 def test_scanned_in_a_log_wrapper_it_steps_as_ours(case):
     """JaxMARL's scan over vmapped environments, beside a plain loop over ours."""

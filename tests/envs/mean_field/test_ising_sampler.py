@@ -83,7 +83,7 @@ def test_detailed_balance_in_every_state_of_4x4(rule, temperature):
         np.testing.assert_allclose(flow, flow[other], rtol=1e-5, atol=1e-30)
 
 
-@pytest.mark.fast("4-1.4-metropolis", "4-1.4-heat_bath")
+@pytest.mark.fast("4-1.4-metropolis")
 @BOTH_RULES
 @pytest.mark.parametrize(("size", "temperature"), [(3, 1.4), (4, 1.4), (4, 3.0)])
 def test_sweeps_lead_from_one_state_to_the_boltzmann_distribution(rule, size, temperature):
@@ -135,6 +135,7 @@ def test_a_sweep_flips_where_the_draws_say(rule, size):
     np.testing.assert_array_equal(seen, expected)
 
 
+@pytest.mark.fast("heat_bath")
 @BOTH_RULES
 def test_energies_of_4x4_come_as_often_as_they_should(rule):
     """Chi-square over energy levels; one sample a chain, so that samples are independent."""
