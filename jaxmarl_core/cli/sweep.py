@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxmarl_core.cli.plan import show_size
 from jaxmarl_core.cli.running import run_and_show, use_all_cores
 from jaxmarl_core.sweeps.spec import load
 
@@ -23,6 +24,7 @@ def sweep(
     recut: bool = False,
     workers: int = 0,
     quiet: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Run the sweep a TOML file describes and write its report.
 
@@ -37,10 +39,15 @@ def sweep(
         GPU or its share of the cores each; 0: this one alone. What one says stands in
         worker-0.log and so on in the folder; more may help, see `jaxmarl-core work`.
       quiet: show no progress.
+      dry_run: check the file, say how many runs and env steps it asks for, and what a search would
+        leave out, and compute nothing; `jaxmarl-core plan` compiles and says more.
     """
     if workers:  # who plans leaves an accelerator's memory to those who compute
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     use_all_cores()
+    if dry_run:
+        show_size(load(spec), spec)
+        return
     line = ["jaxmarl-core", "sweep", str(spec)]
     line += ["--workers", str(workers)] if workers else []
     run_and_show(load(spec), out, resume, quiet, line, recut, spec, workers)

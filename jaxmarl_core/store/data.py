@@ -21,7 +21,7 @@ import numpy as np
 from jaxmarl_core import registry
 from jaxmarl_core.errors import lookup, package
 from jaxmarl_core.store import atomic, sweep_folder
-from jaxmarl_core.store.tables import Objective, Results, csv_cell, final
+from jaxmarl_core.store.tables import Objective, Results, csv_cell, dropped_at, final
 
 STEPS = "env_steps"  # the metric: steps played in an update
 Table = dict[str, np.ndarray]  # column -> [rows]
@@ -46,7 +46,8 @@ def load_results(folder: str | os.PathLike) -> ResultTables:
 def run_table(results: Results) -> Table:
     """Returns a row for each run.
 
-    `run`, its number; `seed`; `state`: "done", "stopped" before its last update, or "diverged";
+    `run`, its number; `seed`; `state`: "done", "stopped" before its last update, "dropped" by a
+    search, or "diverged";
     `num_updates` done; `env_steps` played; `diverged_at`, an update or -1; `hparams.NAME` of every
     hyper-parameter; `config.NAME` and `environment.NAME` of every static and environment option,
     told or by default; `final.METRIC`, the mean over the last tenth of its values, NaN where it
@@ -88,12 +89,14 @@ def curve_table(results: Results) -> Table:
 
 
 def states(results: Results) -> list[str]:
-    """Returns each run's state: "done", "stopped" or "diverged"."""
+    """Returns each run's state: "done", "stopped", "dropped" or "diverged"."""
     wanted = results.spec.get("updates", 0)
+    ends = zip(results.diverged_at, dropped_at(results), results.num_updates_done)
     return [
-        "diverged" if diverged >= 0 else "done" if done >= wanted else "stopped"
-        for diverged, done in zip(results.diverged_at, results.num_updates_done)
-    ]
+        "diverged" if diverged >= 0 else "dropped" if dropped >= 0
+        else "done" if done >= wanted else "stopped"
+        for diverged, dropped, done in ends
+    ]  # fmt: skip
 
 
 def env_steps(results: Results) -> np.ndarray:

@@ -206,12 +206,14 @@ def read(folder: str | os.PathLike) -> Results:
     """Returns all that the folder of a sweep holds, be it finished or not.
 
     Runs come in the order of their index. Where segments overlap, the one that starts later
-    counts. `finite` stays 0 once it was, in the segments after it, too. Raises ValueError for a
+    counts. `finite` stays 0 once it was, in the segments after it, too. Runs that a search dropped
+    say so in `dropped_at`; their metrics end there. Raises ValueError for a
     folder without a spec, a run found in two parts, or a segment missing between two others.
     """
     folder = Path(folder)
-    spec = read_spec(folder)
-    parts = [_read_part(part) for part in part_folders(folder)]
+    spec, plan = read_spec(folder), read_plan(folder) or {"parts": []}
+    folders = part_folders(folder)
+    parts = [_read_part(part) for part in folders]
     runs = [run for part_runs, _, _ in parts for run in part_runs]
     indices = np.array([run["run"] for run in runs], int)
     require(len(set(indices)) == len(runs), "runs", "each index once", sorted(indices.tolist()))
@@ -227,6 +229,9 @@ def read(folder: str | os.PathLike) -> Results:
     metrics = {
         name: np.full((len(runs), max(done, default=0)), np.nan, np.float32) for name in names
     }
+    stages = {entry["folder"]: entry.get("stage", {}) for entry in plan["parts"]}
+    own = [stages.get(part.name, {}) for part in folders]
+    dropped = [stage["end"] if stage.get("dropped") else -1 for stage in own]
     start = 0
     for (_, part_metrics, _), size, num_updates in zip(parts, sizes, done):
         for name, values in part_metrics.items():
@@ -240,10 +245,9 @@ def read(folder: str | os.PathLike) -> Results:
         spec=spec,
         facts=_from_json(folder / FACTS),
         seconds=sum(seconds for _, _, seconds in parts),
-        compile_seconds=sum(
-            entry.get("compile_seconds", 0.0)
-            for entry in (read_plan(folder) or {}).get("measured", [])
-        ),
+        compile_seconds=sum(x.get("compile_seconds", 0.0) for x in plan.get("measured", [])),
+        dropped_at=np.repeat(dropped, sizes).astype(int)[order],
+        search={"rungs": plan["rungs"]} if "rungs" in plan else {},
     )
 
 

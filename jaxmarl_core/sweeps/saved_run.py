@@ -24,7 +24,7 @@ from jaxmarl_core.registry import make_algorithm, make_environment
 from jaxmarl_core.store import policy_file, sweep_folder
 from jaxmarl_core.store.checkpoint import saved_steps
 from jaxmarl_core.store.saved_params import saved_params
-from jaxmarl_core.store.tables import Results, final, key_of, options
+from jaxmarl_core.store.tables import Results, dropped_at, final, key_of, options
 from jaxmarl_core.sweeps.objective import objective
 from jaxmarl_core.sweeps.opponents import (
     COPIES,
@@ -124,6 +124,8 @@ def find_run(results: Results, spec: Spec, run: Which, saved: Container[int] | N
     figures = final(results, goal) * (1 if goal.higher_is_better else -1)
     kept = np.array([saved is None or record["run"] in saved for record in results.runs])
     figures = np.where(own & kept, figures, np.nan)
+    to_the_end = np.where(dropped_at(results) < 0, figures, np.nan)
+    figures = figures if np.isnan(to_the_end).all() else to_the_end  # of as much learning
     if np.isnan(figures).all():
         require(False, "run", f"one that has a final {goal.metric}", "none; say which by number")
     return int(np.nanargmax(figures))

@@ -50,7 +50,10 @@ from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import lookup, require, unknown
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.registry import make_algorithm, make_environment
+from jaxmarl_core.store.tables import STATISTICS
 from jaxmarl_core.sweeps.opponents import Opponents, Trained, algorithm_against
+from jaxmarl_core.sweeps.search.halving import Halving
+from jaxmarl_core.sweeps.search.options import search_of
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Algorithm, Environment
 
@@ -92,6 +95,8 @@ class Spec:
     memory_gb: float = 0.0  # for a part, on all devices together; 0: what the machine has
     objective: str = ""  # the metric runs are ranked by; by default the first return
     higher_is_better: bool = True
+    statistic: str = "iqm"  # of a configuration's seeds: "iqm", "mean" or "median"
+    last: float = 0.1  # in (0, 1]; the share of a run's values that its final figure averages
     mirrors: list = field(default_factory=list)  # "tensorboard", "wandb": copies of results
     environment_options: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +107,7 @@ class Spec:
     opponents: Mapping[str, str] = field(default_factory=dict)  # group -> whom is learnt against
     pool: Mapping[str, Any] = field(default_factory=dict)  # how copies of the learner are kept
     league: Mapping[str, Any] = field(default_factory=dict)  # who learns in a league
+    search: Mapping[str, Any] = field(default_factory=dict)  # who goes on learning, see `search`
 
     def __post_init__(self):
         for name, least in (("seeds", 1), ("updates", 1), ("first_seed", 0)):
@@ -120,9 +126,13 @@ class Spec:
         require(ever, "evaluation.every", f"at most updates ({self.updates})", every)
         for name in self.mirrors:
             lookup(dict.fromkeys(MIRRORS), name, "mirrors")
+        lookup(STATISTICS, self.statistic, "statistic")
+        require(0 < self.last <= 1, "last", "in (0, 1]", self.last)
         _check_name(self.name)
         self._check_grids()
         _ = self.against
+        if self.halving is not None:
+            self.halving.check(self.updates)
 
     def _check_grids(self) -> None:
         for name in self.grid:
@@ -154,28 +164,33 @@ class Spec:
         return Opponents(self.opponents, self.pool, self.league)
 
     @property
+    def halving(self) -> Halving | None:
+        """Who is dropped at which update, if anybody is."""
+        found = search_of(self.search)
+        return found if isinstance(found, Halving) else None
+
+    @property
     def folder_name(self) -> str:
         return self.name or f"{self.algorithm}-{self.environment}".replace(":", ".")
 
     @property
     def segment_length(self) -> int:
         """Updates in one call of the program: a divisor of `updates`."""
-        if self.segment:
-            return self.segment
-        wanted = max(1, self.updates // 50)
-        return max(k for k in range(1, wanted + 1) if self.updates % k == 0)
+        return self.segment_of(self.updates)
 
-    def segment_from(self, done: int) -> int:
-        """Returns the updates in one call when some are done: a divisor of what is left.
-
-        It is `segment_length`, unless the sweep was made longer by what that does not divide.
-        """
-        left = self.updates - done
-        return max(k for k in range(1, self.segment_length + 1) if left % k == 0)
+    def segment_of(self, num_updates: int) -> int:
+        """Returns the updates in one call of the program: a divisor of `num_updates`."""
+        wanted = self.segment or max(1, self.updates // 50)
+        return largest_divisor(num_updates, wanted)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the spec as nested plain values; `from_dict` is its inverse."""
         return dataclasses.asdict(self)
+
+
+def largest_divisor(number: int, most: int) -> int:
+    """Returns the largest divisor of a number that is at most `most`."""
+    return max(k for k in range(1, min(number, most) + 1) if number % k == 0)
 
 
 GRIDS = ("hparams", "config", "environment_options")
