@@ -104,9 +104,8 @@ def glance(folder: Path) -> Glance:
         part = folder / entry["folder"]
         done = reached(part)
         holder = _holder(part) if part.is_dir() else None
-        end = entry.get("stage", {}).get(
-            "end", spec.updates
-        )  # of a rung, where a search drops runs
+        whole_run = spec.num_updates(entry.get("env_steps_per_update", 1))
+        end = entry.get("stage", {}).get("end", whole_run)  # a rung of a search
         holder = holder or (whole if 0 < done < end else None)
         parts.append(PartState(part.name, len(entry["runs"]), done, end, holder))
     return Glance(spec, parts, time.monotonic(), _best(folder, spec))

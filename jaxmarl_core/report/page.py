@@ -96,7 +96,7 @@ def page(
         _load(folder) if folder else "",
         _effects(results, objective, scales or {}),
         _configurations(results, objective, rows),
-        search_section(results, objective),
+        search_section(results, objective, scales or {}),
         _other_metrics(results, objective, rows),
         _runs(results, objective),
         _provenance(results),

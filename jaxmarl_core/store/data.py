@@ -90,12 +90,15 @@ def curve_table(results: Results) -> Table:
 
 def states(results: Results) -> list[str]:
     """Returns each run's state: "done", "stopped", "dropped" or "diverged"."""
-    wanted = results.spec.get("updates", 0)
-    ends = zip(results.diverged_at, dropped_at(results), results.num_updates_done)
+    updates, steps = results.spec.get("updates", 0), results.spec.get("env_steps", 0)
+    wanted = [
+        -(-steps // run["env_steps_per_update"]) if steps else updates for run in results.runs
+    ]
+    ends = zip(results.diverged_at, dropped_at(results), results.num_updates_done, wanted)
     return [
         "diverged" if diverged >= 0 else "dropped" if dropped >= 0
-        else "done" if done >= wanted else "stopped"
-        for diverged, dropped, done in ends
+        else "done" if done >= asked else "stopped"
+        for diverged, dropped, done, asked in ends
     ]  # fmt: skip
 
 
@@ -116,11 +119,16 @@ def env_steps(results: Results) -> np.ndarray:
 def run_options(results: Results, record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns all that a run had, told or by default, under the names its columns have."""
     spec, static = results.spec, record.get("static", {})
-    told = {f"hparams.{name}": value for name, value in record["hparams"].items()}
+    numbers = {**spec.get("grid", {}).get("environment_numbers", {}),
+               **spec.get("random", {}).get("environment_numbers", {})}  # fmt: skip
+    told = {
+        f"{'environment' if name in numbers else 'hparams'}.{name}": value
+        for name, value in record["hparams"].items()
+    }
     for kind, label in (("config", "config"), ("environment_options", "environment")):
         swept = {n: static[n] for n in spec.get("grid", {}).get(kind, {}) if n in static}
         own = {**_defaults(spec, kind), **spec.get(kind, {}), **swept}
-        told |= {f"{label}.{name}": value for name, value in own.items()}
+        told = {f"{label}.{name}": value for name, value in own.items()} | told
     return told
 
 

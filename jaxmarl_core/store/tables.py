@@ -20,6 +20,7 @@ from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.functional import statistics
 from jaxmarl_core.store import atomic
 from jaxmarl_core.store.number_formats import number, option
+from jaxmarl_core.store.schedule import Schedule
 from jaxmarl_core.types import MAY_OVERFLOW, MEASURED_AT_TIMES
 
 STATISTICS = {"iqm": statistics.iqm, "mean": statistics.mean, "median": statistics.median}
@@ -51,6 +52,8 @@ class Results:
     dropped_at: np.ndarray | None = None
     # [R] int, the update after which a search dropped a run; -1 for none. None: none of them
     search: Mapping[str, Any] = field(default_factory=dict)  # what it decided, as the plan has it
+    schedules: Sequence[tuple[np.ndarray, Schedule]] = ()
+    # of each part whose runs copied each other: the numbers of its runs, and who copied whom
 
 
 def dropped_at(results: Results) -> np.ndarray:

@@ -10,7 +10,8 @@ change. What is new in a sweep (more seeds) becomes parts of its own.
                    "compile_seconds": 1.2}]}
 
 Where a search drops runs (`search.rungs`), a part has a `stage` too, and `rungs` says what was
-decided.
+decided; where runs copy each other (`search.generations`), it has the number of updates `every`
+which they do.
 """
 
 import re
@@ -47,6 +48,7 @@ class Part(NamedTuple):
     rows: np.ndarray  # [R] of each run's hparams in those of the variant
     seeds: np.ndarray  # [R]
     stage: Stage | None = None  # None: no search drops runs
+    every: int = 0  # updates between two times that runs copy each other; 0: never
 
     @property
     def end(self) -> int:
@@ -65,7 +67,7 @@ class Part(NamedTuple):
     def some(self, chosen: slice | np.ndarray, folder: Path) -> "Part":
         """Returns the part of these of its runs alone."""
         runs = (self.numbers[chosen], self.rows[chosen], self.seeds[chosen])
-        return Part(folder, self.index, self.variant, *runs, self.stage)
+        return Part(folder, self.index, self.variant, *runs, self.stage, self.every)
 
 
 def read(out: Path, choices: list[Variant]) -> list[Part]:
@@ -85,6 +87,7 @@ def read(out: Path, choices: list[Variant]) -> list[Part]:
                 choices[entry["variant"]],
                 *(np.asarray(entry[name], int) for name in ("runs", "rows", "seeds")),
                 Stage(**entry["stage"]) if "stage" in entry else None,
+                entry.get("every", 0),
             )
         )
     return parts
@@ -107,7 +110,9 @@ def write(
             "runs": part.numbers,
             "rows": part.rows,
             "seeds": part.seeds,
+            "env_steps_per_update": part.variant.algorithm.env_steps,
             **({"stage": part.stage._asdict()} if part.stage is not None else {}),
+            **({"every": part.every} if part.every else {}),
         }
         for part in parts
     ]
@@ -158,12 +163,13 @@ def new_folders(out: Path, parts: list[Part]) -> Iterator[Path]:
 def segment(spec: Spec, part: Part, done: int) -> int:
     """Returns the updates in one call of a part's program when some are done.
 
-    It divides those of the whole stage, or of a run, unless the sweep was made longer by what that
-    does not divide.
+    It divides those of a stage, of the time between two copies, or of a run, unless the sweep was
+    made longer by what that does not divide.
     """
     start = part.stage.start if part.stage is not None else 0
-    whole = spec.segment_of(part.end - start)
-    return largest_divisor(part.end - done, whole)
+    whole = spec.segment_of(part.every or part.end - start, part.variant.schedule.num_updates)
+    left = part.every - done % part.every if part.every else part.end - done
+    return largest_divisor(left, whole)
 
 
 def identity(spec: Spec, part: Part) -> dict[str, Any]:

@@ -93,7 +93,10 @@ def load_run(folder: str | Path, run: Which = "best") -> SavedRun:
     description = describe(spec, record) | {"facts": dict(results.facts)}
     told = (_make(description), variant.env, spec.against, trained(opponents))
     known = learnt_policy(variant.algorithm, *told)
-    return SavedRun(description, variant.algorithm, variant.env, params, *known, opponents)
+    env = variant.env
+    if variant.numbers:
+        env = make_environment(spec.environment, **description["environment_options"])
+    return SavedRun(description, variant.algorithm, env, params, *known, opponents)
 
 
 def find_run(results: Results, spec: Spec, run: Which, saved: Container[int] | None = None) -> int:
@@ -140,12 +143,17 @@ def describe(spec: Spec, record: Mapping[str, Any]) -> dict[str, Any]:
     """
     static = record["static"]
     own = lambda kind: {name: static[name] for name in spec.grid.get(kind, {}) if name in static}
+    numbers = {name: record["hparams"][name] for name in spec.environment_numbers}
     return {
         "algorithm": spec.algorithm,
         "environment": spec.environment,
-        "environment_options": {**spec.environment_options, **own("environment_options")},
+        "environment_options": {
+            **spec.environment_options,
+            **own("environment_options"),
+            **numbers,
+        },
         "config": {**spec.config, **own("config")},
-        "hparams": dict(record["hparams"]),
+        "hparams": {n: x for n, x in record["hparams"].items() if n not in numbers},
         "run": record["run"],
         "seed": record["seed"],
         "opponents": dict(spec.evaluation.opponents),

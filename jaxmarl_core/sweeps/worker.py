@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require
-from jaxmarl_core.store import atomic, segments, sweep_folder
+from jaxmarl_core.store import atomic, schedule, segments, sweep_folder
 from jaxmarl_core.store.checkpoint import placed, saved_steps, typed
 from jaxmarl_core.store.lease import FILE as LEASE
 from jaxmarl_core.store.lease import Lease, Leased, living_holder
@@ -41,6 +41,7 @@ from jaxmarl_core.sweeps.saved_run import (
     store_opponents,
     trained,
 )
+from jaxmarl_core.sweeps.search.generations import Generations, by_population, whole_populations
 from jaxmarl_core.sweeps.search.rungs import next_stage, staged, total_updates
 from jaxmarl_core.sweeps.signals import Stopped as Stopped
 from jaxmarl_core.sweeps.signals import StopSignals
@@ -157,6 +158,8 @@ def opened(start: Start, num_workers: int = 1) -> Iterator[tuple[Session, list[P
             session = Session(spec, programs, allowed, told, stop, lease, start.after_segment, out)
             parts = _planned(session, choices, parts, out, num_workers)
             if start.cut_again:
+                whole = "a sweep whose runs do not copy each other"
+                require(spec.population is None, "recut", whole, "a population")
                 parts = recut(spec, out, parts, lambda part: _fitting_rest(session, part), told.say)
             if is_new:
                 store_opponents(out, opponents)
@@ -207,7 +210,7 @@ def _planned(
 ) -> list[Part]:
     """Returns the parts there are, and those of runs that are new, which the plan now names."""
     new = plan.missing(session.spec, choices, parts, out)
-    new = staged(session.spec, choices, new)
+    new = by_population(session.spec, staged(session.spec, choices, new))
     folders = plan.new_folders(out, parts)
     for number, whole in enumerate(new, 1):
         which = f"program {number} of {len(new)}, " if len(new) > 1 else ""
@@ -224,7 +227,10 @@ def _fitting(session: Session, part: Part) -> int:
     """Returns how many of a part's runs to compute together on this machine."""
     start = part.stage.start if part.stage is not None else 0
     length = plan.segment(session.spec, part, start)
-    return session.programs.fitting(part.index, part.num_runs, length, session.allowed)
+    found = session.programs.fitting(part.index, part.num_runs, length, session.allowed)
+    if not part.every:
+        return found
+    return whole_populations(found, hp.num_rows(part.variant.hparams), part.folder.name)
 
 
 def _fitting_rest(session: Session, part: Part) -> int:
@@ -242,6 +248,8 @@ def begin_of(part: Part, say: Callable[[str], None]) -> int:
     if not (part.folder / sweep_folder.RUNS).exists():
         return 0
     covered = segments.covered(part.folder, say)
+    if part.every:
+        covered = min(covered, schedule.covered(part.folder, part.every, part.end, say))
     saved = saved_steps(part.folder / "checkpoints")
     begin = max((step for step in saved if step <= covered), default=0)
     if saved and saved[-1] > covered:
@@ -275,6 +283,10 @@ def run_part(session: Session, part: Part, where: str) -> None:
         state, saved_state = placed(program.state, saved_state), None
     told.phase(f"training {where}")
     _check_metrics(part, program)
+    generations = None
+    if part.every:
+        generations = Generations(spec, part, program, session.programs.mesh, begin)
+        _, rows = filled(part.seeds, generations.hparams(), session.programs.mesh)
     saved, diverged = time.monotonic(), sweep_folder.diverged(part.folder, begin)
     for first in range(begin, part.end, length):
         began = time.monotonic()
@@ -286,6 +298,11 @@ def run_part(session: Session, part: Part, where: str) -> None:
         session.lease.check()  # a disk may hang, and another take over meanwhile
         segments.join(part.folder, reached)
         diverged |= first_divergence(metrics) >= 0
+        if generations is not None:
+            generations.note(metrics)
+            if reached % part.every == 0 and reached < part.end:
+                state, rows, parents = generations.change(reached, state, rows, diverged)
+                diverged = diverged[parents]
         told.advance(part.num_runs * length, _note(spec, metrics, diverged))
         session.after_segment(session.out)
         due = time.monotonic() - saved >= spec.checkpoint_seconds
@@ -340,10 +357,10 @@ def _note(spec: Spec, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> s
 # ---- folders
 
 CHANGEABLE = (
-    "name", "title", "objective", "higher_is_better", "statistic", "last", "checkpoint_seconds",
-    "memory_gb", "segment", "mirrors",
+    "name", "title", "label", "objective", "higher_is_better", "statistic", "last",
+    "checkpoint_seconds", "memory_gb", "segment", "mirrors",
 )  # fmt: skip
-GROWING = ("seeds", "updates")
+GROWING = ("seeds", "updates", "env_steps")
 DECIDING = ("objective", "higher_is_better", "statistic", "last")  # what a search has gone by
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmarl_core import hparams as hp
+from jaxmarl_core.errors import require
 from jaxmarl_core.store import segments
 from jaxmarl_core.store.tables import STATISTICS, Results, final, first_divergence, key_of
 from jaxmarl_core.sweeps import plan
@@ -47,10 +48,21 @@ def courses(spec: Spec, choices: Sequence[Variant]) -> list[Course]:
     assert halving is not None
     for world, own in worlds(spec, choices).items():
         each = np.mean([choices[index].algorithm.env_steps for index, _ in own])
-        for stage in halving.course(len(own), spec.updates):
+        for stage in halving.course(len(own), updates_of(choices, own)):
             runs = spec.seeds * stage.num_configurations
             found.append(Course(world, stage, runs, runs * (stage.end - stage.start) * each))
     return found
+
+
+def updates_of(choices: Sequence[Variant], own: Sequence[Configuration]) -> int:
+    """Returns the updates of a run of some configurations, which must have as many as each other.
+
+    Raises ValueError where a budget of env steps is another number of updates for some of them.
+    """
+    found = sorted({choices[index].schedule.num_updates for index, _ in own})
+    expected = "configurations whose updates play as many steps, or a budget in updates"
+    require(len(found) == 1, "env_steps", expected, f"runs of {found} updates")
+    return found[0]
 
 
 def full_steps(spec: Spec, choices: Sequence[Variant]) -> float:
@@ -90,12 +102,12 @@ def staged(spec: Spec, choices: Sequence[Variant], parts: Sequence[Part]) -> lis
         return list(parts)
     brackets: dict[Configuration, int] = {}
     for own in worlds(spec, choices).values():
-        brackets |= zip(own, spec.halving.deal(len(own), spec.updates).tolist())
+        brackets |= zip(own, spec.halving.deal(len(own), updates_of(choices, own)).tolist())
     found = []
     for part in parts:
         dealt = np.array([brackets[part.index, row] for row in part.rows.tolist()])
         for bracket in np.unique(dealt).tolist():
-            end = spec.halving.ends(bracket, spec.updates)[0]
+            end = spec.halving.ends(bracket, part.variant.schedule.num_updates)[0]
             runs = part._replace(stage=Stage(bracket, 0, 0, end))
             found.append(runs.some(np.flatnonzero(dealt == bracket), part.folder))
     return found
@@ -233,7 +245,8 @@ def _gathered(
     """Yields the parts that some parts become after a decision, once they are written."""
     halving, stage = spec.halving, decision.stage
     assert halving is not None
-    end = halving.ends(stage.bracket, spec.updates)[stage.rung + 1]
+    num_updates = sources[0].variant.schedule.num_updates
+    end = halving.ends(stage.bracket, num_updates)[stage.rung + 1]
     following = Stage(stage.bracket, stage.rung + 1, stage.end, end)
     if decision.kept.all():  # nothing to gather
         yield from (part._replace(stage=following) for part in sources)
