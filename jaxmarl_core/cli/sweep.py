@@ -9,7 +9,9 @@ import tyro
 
 from jaxmarl_core.cli.plan import show_size
 from jaxmarl_core.cli.running import run_and_show, use_all_cores
+from jaxmarl_core.cli.suites import run_suite
 from jaxmarl_core.sweeps.spec import load
+from jaxmarl_core.sweeps.suite_spec import is_suite
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -28,6 +30,9 @@ def sweep(
 ) -> None:
     """Run the sweep a TOML file describes and write its report.
 
+    A file with [algorithms] and [environments] describes a suite: a sweep of each algorithm on each
+    world, one after another, in folders of their own, which `jaxmarl-core aggregate` reads.
+
     Args:
       spec: the file; experiments/specs/battle_mfq.toml is one to start from.
       out: the folder to write, new; by default runs/<name of the spec>, numbered if taken.
@@ -42,6 +47,9 @@ def sweep(
       dry_run: check the file, say how many runs and env steps it asks for, and what a search would
         leave out, and compute nothing; `jaxmarl-core plan` compiles and says more.
     """
+    if is_suite(spec):
+        run_suite(spec, out, resume, quiet, dry_run, {"recut": recut, "workers": bool(workers)})
+        return
     if workers:  # who plans leaves an accelerator's memory to those who compute
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     use_all_cores()

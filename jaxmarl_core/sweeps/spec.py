@@ -420,7 +420,8 @@ def _hparam_rows(spec: Spec, defaults: Any) -> Any:
 def _drawn(spec: Spec, fixed: Any, grid: Any) -> Any:
     """Returns each row of a grid with each row that is drawn, those drawn faster, leaves [H]."""
     found = draws({**spec.random, **spec.random.get("environment_numbers", {})}, fixed)
-    num, seed = spec.random.get("num"), spec.random.get("seed", 0)
+    num: Any = spec.random.get("num")
+    seed = spec.random.get("seed", 0)
     counts = isinstance(num, int) and not isinstance(num, bool) and num >= 1
     require(counts, "random.num", "at least 1", num)
     few = num * hp.num_rows(grid) * spec.seeds <= MOST_RUNS

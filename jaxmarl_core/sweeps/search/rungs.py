@@ -47,7 +47,7 @@ def courses(spec: Spec, choices: Sequence[Variant]) -> list[Course]:
     halving, found = spec.halving, []
     assert halving is not None
     for world, own in worlds(spec, choices).items():
-        each = np.mean([choices[index].algorithm.env_steps for index, _ in own])
+        each = float(np.mean([choices[index].algorithm.env_steps for index, _ in own]))
         for stage in halving.course(len(own), updates_of(choices, own)):
             runs = spec.seeds * stage.num_configurations
             found.append(Course(world, stage, runs, runs * (stage.end - stage.start) * each))
