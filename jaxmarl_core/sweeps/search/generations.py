@@ -139,7 +139,7 @@ def exchange(
         first = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), STREAM))
         keys = jax.vmap(lambda key: jax.random.fold_in(key, update))(first(jnp.asarray(seeds)))
         grouped = jax.tree.map(lambda leaf: leaf[populations], (figures, rows))
-        one = lambda key, own: evolve(key, *own, found, options)
+        one = lambda key, own: evolve(key, own[0], own[1], found, options)
         local, changed = jax.vmap(one)(keys, grouped)
         parents = jnp.take_along_axis(jnp.asarray(populations), local, axis=1).reshape(-1)
         extra = figures.shape[0] - parents.shape[0]

@@ -254,8 +254,10 @@ def _gathered(
     kept = {o for o, go_on in zip(decision.configurations, decision.kept) if go_on}
     for index in sorted({part.index for part in sources}):
         own = [part for part in sources if part.index == index]
-        fields = [joined([getattr(p, f) for p in own]) for f in ("numbers", "rows", "seeds")]
-        whole = Part(own[0].folder, index, own[0].variant, *fields, stage)
+        numbers, rows, seeds = (
+            joined([getattr(part, name) for part in own]) for name in ("numbers", "rows", "seeds")
+        )
+        whole = Part(own[0].folder, index, own[0].variant, numbers, rows, seeds, stage)
         goes_on = np.array([(index, row) in kept for row in whole.rows.tolist()])
         targets = []
         for chosen, then in ((goes_on, following), (~goes_on, stage._replace(dropped=True))):
