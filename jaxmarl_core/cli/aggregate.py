@@ -41,6 +41,7 @@ def aggregate(
 
     Args:
       folders: of sweeps, every algorithm once on every task; LABEL=FOLDER for a name of one's own.
+        A folder that holds sweeps, as that of a suite, stands for all of them.
         Each brings the runs of its best configuration.
       metric: what all are measured by; by default each sweep's objective.
       lower_is_better: of the metric that is told here.
@@ -52,11 +53,28 @@ def aggregate(
     require(free, "out", "a new or empty folder", out)
     told = Objective(metric, not lower_is_better) if metric else None
     require(bool(metric) or not lower_is_better, "metric", "one, for lower-is-better", "none")
+    folders = [one for folder in folders for one in within(folder)]
     suite = collect([_sweep(folder, told) for folder in folders], dict(map(_bounds, bounds)))
     found = estimates(suite)
     write(out, suite, found, folders)
     CONSOLE.print(terminal_table(found))
     CONSOLE.print(str(out / "report.html"), markup=False, soft_wrap=True)
+
+
+def within(argument: str) -> list[str]:
+    """Returns a folder of sweeps as theirs, labelled as a suite labels them; others as they are."""
+    folder = Path(argument)
+    if not folder.is_dir() or sweep_folder.is_sweep(folder):
+        return [argument]
+    found = sorted(path for path in folder.iterdir() if sweep_folder.is_sweep(path))
+    require(bool(found), "folders", "that of a sweep, or one of sweeps", argument)
+    return [_labelled(path) for path in found]
+
+
+def _labelled(folder: Path) -> str:
+    """Returns LABEL=FOLDER of a suite's sweep, which is called by its labels."""
+    label = sweep_folder.read_spec(folder).get("label", "")
+    return f"{label}={folder}" if label else str(folder)
 
 
 def _sweep(argument: str, told: Objective | None) -> Sweep:

@@ -9,11 +9,14 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from jaxmarl_core import hparams as hp
 from jaxmarl_core.cli.running import CONSOLE, use_all_cores
-from jaxmarl_core.store.number_formats import duration, number, option, plural
+from jaxmarl_core.store.number_formats import count, duration, number, option, plural
 from jaxmarl_core.sweeps.devices import Device, describe, mesh_of
 from jaxmarl_core.sweeps.forecast import Forecast, forecast, roofline_seconds
-from jaxmarl_core.sweeps.spec import load, naming
+from jaxmarl_core.sweeps.saved_run import named_opponents, trained
+from jaxmarl_core.sweeps.search.rungs import Course, courses, full_steps, total_updates
+from jaxmarl_core.sweeps.spec import Spec, check_objective, load, naming, variants
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -37,6 +40,7 @@ def plan(
     with naming(spec):
         found = forecast(asked, mesh, known)
     CONSOLE.print(f"{spec} on {describe(mesh, known)}", markup=False, soft_wrap=True)
+    show_search(asked)
     for one in found:
         CONSOLE.print(table(one, known))
         if loops:
@@ -51,6 +55,51 @@ def table(found: Forecast, device: Device | None) -> Table:
     shown.add_column(overflow="fold")
     for name, words in lines(found, device):
         shown.add_row(name, words)
+    return shown
+
+
+def show_size(spec: Spec, source: Path) -> None:
+    """Prints how many runs a spec asks for and what they cost; nothing is compiled."""
+    with naming(source):
+        choices = variants(spec, trained(named_opponents(spec.against)))
+        check_objective(spec, choices)
+        total = total_updates(spec, choices)
+    rows = sum(hp.num_rows(variant.hparams) for variant in choices)
+    words = f"{plural(rows * spec.seeds, 'run')} of {plural(rows, 'configuration')}"
+    programs = f"{plural(len(choices), 'program')}, {count(total)} updates"
+    steps = f"{count(full_steps(spec, choices))} env steps"
+    told = f"{words}, {programs}" + ("" if spec.halving else f", {steps}")
+    CONSOLE.print(told, markup=False, soft_wrap=True)
+    show_search(spec)
+
+
+def show_search(spec: Spec) -> None:
+    """Prints what a search plans, if the spec has one: its stages, and what they save."""
+    if spec.halving is None:
+        return
+    choices = variants(spec, trained(named_opponents(spec.against)))
+    found, full = courses(spec, choices), full_steps(spec, choices)
+    CONSOLE.print(course_table(found))
+    steps = sum(one.env_steps for one in found)
+    share = f"{100 * steps / full:.0f} %" if full else "none"
+    words = f"{count(steps)} env steps, {share} of the {count(full)} of all runs to the end"
+    CONSOLE.print(words, markup=False, soft_wrap=True)
+
+
+def course_table(found: Sequence[Course]) -> Table:
+    """Returns the stages of a search as a table for a terminal, the first of each bracket first."""
+    shown = Table(title="halving", title_justify="left", box=SIMPLE_HEAD)
+    several = len({one.world for one in found}) > 1
+    for name in (["world"] if several else []) + ["bracket"]:
+        shown.add_column(name, overflow="fold")
+    for name in ("updates", "configurations", "runs", "env steps"):
+        shown.add_column(name, justify="right")
+    for one in found:
+        stage = one.stage
+        cells = [escape(one.world)] if several else []
+        cells += [str(stage.bracket), f"{stage.start:,} to {stage.end:,}"]
+        cells += [f"{stage.num_configurations:,}", f"{one.num_runs:,}", count(one.env_steps)]
+        shown.add_row(*cells)
     return shown
 
 

@@ -8,8 +8,11 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jaxmarl_core.cli.plan import show_size
 from jaxmarl_core.cli.running import Launch, run_and_show, use_all_cores
+from jaxmarl_core.cli.suites import run_suite
 from jaxmarl_core.sweeps.spec import load
+from jaxmarl_core.sweeps.suite_spec import is_suite
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -27,8 +30,12 @@ def sweep(
     launcher: Literal["local", "slurm", "ray"] = "local",
     launcher_options: str = "",
     quiet: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Run the sweep a TOML file describes and write its report.
+
+    A file with [algorithms] and [environments] describes a suite: a sweep of each algorithm on each
+    world, one after another, in folders of their own, which `jaxmarl-core aggregate` reads.
 
     Args:
       spec: the file; experiments/specs/battle_mfq.toml is one to start from.
@@ -47,10 +54,19 @@ def sweep(
       launcher_options: of sbatch, as in --launcher-options="--partition=gpu --time=4:00:00"; or of
         Ray, "address=auto num_cpus=1 num_gpus=1".
       quiet: show no progress.
+      dry_run: check the file, say how many runs and env steps it asks for, and what a search would
+        leave out, and compute nothing; `jaxmarl-core plan` compiles and says more.
     """
+    if is_suite(spec):
+        refused = {"recut": recut, "workers": bool(workers), "launcher": launcher != "local"}
+        run_suite(spec, out, resume, quiet, dry_run, refused)
+        return
     if workers:  # who plans leaves an accelerator's memory to those who compute
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     use_all_cores()
+    if dry_run:
+        show_size(load(spec), spec)
+        return
     line = ["jaxmarl-core", "sweep", str(spec)]
     line += ["--workers", str(workers)] if workers else []
     line += ["--parts", str(parts)] if parts else []

@@ -30,6 +30,7 @@ class PartState(NamedTuple):
     name: str
     num_runs: int
     num_updates: int  # that are on disk
+    end: int  # the updates that it is to have
     holder: dict[str, Any] | None  # what its lease says, or that of the whole sweep
 
 
@@ -44,12 +45,12 @@ class Glance(NamedTuple):
     @property
     def total(self) -> int:
         """Returns the updates of all runs."""
-        return sum(self.spec.updates * part.num_runs for part in self.parts)
+        return sum(part.end * part.num_runs for part in self.parts)
 
     @property
     def done(self) -> int:
         """Returns how many of them are on disk, about."""
-        return sum(min(part.num_updates, self.spec.updates) * part.num_runs for part in self.parts)
+        return sum(min(part.num_updates, part.end) * part.num_runs for part in self.parts)
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -103,8 +104,10 @@ def glance(folder: Path) -> Glance:
         part = folder / entry["folder"]
         done = reached(part)
         holder = _holder(part) if part.is_dir() else None
-        holder = holder or (whole if 0 < done < spec.updates else None)
-        parts.append(PartState(part.name, len(entry["runs"]), done, holder))
+        whole_run = spec.num_updates(entry.get("env_steps_per_update", 1))
+        end = entry.get("stage", {}).get("end", whole_run)  # a rung of a search
+        holder = holder or (whole if 0 < done < end else None)
+        parts.append(PartState(part.name, len(entry["runs"]), done, end, holder))
     return Glance(spec, parts, time.monotonic(), _best(folder, spec))
 
 
@@ -140,7 +143,7 @@ def in_words(last: Glance, first: Glance) -> str:
       last: the latest look.
       first: the first one, from which on the speed is counted.
     """
-    done = sum(part.num_updates >= last.spec.updates for part in last.parts)
+    done = sum(part.num_updates >= part.end for part in last.parts)
     holders = {(x.holder["host"], x.holder["pid"]) for x in last.parts if x.holder is not None}
     words = [
         f"{100 * last.done / max(last.total, 1):.1f} %",
@@ -165,10 +168,10 @@ def table(last: Glance) -> Table:
     for name in ("part", "runs", "updates", "computed by", "since"):
         shown.add_column(name, justify="right" if name in ("runs", "updates") else "left")
     for part in last.parts:
-        if part.num_updates < last.spec.updates:
+        if part.num_updates < part.end:
             who = part.holder
             by = f"process {who['pid']} on {who['host']}" if who else "nobody"
-            progress = f"{part.num_updates:,} of {last.spec.updates:,}"
+            progress = f"{part.num_updates:,} of {part.end:,}"
             since = str(who.get("since", "")) if who else ""
             shown.add_row(part.name, str(part.num_runs), progress, escape(by), escape(since))
     return shown

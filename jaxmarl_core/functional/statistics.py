@@ -42,6 +42,15 @@ def mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
     return np.where(num > 0, np.nansum(values, axis=axis) / np.maximum(num, 1), np.nan)
 
 
+def median(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Returns the median along `axis` of what is not NaN, NaN where there was no value."""
+    ordered = np.sort(np.moveaxis(np.asarray(values, np.float64), axis, 0), axis=0)  # NaN last
+    ordered = np.concatenate([ordered, np.full((1, *ordered.shape[1:]), np.nan)])
+    num = np.sum(~np.isnan(ordered), axis=0)
+    middle = lambda rank: np.take_along_axis(ordered, np.maximum(rank, 0)[None], axis=0)[0]
+    return (middle((num - 1) // 2) + middle(num // 2)) / 2
+
+
 def standard_error(values: np.ndarray) -> float:
     """Returns the standard error of the mean of [S] values; NaN for fewer than two."""
     values = np.asarray(values, np.float64)

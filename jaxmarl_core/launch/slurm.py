@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from jaxmarl_core.errors import require
 from jaxmarl_core.store.atomic import write
-from jaxmarl_core.sweeps.sharing import QUEUE_AGAIN, python_command, take_back
+from jaxmarl_core.sweeps.sharing import QUEUE_AGAIN, check_shareable, python_command, take_back
+from jaxmarl_core.sweeps.spec import naming
 from jaxmarl_core.sweeps.worker import Start, opened
 
 GRACE = 120  # seconds before its end at which a task is told
@@ -92,6 +93,8 @@ def submit(
     for option in options:
         require(option.startswith("--"), "launcher_options", "words that begin with --", option)
     require(shutil.which("sbatch"), "launcher", "SLURM's sbatch on the path", "slurm without it")
+    with naming(start.source):
+        check_shareable(start.spec)
     with opened(start, num_workers, num_parts) as (session, parts):
         folder = session.out.resolve()
         take_back(parts)

@@ -28,6 +28,7 @@ from jaxmarl_core.report.page_elements import (
     sortable_table,
     word_cell,
 )
+from jaxmarl_core.report.search_section import search_section
 from jaxmarl_core.report.strategies import Strategy
 from jaxmarl_core.store import atomic
 from jaxmarl_core.store.number_formats import count, duration, number, plural
@@ -95,6 +96,7 @@ def page(
         _load(folder) if folder else "",
         _effects(results, objective, scales or {}),
         _configurations(results, objective, rows),
+        search_section(results, objective, scales or {}),
         _other_metrics(results, objective, rows),
         _runs(results, objective),
         _provenance(results),
@@ -122,6 +124,8 @@ def _summary(results: Results, objective: Objective, rows: Sequence[Mapping[str,
         num = best["num_seeds"] - best["num_diverged"]
         figure = f"a final {html.escape(objective.metric)} of <b>{number(best['iqm'])}</b>"
         spread = f"interquartile mean over {plural(num, 'seed')}"
+        if objective.statistic != "iqm":
+            spread += f"; ranked by the {objective.statistic}, {number(best[objective.statistic])}"
         if not np.isnan(best["low"]):
             spread += f", 95 % interval {interval(best)}"
         sentences.append(f"{html.escape(who, quote=False)} {figure} ({spread}).")

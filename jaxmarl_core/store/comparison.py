@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.functional import statistics
-from jaxmarl_core.store.tables import Objective, Results, final, key_of, table
+from jaxmarl_core.store.tables import Objective, Results, dropped_at, final, key_of, table
 
 SWEEP = "sweep"  # the option by which runs of two sweeps are told apart
 NOT_OPTIONS = ("name", "title", "segment", "checkpoint_seconds", "memory_gb")
@@ -71,7 +71,9 @@ def joined(first: Results, second: Results, names: tuple[str, str]) -> Results:
     facts = {f"{name}: {k}": v for name, r in zip(names, (first, second))
              for k, v in r.facts.items() if k in ("device", "date")}  # fmt: skip
     done, diverged = join("num_updates_done"), join("diverged_at")
-    return Results(runs, metrics, done, diverged, spec, facts, first.seconds + second.seconds)
+    seconds = first.seconds + second.seconds
+    dropped = np.concatenate([dropped_at(first), dropped_at(second)])
+    return Results(runs, metrics, done, diverged, spec, facts, seconds, dropped_at=dropped)
 
 
 def only(results: Results, runs: np.ndarray) -> Results:
@@ -82,6 +84,7 @@ def only(results: Results, runs: np.ndarray) -> Results:
         metrics={name: values[runs] for name, values in results.metrics.items()},
         num_updates_done=results.num_updates_done[runs],
         diverged_at=results.diverged_at[runs],
+        dropped_at=dropped_at(results)[runs],
     )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from jaxmarl_core import registry
 from jaxmarl_core.errors import lookup, package
 from jaxmarl_core.store import atomic, sweep_folder
-from jaxmarl_core.store.tables import Objective, Results, csv_cell, final
+from jaxmarl_core.store.tables import Objective, Results, csv_cell, dropped_at, final
 
 STEPS = "env_steps"  # the metric: steps played in an update
 Table = dict[str, np.ndarray]  # column -> [rows]
@@ -46,7 +46,8 @@ def load_results(folder: str | os.PathLike) -> ResultTables:
 def run_table(results: Results) -> Table:
     """Returns a row for each run.
 
-    `run`, its number; `seed`; `state`: "done", "stopped" before its last update, or "diverged";
+    `run`, its number; `seed`; `state`: "done", "stopped" before its last update, "dropped" by a
+    search, or "diverged";
     `num_updates` done; `env_steps` played; `diverged_at`, an update or -1; `hparams.NAME` of every
     hyper-parameter; `config.NAME` and `environment.NAME` of every static and environment option,
     told or by default; `final.METRIC`, the mean over the last tenth of its values, NaN where it
@@ -88,12 +89,17 @@ def curve_table(results: Results) -> Table:
 
 
 def states(results: Results) -> list[str]:
-    """Returns each run's state: "done", "stopped" or "diverged"."""
-    wanted = results.spec.get("updates", 0)
-    return [
-        "diverged" if diverged >= 0 else "done" if done >= wanted else "stopped"
-        for diverged, done in zip(results.diverged_at, results.num_updates_done)
+    """Returns each run's state: "done", "stopped", "dropped" or "diverged"."""
+    updates, steps = results.spec.get("updates", 0), results.spec.get("env_steps", 0)
+    wanted = [
+        -(-steps // run["env_steps_per_update"]) if steps else updates for run in results.runs
     ]
+    ends = zip(results.diverged_at, dropped_at(results), results.num_updates_done, wanted)
+    return [
+        "diverged" if diverged >= 0 else "dropped" if dropped >= 0
+        else "done" if done >= asked else "stopped"
+        for diverged, dropped, done, asked in ends
+    ]  # fmt: skip
 
 
 def env_steps(results: Results) -> np.ndarray:
@@ -113,11 +119,16 @@ def env_steps(results: Results) -> np.ndarray:
 def run_options(results: Results, record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns all that a run had, told or by default, under the names its columns have."""
     spec, static = results.spec, record.get("static", {})
-    told = {f"hparams.{name}": value for name, value in record["hparams"].items()}
+    numbers = {**spec.get("grid", {}).get("environment_numbers", {}),
+               **spec.get("random", {}).get("environment_numbers", {})}  # fmt: skip
+    told = {
+        f"{'environment' if name in numbers else 'hparams'}.{name}": value
+        for name, value in record["hparams"].items()
+    }
     for kind, label in (("config", "config"), ("environment_options", "environment")):
         swept = {n: static[n] for n in spec.get("grid", {}).get(kind, {}) if n in static}
         own = {**_defaults(spec, kind), **spec.get(kind, {}), **swept}
-        told |= {f"{label}.{name}": value for name, value in own.items()}
+        told = {f"{label}.{name}": value for name, value in own.items()} | told
     return told
 
 

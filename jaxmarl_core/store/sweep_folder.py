@@ -28,7 +28,8 @@ import jax
 import numpy as np
 
 from jaxmarl_core.errors import require
-from jaxmarl_core.store import atomic, lease, segments
+from jaxmarl_core.store import atomic, lease, schedule, segments
+from jaxmarl_core.store.schedule import Schedule
 from jaxmarl_core.store.tables import Results, first_divergence
 
 SPEC, FACTS, PLAN, RUNS = "spec.json", "facts.json", "plan.json", "runs.json"
@@ -206,12 +207,14 @@ def read(folder: str | os.PathLike) -> Results:
     """Returns all that the folder of a sweep holds, be it finished or not.
 
     Runs come in the order of their index. Where segments overlap, the one that starts later
-    counts. `finite` stays 0 once it was, in the segments after it, too. Raises ValueError for a
+    counts. `finite` stays 0 once it was, in the segments after it, too. Runs that a search dropped
+    say so in `dropped_at`; their metrics end there. Raises ValueError for a
     folder without a spec, a run found in two parts, or a segment missing between two others.
     """
     folder = Path(folder)
-    spec = read_spec(folder)
-    parts = [_read_part(part) for part in part_folders(folder)]
+    spec, plan = read_spec(folder), read_plan(folder) or {"parts": []}
+    folders = part_folders(folder)
+    parts = [_read_part(part) for part in folders]
     runs = [run for part_runs, _, _ in parts for run in part_runs]
     indices = np.array([run["run"] for run in runs], int)
     require(len(set(indices)) == len(runs), "runs", "each index once", sorted(indices.tolist()))
@@ -220,13 +223,16 @@ def read(folder: str | os.PathLike) -> Results:
     done = [segments.length(metrics) for _, metrics, _ in parts]
     sizes = [len(part_runs) for part_runs, _, _ in parts]
     diverged = [
-        first_divergence(metrics) if metrics else np.full(size, -1)
-        for (_, metrics, _), size in zip(parts, sizes)
+        _divergence(path, metrics, size)
+        for path, (_, metrics, _), size in zip(folders, parts, sizes)
     ]
     names = list(dict.fromkeys(name for _, metrics, _ in parts for name in metrics))
     metrics = {
         name: np.full((len(runs), max(done, default=0)), np.nan, np.float32) for name in names
     }
+    stages = {entry["folder"]: entry.get("stage", {}) for entry in plan["parts"]}
+    own = [stages.get(part.name, {}) for part in folders]
+    dropped = [stage["end"] if stage.get("dropped") else -1 for stage in own]
     start = 0
     for (_, part_metrics, _), size, num_updates in zip(parts, sizes, done):
         for name, values in part_metrics.items():
@@ -240,18 +246,34 @@ def read(folder: str | os.PathLike) -> Results:
         spec=spec,
         facts=_from_json(folder / FACTS),
         seconds=sum(seconds for _, _, seconds in parts),
-        compile_seconds=sum(
-            entry.get("compile_seconds", 0.0)
-            for entry in (read_plan(folder) or {}).get("measured", [])
-        ),
+        compile_seconds=sum(x.get("compile_seconds", 0.0) for x in plan.get("measured", [])),
+        dropped_at=np.repeat(dropped, sizes).astype(int)[order],
+        search={"rungs": plan["rungs"]} if "rungs" in plan else {},
+        schedules=_schedules(folders, [part_runs for part_runs, _, _ in parts]),
     )
+
+
+def _schedules(folders: Sequence[Path], runs: Sequence[list[dict]]) -> list[tuple[Any, Schedule]]:
+    """Returns (numbers of the runs, schedule) of each part whose runs copied each other."""
+    found = [(np.array([run["run"] for run in own]), schedule.read(path))
+             for path, own in zip(folders, runs)]  # fmt: skip
+    return [(numbers, own) for numbers, own in found if own is not None]
 
 
 def diverged(part_folder: str | os.PathLike, num_updates: int) -> np.ndarray:
     """Returns [R] bool: which runs of a part had diverged after its first `num_updates` updates."""
     runs, metrics, _ = _read_part(Path(part_folder))
     metrics = {name: values[:, :num_updates] for name, values in metrics.items()}
-    return first_divergence(metrics) >= 0 if metrics else np.zeros(len(runs), bool)
+    return _divergence(Path(part_folder), metrics, len(runs)) >= 0
+
+
+def _divergence(part_folder: Path, metrics: dict[str, np.ndarray], num_runs: int) -> np.ndarray:
+    """Returns [R] int, where the learners that the runs are now diverged; -1 where they did not."""
+    if not metrics:
+        return np.full(num_runs, -1)
+    length = segments.length(metrics)
+    before = np.arange(length) < _own_since(part_folder, length, num_runs)[:, None]
+    return first_divergence({name: np.where(before, 1.0, x) for name, x in metrics.items()})
 
 
 def read_runs(part_folder: str | os.PathLike) -> list[dict[str, Any]]:
@@ -266,8 +288,22 @@ def _read_part(part_folder: Path) -> tuple[list[dict], dict[str, np.ndarray], fl
     runs = read_runs(part_folder)
     metrics, seconds = segments.read(part_folder)
     if "finite" in metrics:
-        metrics["finite"] = np.minimum.accumulate(metrics["finite"], axis=1)
+        since = _own_since(part_folder, segments.length(metrics), len(runs))
+        before = np.arange(segments.length(metrics)) < since[:, None]
+        latched = np.minimum.accumulate(np.where(before, 1.0, metrics["finite"]), axis=1)
+        metrics["finite"] = np.where(before, metrics["finite"], latched).astype(np.float32)
     return runs, metrics, seconds
+
+
+def _own_since(part_folder: Path, num_updates: int, num_runs: int) -> np.ndarray:
+    """Returns [R] int, the update since which each run has not copied another's state; 0: ever.
+
+    A learner that was lost, and gave way to the copy of another, is not what the run is now.
+    """
+    found = schedule.read(part_folder)
+    if found is None:
+        return np.zeros(num_runs, int)
+    return found.until(num_updates).last_copies()
 
 
 def _from_json(path: Path) -> Any:

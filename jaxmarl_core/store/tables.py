@@ -20,7 +20,10 @@ from jaxmarl_core.errors import require, unknown
 from jaxmarl_core.functional import statistics
 from jaxmarl_core.store import atomic
 from jaxmarl_core.store.number_formats import number, option
+from jaxmarl_core.store.schedule import Schedule
 from jaxmarl_core.types import MAY_OVERFLOW, MEASURED_AT_TIMES
+
+STATISTICS = {"iqm": statistics.iqm, "mean": statistics.mean, "median": statistics.median}
 
 
 class Objective(NamedTuple):
@@ -29,6 +32,7 @@ class Objective(NamedTuple):
     metric: str
     higher_is_better: bool = True
     last: float = 0.1  # in (0, 1]; the share of a run's values that its final figure averages
+    statistic: str = "iqm"  # of STATISTICS, over the seeds of a configuration
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,18 @@ class Results:
     facts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0  # of computing, over all segments
     compile_seconds: float = 0.0  # before it, over all programs
+    dropped_at: np.ndarray | None = None
+    # [R] int, the update after which a search dropped a run; -1 for none. None: none of them
+    search: Mapping[str, Any] = field(default_factory=dict)  # what it decided, as the plan has it
+    schedules: Sequence[tuple[np.ndarray, Schedule]] = ()
+    # of each part whose runs copied each other: the numbers of its runs, and who copied whom
+
+
+def dropped_at(results: Results) -> np.ndarray:
+    """Returns [R] int, the update after which a search dropped a run, -1 where it did not."""
+    if results.dropped_at is None:
+        return np.full(len(results.runs), -1)
+    return np.asarray(results.dropped_at, int)
 
 
 class Configuration(NamedTuple):
@@ -154,15 +170,26 @@ def configurations(results: Results) -> list[Configuration]:
 def table(results: Results, objective: Objective) -> list[dict[str, Any]]:
     """Returns one row per configuration, the best first; those that all diverged come last.
 
+    The best is that by the objective's statistic. Configurations that a search dropped come after
+    those it let learn to the end, those that came further first: their figures are of less
+    learning.
+
     Each row holds `rank` (None without a figure), `configuration` (its label), `options`, `runs`
     (positions), `numbers` (of those runs), `iqm` with its 95 % bootstrap interval `low` and `high`,
-    `mean`, `standard_error`, `num_seeds`, `num_diverged`, `num_updates` (of its slowest run) and
-    `status`: "ok", "1 of 4 diverged", "diverged" (all of them) or "no value".
+    `mean`, `median`, `standard_error`, `num_seeds`, `num_diverged`, `num_updates` (of its slowest
+    run), `dropped_at` (an update, or None) and `status`: "ok", "1 of 4 diverged", "diverged" (all
+    of them), "no value", and with "dropped at update 20" in front where a search did so.
     """
     figures = final(results, objective)
     rows = [_row(results, config, figures[config.runs]) for config in configurations(results)]
-    sign = -1 if objective.higher_is_better else 1
-    rows.sort(key=lambda row: (np.isnan(row["iqm"]), sign * np.nan_to_num(row["iqm"])))
+    sign, name = -1 if objective.higher_is_better else 1, objective.statistic
+    rows.sort(
+        key=lambda row: (
+            np.isnan(row[name]),
+            -np.inf if row["dropped_at"] is None else -row["dropped_at"],
+            sign * np.nan_to_num(row[name]),
+        )
+    )
     for rank, row in enumerate(rows, 1):
         row["rank"] = None if np.isnan(row["iqm"]) else rank
     return rows
@@ -172,6 +199,8 @@ def _row(results: Results, config: Configuration, figures: np.ndarray) -> dict[s
     num_diverged = int(np.sum(results.diverged_at[config.runs] >= 0))
     figures = figures[~np.isnan(figures)]
     low, high = statistics.bootstrap_interval(figures)
+    update = int(dropped_at(results)[config.runs].max())  # a search drops a configuration whole
+    dropped = update if update >= 0 else None
     return {
         "rank": None,
         "configuration": config.label,
@@ -182,15 +211,20 @@ def _row(results: Results, config: Configuration, figures: np.ndarray) -> dict[s
         "low": float(low),
         "high": float(high),
         "mean": float(statistics.mean(figures)),
+        "median": float(statistics.median(figures)),
         "standard_error": statistics.standard_error(figures),
         "num_seeds": len(config.runs),
         "num_diverged": num_diverged,
         "num_updates": int(results.num_updates_done[config.runs].min()),
-        "status": _status(len(config.runs), num_diverged, len(figures)),
+        "dropped_at": dropped,
+        "status": _status(len(config.runs), num_diverged, len(figures), dropped),
     }
 
 
-def _status(num_seeds: int, num_diverged: int, num_figures: int) -> str:
+def _status(num_seeds: int, num_diverged: int, num_figures: int, dropped: int | None) -> str:
+    if dropped is not None:
+        rest = _status(num_seeds, num_diverged, num_figures, None)
+        return f"dropped at update {dropped}" + ("" if rest == "ok" else f", {rest}")
     if num_diverged == num_seeds:
         return "diverged"
     if num_diverged:
@@ -203,6 +237,7 @@ COLUMNS = (
     "low",
     "high",
     "mean",
+    "median",
     "standard_error",
     "num_seeds",
     "num_diverged",

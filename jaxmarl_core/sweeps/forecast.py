@@ -19,7 +19,7 @@ from jaxmarl_core.sweeps.program import Programs, state_bytes, state_like
 from jaxmarl_core.sweeps.saved_run import named_opponents, trained
 from jaxmarl_core.sweeps.spec import Spec, Variant, variants
 from jaxmarl_core.sweeps.work import product_flops
-from jaxmarl_core.train import Schedule, make_train
+from jaxmarl_core.train import Schedule
 
 
 class Forecast(NamedTuple):
@@ -73,7 +73,8 @@ def of_variant(
     spec: Spec, index: int, variant: Variant, programs: Programs, allowed: float
 ) -> Forecast:
     """Returns what one variant asks, cut into parts as `allowed` bytes a device have it."""
-    num_devices, length = programs.mesh.size, spec.segment_length
+    num_devices, updates = programs.mesh.size, variant.schedule.num_updates
+    length = spec.segment_of(updates, updates)
     num_runs = spec.seeds * hp.num_rows(variant.hparams)
     size = programs.fitting(index, num_runs, length, allowed)
     program = programs.get(index, size, length)
@@ -101,7 +102,7 @@ def of_variant(
 
 def update_flops(variant: Variant, num_runs: int) -> float:
     """Returns the operations of the products of one update of so many runs, none evaluated."""
-    _, resume = make_train(variant.algorithm, variant.env, Schedule(num_updates=1))
+    resume = variant._replace(schedule=Schedule(num_updates=1)).resume(1)
     like = lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.tree.map(like, state_like(variant, 1))

@@ -15,4 +15,4 @@ def objective(spec: Spec, results: Results) -> Objective:
     measured = [name for name in results.metrics if name.startswith(("eval_return", "eval_win"))]
     measured += [name for name in results.metrics if name.startswith("episode_return")]
     metric = spec.objective or (measured[0] if measured else next(iter(results.metrics)))
-    return Objective(metric, spec.higher_is_better)
+    return Objective(metric, spec.higher_is_better, spec.last, spec.statistic)

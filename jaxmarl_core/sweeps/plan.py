@@ -8,10 +8,14 @@ change. What is new in a sweep (more seeds) becomes parts of its own.
                 "seeds": [0, 1]}],
      "measured": [{"variant": 0, "devices": 8, "runs_per_device": 1, "bytes_per_device": 81920,
                    "compile_seconds": 1.2}]}
+
+Where a search drops runs (`search.rungs`), a part has a `stage` too, and `rungs` says what was
+decided; where runs copy each other (`search.generations`), it has the number of updates `every`
+which they do.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +25,17 @@ import numpy as np
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require
 from jaxmarl_core.store import sweep_folder
-from jaxmarl_core.sweeps.spec import Spec, Variant
+from jaxmarl_core.sweeps.spec import Spec, Variant, largest_divisor
+
+
+class Stage(NamedTuple):
+    """What a search lets the runs of a part do: learn up to a rung, or no more."""
+
+    bracket: int
+    rung: int
+    start: int  # updates done before it
+    end: int  # updates; who was dropped stays here
+    dropped: bool = False
 
 
 class Part(NamedTuple):
@@ -33,6 +47,13 @@ class Part(NamedTuple):
     numbers: np.ndarray  # [R] of each run in the sweep
     rows: np.ndarray  # [R] of each run's hparams in those of the variant
     seeds: np.ndarray  # [R]
+    stage: Stage | None = None  # None: no search drops runs
+    every: int = 0  # updates between two times that runs copy each other; 0: never
+
+    @property
+    def end(self) -> int:
+        """The updates that the runs are to have done."""
+        return self.variant.schedule.num_updates if self.stage is None else self.stage.end
 
     @property
     def hparams(self) -> Any:
@@ -43,10 +64,10 @@ class Part(NamedTuple):
     def num_runs(self) -> int:
         return len(self.numbers)
 
-    def some(self, chosen: slice, folder: Path) -> "Part":
+    def some(self, chosen: slice | np.ndarray, folder: Path) -> "Part":
         """Returns the part of these of its runs alone."""
         runs = (self.numbers[chosen], self.rows[chosen], self.seeds[chosen])
-        return Part(folder, self.index, self.variant, *runs)
+        return Part(folder, self.index, self.variant, *runs, self.stage, self.every)
 
 
 def read(out: Path, choices: list[Variant]) -> list[Part]:
@@ -65,14 +86,23 @@ def read(out: Path, choices: list[Variant]) -> list[Part]:
                 entry["variant"],
                 choices[entry["variant"]],
                 *(np.asarray(entry[name], int) for name in ("runs", "rows", "seeds")),
+                Stage(**entry["stage"]) if "stage" in entry else None,
+                entry.get("every", 0),
             )
         )
     return parts
 
 
-def write(out: Path, parts: list[Part], measured: list[dict[str, Any]]) -> None:
-    """Writes the plan of a sweep; `measured` is added to what it says of measurements."""
-    earlier = (sweep_folder.read_plan(out) or {}).get("measured", [])
+def write(
+    out: Path,
+    parts: list[Part],
+    measured: list[dict[str, Any]],
+    rungs: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Writes the plan of a sweep; `measured` and `rungs` are added to what it says of them."""
+    before = sweep_folder.read_plan(out) or {}
+    measured = [*before.get("measured", []), *measured]
+    decided = [*before.get("rungs", []), *rungs]
     entries = [
         {
             "folder": part.folder.name,
@@ -80,10 +110,14 @@ def write(out: Path, parts: list[Part], measured: list[dict[str, Any]]) -> None:
             "runs": part.numbers,
             "rows": part.rows,
             "seeds": part.seeds,
+            "env_steps_per_update": part.variant.algorithm.env_steps,
+            **({"stage": part.stage._asdict()} if part.stage is not None else {}),
+            **({"every": part.every} if part.every else {}),
         }
         for part in parts
     ]
-    sweep_folder.write_plan(out, {"parts": entries, "measured": [*earlier, *measured]})
+    also = {"rungs": decided} if decided else {}
+    sweep_folder.write_plan(out, {"parts": entries, **also, "measured": measured})
 
 
 def missing(spec: Spec, choices: list[Variant], parts: list[Part], out: Path) -> list[Part]:
@@ -124,6 +158,18 @@ def new_folders(out: Path, parts: list[Part]) -> Iterator[Path]:
     while True:
         yield out / f"part-{number:03d}"
         number += 1
+
+
+def segment(spec: Spec, part: Part, done: int) -> int:
+    """Returns the updates in one call of a part's program when some are done.
+
+    It divides those of a stage, of the time between two copies, or of a run, unless the sweep was
+    made longer by what that does not divide.
+    """
+    start = part.stage.start if part.stage is not None else 0
+    whole = spec.segment_of(part.every or part.end - start, part.variant.schedule.num_updates)
+    left = part.every - done % part.every if part.every else part.end - done
+    return largest_divisor(left, whole)
 
 
 def identity(spec: Spec, part: Part) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from jaxmarl_core.functional.packing import compiling_for
 from jaxmarl_core.sweeps.batch import pad, sharded
 from jaxmarl_core.sweeps.memory import runs_that_fit
 from jaxmarl_core.sweeps.spec import Variant
-from jaxmarl_core.train import make_train
 
 
 class Program(NamedTuple):
@@ -83,9 +82,7 @@ def compile_program(
         jax.eval_shape(starter, *arguments),
         begin.output_shardings,
     )
-    schedule = variant.schedule._replace(num_updates=num_updates)
-    _, resume = make_train(variant.algorithm, variant.env, schedule)
-    segment = sharded(resume, mesh, (0, 0, 0, None), donate=(1,))
+    segment = sharded(variant.resume(num_updates), mesh, (0, 0, 0, None), donate=(1,))
     with compiling_for(mesh.devices.flat[0].platform):  # which need not be here
         lowered = segment.lower(keys, state, arguments[1], jax.ShapeDtypeStruct((), jnp.int32))
     go_on = compiling(lowered.compile)

@@ -24,7 +24,7 @@ from jaxmarl_core.registry import make_algorithm, make_environment
 from jaxmarl_core.store import policy_file, sweep_folder
 from jaxmarl_core.store.checkpoint import saved_steps
 from jaxmarl_core.store.saved_params import saved_params
-from jaxmarl_core.store.tables import Results, final, key_of, options
+from jaxmarl_core.store.tables import Results, dropped_at, final, key_of, options
 from jaxmarl_core.sweeps.objective import objective
 from jaxmarl_core.sweeps.opponents import (
     COPIES,
@@ -93,7 +93,10 @@ def load_run(folder: str | Path, run: Which = "best") -> SavedRun:
     description = describe(spec, record) | {"facts": dict(results.facts)}
     told = (_make(description), variant.env, spec.against, trained(opponents))
     known = learnt_policy(variant.algorithm, *told)
-    return SavedRun(description, variant.algorithm, variant.env, params, *known, opponents)
+    env = variant.env
+    if variant.numbers:
+        env = make_environment(spec.environment, **description["environment_options"])
+    return SavedRun(description, variant.algorithm, env, params, *known, opponents)
 
 
 def find_run(results: Results, spec: Spec, run: Which, saved: Container[int] | None = None) -> int:
@@ -124,6 +127,8 @@ def find_run(results: Results, spec: Spec, run: Which, saved: Container[int] | N
     figures = final(results, goal) * (1 if goal.higher_is_better else -1)
     kept = np.array([saved is None or record["run"] in saved for record in results.runs])
     figures = np.where(own & kept, figures, np.nan)
+    to_the_end = np.where(dropped_at(results) < 0, figures, np.nan)
+    figures = figures if np.isnan(to_the_end).all() else to_the_end  # of as much learning
     if np.isnan(figures).all():
         require(False, "run", f"one that has a final {goal.metric}", "none; say which by number")
     return int(np.nanargmax(figures))
@@ -138,12 +143,17 @@ def describe(spec: Spec, record: Mapping[str, Any]) -> dict[str, Any]:
     """
     static = record["static"]
     own = lambda kind: {name: static[name] for name in spec.grid.get(kind, {}) if name in static}
+    numbers = {name: record["hparams"][name] for name in spec.environment_numbers}
     return {
         "algorithm": spec.algorithm,
         "environment": spec.environment,
-        "environment_options": {**spec.environment_options, **own("environment_options")},
+        "environment_options": {
+            **spec.environment_options,
+            **own("environment_options"),
+            **numbers,
+        },
         "config": {**spec.config, **own("config")},
-        "hparams": dict(record["hparams"]),
+        "hparams": {n: x for n, x in record["hparams"].items() if n not in numbers},
         "run": record["run"],
         "seed": record["seed"],
         "opponents": dict(spec.evaluation.opponents),

@@ -33,7 +33,7 @@ from jaxmarl_core.sweeps.program import Programs
 from jaxmarl_core.sweeps.progress import Progress, Silent, StartProgress
 from jaxmarl_core.sweeps.saved_run import copied_opponents, trained
 from jaxmarl_core.sweeps.signals import Stopped, StopSignals
-from jaxmarl_core.sweeps.spec import Spec, Variant, from_dict, variants
+from jaxmarl_core.sweeps.spec import Spec, Variant, from_dict, naming, variants
 from jaxmarl_core.sweeps.worker import Session, Start, begin_of, opened, run_part
 
 GLANCE = 0.5  # seconds between two looks at what workers have done
@@ -67,9 +67,10 @@ def work(
     require(sweep_folder.is_sweep(folder), "folder", "that of a sweep", folder)
     _check_shared(folder)
     spec, parts, choices = planned(folder)
+    check_shareable(spec)
     require(len(parts) > 0, "folder", "a sweep with a plan", f"{folder} without")
     mesh = run_mesh() if mesh is None else mesh
-    total, done = sizes(spec, parts)
+    total, done = sizes(parts)
     with progress(total, done) as told, StopSignals(told.say) as stop:
         facts = sweep_folder.host_facts()
         for change in sweep_folder.note_changes(folder, facts, whole_machine=False):
@@ -77,7 +78,7 @@ def work(
         programs = Programs(choices, mesh, stop.compiling)
         allowed = bytes_allowed(spec.memory_gb, mesh, num_sharing=num_sharing)
         finished, waiting = 0, False
-        while left := [part for part in parts if reached(part.folder) < spec.updates]:
+        while left := [part for part in parts if reached(part.folder) < part.end]:
             took = 0
             for part in left:
                 with suppress(Leased, Gone), part_lease(folder, part.folder) as lease:
@@ -99,6 +100,13 @@ def work(
     return finished
 
 
+def check_shareable(spec: Spec) -> None:
+    """Raises ValueError for a sweep with a search: what it decides, one process decides."""
+    kind = spec.search.get("kind")
+    expected = "a spec without [search], or one process for all of it (no --workers, no `work`)"
+    require(not kind, "search", expected, repr(kind))
+
+
 def planned(folder: Path) -> tuple[Spec, list[Part], list[Variant]]:
     """Returns the spec of a sweep in a folder, its parts and its variants."""
     spec = from_dict(sweep_folder.read_spec(folder))
@@ -106,10 +114,10 @@ def planned(folder: Path) -> tuple[Spec, list[Part], list[Variant]]:
     return spec, plan.read(folder, choices), choices
 
 
-def sizes(spec: Spec, parts: Sequence[Part]) -> tuple[int, int]:
+def sizes(parts: Sequence[Part]) -> tuple[int, int]:
     """Returns the updates of all runs of some parts, and how many of them are done, about."""
-    total = sum(spec.updates * part.num_runs for part in parts)
-    done = sum(min(reached(part.folder), spec.updates) * part.num_runs for part in parts)
+    total = sum(part.end * part.num_runs for part in parts)
+    done = sum(min(reached(part.folder), part.end) * part.num_runs for part in parts)
     return total, done
 
 
@@ -192,15 +200,17 @@ def run_with_workers(
     """
     require(num_workers >= 1, "workers", "at least 1", num_workers)
     begin = begin or begin_process
+    with naming(start.source):
+        check_shareable(start.spec)
     with opened(start, num_workers, num_parts) as (session, parts):
         folder = session.out
         take_back(parts)
-        left = sum(reached(part.folder) < session.spec.updates for part in parts)
+        left = sum(reached(part.folder) < part.end for part in parts)
         if 0 < left < num_workers:
             session.told.say(f"{left} parts are left for {num_workers} workers")
         session.stop.check("before its workers began")
     spec, parts, _ = planned(folder)
-    total, done = sizes(spec, parts)
+    total, done = sizes(parts)
     with start.progress(total, done) as told, StopSignals(told.say) as stop:
         told.phase(f"training, {num_workers} workers")
         logs = [folder / f"worker-{number}.log" for number in range(num_workers)]
@@ -215,7 +225,7 @@ def run_with_workers(
                     worker.kill()
             for worker in workers:
                 worker.wait()
-    if sizes(spec, parts)[1] < total:
+    if sizes(parts)[1] < total:
         codes = [worker.returncode for worker in workers]
         if stop.asked is not None or set(codes) <= {0, QUEUE_AGAIN}:
             raise Stopped("stopped, and all workers with it", stop.asked or 0)
@@ -277,7 +287,7 @@ def _watch(
     stop: StopSignals,
 ) -> None:
     """Tells how far all workers are, until they have ended; hands on a wish to stop."""
-    _, done = sizes(spec, parts)
+    _, done = sizes(parts)
     handed_on = False
     while any(worker.poll() is None for worker in workers):
         time.sleep(GLANCE)
@@ -286,12 +296,12 @@ def _watch(
             for worker in workers:
                 if worker.poll() is None:
                     worker.send_signal(signal.SIGTERM)  # of which a second one is not heard
-        now = sizes(spec, parts)[1]
+        now = sizes(parts)[1]
         if now > done:
             told.advance(now - done)
             start.after_segment(parts[0].folder.parent)
             done = now
-    now = sizes(spec, parts)[1]
+    now = sizes(parts)[1]
     if now > done:
         told.advance(now - done)
 

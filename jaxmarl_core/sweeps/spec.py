@@ -28,14 +28,16 @@
     [opponents]                    # whom is learnt against, see `sweeps.opponents`
     blue = "pool"
 
-Instead of `[grid.hparams]`, `[random]` draws `num` rows: `learning_rate = [1e-4, 1e-2]` is a range.
+Instead of `[grid.hparams]`, or beside it, `[random]` draws `num` rows: `learning_rate = [1e-4,
+1e-2]` is a range, see `draws` for other distributions. `[search]` says who goes on learning, see
+`search`.
 """
 
 import dataclasses
 import itertools
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,14 +52,19 @@ from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import lookup, require, unknown
 from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.registry import make_algorithm, make_environment
+from jaxmarl_core.store.tables import STATISTICS
+from jaxmarl_core.sweeps.draws import SAMPLERS, draws, number, rows
+from jaxmarl_core.sweeps.environment_numbers import check_numbers, resume_in, with_numbers
 from jaxmarl_core.sweeps.opponents import Opponents, Trained, algorithm_against
+from jaxmarl_core.sweeps.search.halving import Halving
+from jaxmarl_core.sweeps.search.options import search_of
+from jaxmarl_core.sweeps.search.population import Population
 from jaxmarl_core.train import Schedule, make_train
 from jaxmarl_core.types import Algorithm, Environment
 
 LARGEST = 2**31 - 1  # a seed or an update's number is an int32 in the program
 MOST_RUNS = 10**7
 MIRRORS = ("tensorboard", "wandb")
-_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -84,14 +91,18 @@ class Spec:
     environment: str
     name: str = ""  # of the run folder; by default algorithm-environment
     title: str = ""  # of the report
+    label: str = ""  # of the algorithm, where a suite has it under another name
     seeds: int = 1
     first_seed: int = 0
     updates: int = 100
+    env_steps: int = 0  # of each run, in place of `updates`, rounded up to whole ones
     segment: int = 0  # updates between looks from the host; 0: about fifty looks a run
     checkpoint_seconds: float = 60.0  # at most one checkpoint in this time, and one at the end
     memory_gb: float = 0.0  # for a part, on all devices together; 0: what the machine has
     objective: str = ""  # the metric runs are ranked by; by default the first return
     higher_is_better: bool = True
+    statistic: str = "iqm"  # of a configuration's seeds: "iqm", "mean" or "median"
+    last: float = 0.1  # in (0, 1]; the share of a run's values that its final figure averages
     mirrors: list = field(default_factory=list)  # "tensorboard", "wandb": copies of results
     environment_options: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +113,7 @@ class Spec:
     opponents: Mapping[str, str] = field(default_factory=dict)  # group -> whom is learnt against
     pool: Mapping[str, Any] = field(default_factory=dict)  # how copies of the learner are kept
     league: Mapping[str, Any] = field(default_factory=dict)  # who learns in a league
+    search: Mapping[str, Any] = field(default_factory=dict)  # who goes on learning, see `search`
 
     def __post_init__(self):
         for name, least in (("seeds", 1), ("updates", 1), ("first_seed", 0)):
@@ -113,45 +125,89 @@ class Spec:
         for name in ("checkpoint_seconds", "memory_gb"):
             value = getattr(self, name)
             require(0 <= value < math.inf, name, "a finite number, at least 0", value)
-        divides = self.segment == 0 or (self.segment > 0 and self.updates % self.segment == 0)
-        require(divides, "segment", f"a divisor of updates ({self.updates})", self.segment)
-        every = self.evaluation.every
-        ever = every <= self.updates
-        require(ever, "evaluation.every", f"at most updates ({self.updates})", every)
+        require(self.env_steps >= 0, "env_steps", "at least 1", self.env_steps)
+        if not self.env_steps:
+            divides = self.segment == 0 or (self.segment > 0 and self.updates % self.segment == 0)
+            require(divides, "segment", f"a divisor of updates ({self.updates})", self.segment)
+            self.check_updates(self.updates)
+        require(self.segment >= 0, "segment", "at least 0", self.segment)
         for name in self.mirrors:
             lookup(dict.fromkeys(MIRRORS), name, "mirrors")
-        _check_name(self.name)
+        lookup(STATISTICS, self.statistic, "statistic")
+        require(0 < self.last <= 1, "last", "in (0, 1]", self.last)
+        check_name(self.name)
         self._check_grids()
         _ = self.against
+        _ = search_of(self.search)
+        require(
+            self.population is None or bool(self.random),
+            "random",
+            "the numbers that a population explores",
+            "nothing",
+        )
+
+    def check_updates(self, num_updates: int) -> None:
+        """Raises ValueError where what is told in updates does not fit runs of so many."""
+        every = self.evaluation.every
+        ever = every <= num_updates
+        require(ever, "evaluation.every", f"at most updates ({num_updates})", every)
+        if self.halving is not None:
+            self.halving.check(num_updates)
+
+    def num_updates(self, env_steps_per_update: int) -> int:
+        """Returns the updates of a run whose updates play so many steps."""
+        if not self.env_steps:
+            return self.updates
+        return -(-self.env_steps // env_steps_per_update)
 
     def _check_grids(self) -> None:
         for name in self.grid:
-            if name not in GRIDS:
-                raise ValueError(unknown("grid", name, GRIDS))
+            if name not in AXES:
+                raise ValueError(unknown("grid", name, AXES))
+        drawn = self.random.get("environment_numbers", {})
+        table = isinstance(drawn, Mapping)
+        require(table, "random.environment_numbers", "a table of distributions", drawn)
         for kind, axes in self.grid.items():
             require(isinstance(axes, Mapping), f"grid.{kind}", "a table of lists", axes)
             for name, axis in axes.items():
                 ok = isinstance(axis, list | tuple) and len(axis) > 0
                 require(ok, f"grid.{kind}.{name}", "a list of values", axis)
-                fixed = name in getattr(self, kind)
+                fixed = name in getattr(self, kind.replace("_numbers", "_options"))
                 either = "fixed or in the grid"
                 require(not fixed, f"{kind}.{name}", either, f"both, {axis} in the grid")
-                if kind != "hparams":  # those are compared as the program sees them
+                if kind in GRIDS[1:]:  # others are compared as the program sees them
                     _check_distinct(f"grid.{kind}.{name}", axis)
-        swept = [name for kind in GRIDS for name in self.grid.get(kind, {})]
+        swept = [name for kind in AXES for name in self.grid.get(kind, {})]
         for name in swept:
             once = swept.count(name) == 1
             require(once, f"grid.*.{name}", "an option of one kind", "options of two kinds")
-        both = bool(self.random) and bool(self.grid.get("hparams"))
-        require(not both, "random", "either [random] or [grid.hparams]", "both")
-        for name in self.random:
-            fixed = name in self.hparams
+        for name in [*self.random, *drawn]:
+            fixed = name in (self.environment_options if name in drawn else self.hparams)
             require(not fixed, f"random.{name}", "fixed or drawn", "both")
+            require(name not in swept, f"random.{name}", "drawn or in the grid", "both")
 
     @property
     def against(self) -> Opponents:
         """Whom is learnt against."""
         return Opponents(self.opponents, self.pool, self.league)
+
+    @property
+    def environment_numbers(self) -> list[str]:
+        """The numbers of the world that vary over the runs of one program."""
+        drawn = self.random.get("environment_numbers", {})
+        return [*self.grid.get("environment_numbers", {}), *drawn]
+
+    @property
+    def halving(self) -> Halving | None:
+        """Who is dropped at which update, if anybody is."""
+        found = search_of(self.search)
+        return found if isinstance(found, Halving) else None
+
+    @property
+    def population(self) -> Population | None:
+        """How configurations copy each other, if they do."""
+        found = search_of(self.search)
+        return found if isinstance(found, Population) else None
 
     @property
     def folder_name(self) -> str:
@@ -160,28 +216,33 @@ class Spec:
     @property
     def segment_length(self) -> int:
         """Updates in one call of the program: a divisor of `updates`."""
-        if self.segment:
-            return self.segment
-        wanted = max(1, self.updates // 50)
-        return max(k for k in range(1, wanted + 1) if self.updates % k == 0)
+        return self.segment_of(self.updates, self.updates)
 
-    def segment_from(self, done: int) -> int:
-        """Returns the updates in one call when some are done: a divisor of what is left.
+    def segment_of(self, num_updates: int, of_run: int) -> int:
+        """Returns the updates in one call of the program: a divisor of `num_updates`.
 
-        It is `segment_length`, unless the sweep was made longer by what that does not divide.
+        Args:
+          num_updates: in a row.
+          of_run: the updates of a whole run, which are looked at about fifty times.
         """
-        left = self.updates - done
-        return max(k for k in range(1, self.segment_length + 1) if left % k == 0)
+        wanted = self.segment or max(1, of_run // 50)
+        return largest_divisor(num_updates, wanted)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the spec as nested plain values; `from_dict` is its inverse."""
         return dataclasses.asdict(self)
 
 
+def largest_divisor(number: int, most: int) -> int:
+    """Returns the largest divisor of a number that is at most `most`."""
+    return max(k for k in range(1, min(number, most) + 1) if number % k == 0)
+
+
 GRIDS = ("hparams", "config", "environment_options")
+AXES = (*GRIDS, "environment_numbers")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Raises ValueError unless a folder under `runs/` can have the name."""
     plain = name.isprintable() and name == name.strip() and not set(name) & set("/\\:")
     fits = plain and name not in (".", "..") and len(name.encode()) <= 200
@@ -203,6 +264,8 @@ def from_dict(values: Mapping[str, Any]) -> Spec:
         require(name in values, name, "a name", "nothing")
     evaluation = values.pop("evaluation", {})
     _known("evaluation", evaluation, Evaluation)
+    both = bool(values.get("env_steps")) and values.get("updates", Spec.updates) != Spec.updates
+    require(not both, "updates", "either updates or env_steps", "both")
     return Spec(**values, evaluation=Evaluation(**evaluation))
 
 
@@ -250,6 +313,12 @@ class Variant(NamedTuple):
     algorithm: Algorithm
     schedule: Schedule
     hparams: Any  # leaves [H] f32
+    numbers: tuple[str, ...] = ()  # of the world, that are among the hparams
+
+    def resume(self, num_updates: int) -> Callable:
+        """Returns `resume` of `make_train` for so many updates, in each run's own world."""
+        schedule = self.schedule._replace(num_updates=num_updates)
+        return resume_in(self.algorithm, self.env, self.numbers, schedule)
 
 
 def variants(spec: Spec, trained: Mapping[str, Trained] = MappingProxyType({})) -> list[Variant]:
@@ -264,8 +333,8 @@ def variants(spec: Spec, trained: Mapping[str, Trained] = MappingProxyType({})) 
     """
     grids = [(kind, name) for kind in GRIDS[1:] for name in spec.grid.get(kind, {})]
     axes = [spec.grid[kind][name] for kind, name in grids]
-    rows = spec.grid.get("hparams", {}).values()
-    num_runs = math.prod(map(len, (*axes, *rows))) * spec.seeds
+    values = [x for kind in (AXES[0], AXES[-1]) for x in spec.grid.get(kind, {}).values()]
+    num_runs = math.prod(map(len, (*axes, *values))) * spec.seeds
     require(num_runs <= MOST_RUNS, "seeds", f"at most {MOST_RUNS:,} runs in all", f"{num_runs:,}")
     points = itertools.product(*axes)
     return [_variant(spec, dict(zip(grids, point)), trained) for point in points]
@@ -273,8 +342,7 @@ def variants(spec: Spec, trained: Mapping[str, Trained] = MappingProxyType({})) 
 
 def metric_names(variant: Variant) -> list[str]:
     """Returns the names of all that a variant's runs report; nothing is compiled."""
-    algorithm = variant.algorithm
-    _, resume = make_train(algorithm, variant.env, variant.schedule._replace(num_updates=1))
+    algorithm, resume = variant.algorithm, variant.resume(1)
 
     def update(seed, row):
         key = jax.random.key(seed)
@@ -299,8 +367,10 @@ def _variant(
     options = {**spec.environment_options, **chosen["environment_options"]}
     env = make_environment(spec.environment, **options)
     config = {**spec.config, **chosen["config"]}
-    make = lambda world: make_algorithm(spec.algorithm, world, **config)
-    algorithm = algorithm_against(make, env, spec.against, trained)
+    alone = lambda world: make_algorithm(spec.algorithm, world, **config)
+    make = lambda world: algorithm_against(alone, world, spec.against, trained)
+    numbers = spec.environment_numbers
+    algorithm = with_numbers(make, env, numbers) if numbers else make(env)
 
     evaluation = spec.evaluation
     for group in evaluation.opponents:
@@ -309,8 +379,10 @@ def _variant(
     for name in evaluation.opponents.values():
         require(isinstance(name, str), "evaluation.opponents", "names", repr(name))
     players = {group: opponent(name, env) for group, name in evaluation.opponents.items()}
+    num_updates = spec.num_updates(algorithm.env_steps)
+    spec.check_updates(num_updates)
     schedule = Schedule(
-        spec.updates,
+        num_updates,
         evaluation.every,
         evaluation.episodes,
         evaluation.length or getattr(env, "max_steps", None) or 1000,
@@ -319,7 +391,13 @@ def _variant(
     )
     make_train(algorithm, env, schedule)  # refuses an impossible schedule
     static = {name: value for (_, name), value in point.items()}
-    return Variant(static, env, algorithm, schedule, _hparam_rows(spec, algorithm.hparams))
+    table = _hparam_rows(spec, algorithm.hparams)
+    if numbers:
+        world = lambda **told: make_environment(spec.environment, **options, **told)
+        check_numbers(world, env, table, numbers)
+    if spec.population is not None:
+        spec.population.check(schedule.num_updates, hp.num_rows(table))
+    return Variant(static, env, algorithm, schedule, table, tuple(numbers))
 
 
 def _hparam_rows(spec: Spec, defaults: Any) -> Any:
@@ -327,35 +405,35 @@ def _hparam_rows(spec: Spec, defaults: Any) -> Any:
     for name in spec.hparams:
         if name not in hp.names(defaults):
             raise ValueError(unknown("hparams", name, hp.names(defaults)))
-    fixed = {name: _number(f"hparams.{name}", value) for name, value in spec.hparams.items()}
+    fixed = {name: number(f"hparams.{name}", value) for name, value in spec.hparams.items()}
     fixed = defaults.replace(**fixed)
     hp.check(fixed)
-    if not spec.random:
-        axes = spec.grid.get("hparams", {})
-        axes = {n: [_number(f"grid.hparams.{n}", x) for x in axis] for n, axis in axes.items()}
-        for name, axis in axes.items():
-            _check_distinct(f"grid.hparams.{name}", list(map(np.float32, axis)))
-        return hp.grid(fixed, **axes)
-    ranges = dict(spec.random)
-    num, seed = ranges.pop("num", None), ranges.pop("seed", 0)
+    axes = {}
+    for kind in ("hparams", "environment_numbers"):
+        for name, axis in spec.grid.get(kind, {}).items():
+            axes[name] = [number(f"grid.{kind}.{name}", value) for value in axis]
+            _check_distinct(f"grid.{kind}.{name}", list(map(np.float32, axes[name])))
+    grid = hp.grid(fixed, **axes)
+    return _drawn(spec, fixed, grid) if spec.random else grid
+
+
+def _drawn(spec: Spec, fixed: Any, grid: Any) -> Any:
+    """Returns each row of a grid with each row that is drawn, those drawn faster, leaves [H]."""
+    found = draws({**spec.random, **spec.random.get("environment_numbers", {})}, fixed)
+    num: Any = spec.random.get("num")
+    seed = spec.random.get("seed", 0)
     counts = isinstance(num, int) and not isinstance(num, bool) and num >= 1
     require(counts, "random.num", "at least 1", num)
-    few = num * spec.seeds <= MOST_RUNS
-    require(few, "random.num", f"at most {MOST_RUNS:,} runs in all", f"{num * spec.seeds:,}")
+    few = num * hp.num_rows(grid) * spec.seeds <= MOST_RUNS
+    total = f"{num * hp.num_rows(grid) * spec.seeds:,}"
+    require(few, "random.num", f"at most {MOST_RUNS:,} runs in all", total)
     starts = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= LARGEST
     require(starts, "random.seed", f"in [0, {LARGEST}]", repr(seed))
-    require(bool(ranges), "random", "a range [low, high] for some hparam", f"{num} equal rows")
-    for name, ends in ranges.items():
-        pair = isinstance(ends, list | tuple) and len(ends) == 2
-        require(pair, f"random.{name}", "a range [low, high]", ends)
-        ranges[name] = tuple(_number(f"random.{name}", end) for end in ends)
-    return hp.sample(jax.random.key(seed), fixed, num, **ranges)
-
-
-def _number(name: str, value: Any) -> float:
-    """Returns the value as a float; raises TypeError if it is none."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    fits = (isinstance(value, float) and math.isnan(value)) or abs(value) <= _LARGEST_FLOAT
-    require(fits, name, "a finite number, as float32 holds it", value)  # NaN is in no range
-    return float(value)
+    sampler = spec.random.get("sampler", SAMPLERS[0])
+    lookup(dict.fromkeys(SAMPLERS), str(sampler), "random.sampler")
+    require(bool(found), "random", "a range [low, high] for some hparam", f"{num} equal rows")
+    drawn = rows(found, num, seed, sampler)
+    names = {**spec.grid.get("hparams", {}), **spec.grid.get("environment_numbers", {})}
+    own = {name: np.repeat(np.asarray(getattr(grid, name)), num) for name in names}
+    others = {name: np.tile(column, hp.num_rows(grid)) for name, column in drawn.items()}
+    return hp.table(fixed, **own, **others)

@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import require
-from jaxmarl_core.store import atomic, segments, sweep_folder
+from jaxmarl_core.store import atomic, schedule, segments, sweep_folder
 from jaxmarl_core.store.checkpoint import placed, saved_steps, typed
 from jaxmarl_core.store.lease import FILE as LEASE
 from jaxmarl_core.store.lease import Lease, Leased, living_holder
@@ -32,7 +32,8 @@ from jaxmarl_core.sweeps.memory import bytes_allowed, gib
 from jaxmarl_core.sweeps.plan import Part
 from jaxmarl_core.sweeps.program import Program, Programs, filled, state_like
 from jaxmarl_core.sweeps.progress import Progress, Silent, StartProgress
-from jaxmarl_core.sweeps.recut import checkpoints_of, recut
+from jaxmarl_core.sweeps.recut import recut
+from jaxmarl_core.sweeps.regroup import checkpoints_of
 from jaxmarl_core.sweeps.saved_run import (
     SavedRun,
     copied_opponents,
@@ -40,6 +41,8 @@ from jaxmarl_core.sweeps.saved_run import (
     store_opponents,
     trained,
 )
+from jaxmarl_core.sweeps.search.generations import Generations, by_population, whole_populations
+from jaxmarl_core.sweeps.search.rungs import next_stage, staged, total_updates
 from jaxmarl_core.sweeps.signals import Stopped as Stopped
 from jaxmarl_core.sweeps.signals import StopSignals
 from jaxmarl_core.sweeps.spec import Spec, Variant, check_objective, from_dict, naming, variants
@@ -89,11 +92,25 @@ def run(
     """
     start = Start(spec, out, resume, progress, mesh, cut_again, source, after_segment)
     with opened(start) as (session, parts):
-        for number, part in enumerate(parts, 1):
-            where = f"part {number} of {len(parts)}" if len(parts) > 1 else "the sweep"
-            run_part(session, part, where)
+        while parts:
+            left = [part for part in parts if not is_done(part)]
+            for number, part in enumerate(left, 1):
+                run_part(session, part, _named_part(part, number, left))
+            parts = _next_stage(session, parts) if spec.halving else []
         after_segment(session.out)
     return session.out
+
+
+def _named_part(part: Part, number: int, parts: list[Part]) -> str:
+    """Returns what a part is called: "part 2 of 3", "the sweep", "... of rung 1"."""
+    name = f"part {number} of {len(parts)}" if len(parts) > 1 else "the sweep"
+    return name if part.stage is None else f"{name}, up to update {part.end}"
+
+
+def _next_stage(session: Session, parts: list[Part]) -> list[Part]:
+    """Returns the parts after the next rung of a search; none where all rungs are behind."""
+    size_of = lambda part: _fitting(session, part)
+    return next_stage(session.spec, session.out, parts, size_of, session.told.say)
 
 
 class Start(NamedTuple):
@@ -134,8 +151,8 @@ def opened(
             _check_same(spec, from_dict(sweep_folder.read_spec(out)), out)
         parts = [] if is_new else plan.read(out, choices)
         noted: list[str] = []
-        done = sum(min(begin_of(p, noted.append), spec.updates) * p.num_runs for p in parts)
-        total = spec.updates * spec.seeds * sum(hp.num_rows(v.hparams) for v in choices)
+        done = sum(min(begin_of(p, noted.append), p.end) * p.num_runs for p in parts)
+        total = total_updates(spec, choices)
         with start.progress(max(total, done), done) as told, StopSignals(told.say) as stop:
             for text in noted:
                 told.say(text)
@@ -144,6 +161,8 @@ def opened(
             session = Session(spec, programs, allowed, told, stop, lease, start.after_segment, out)
             parts = _planned(session, choices, parts, out, max(num_workers, num_parts))
             if start.cut_again:
+                whole = "a sweep whose runs do not copy each other"
+                require(spec.population is None, "recut", whole, "a population")
                 parts = recut(spec, out, parts, lambda part: _fitting_rest(session, part), told.say)
             if is_new:
                 store_opponents(out, opponents)
@@ -194,6 +213,7 @@ def _planned(
 ) -> list[Part]:
     """Returns the parts there are, and those of runs that are new, which the plan now names."""
     new = plan.missing(session.spec, choices, parts, out)
+    new = by_population(session.spec, staged(session.spec, choices, new))
     folders = plan.new_folders(out, parts)
     for number, whole in enumerate(new, 1):
         which = f"program {number} of {len(new)}, " if len(new) > 1 else ""
@@ -208,14 +228,22 @@ def _planned(
 
 def _fitting(session: Session, part: Part) -> int:
     """Returns how many of a part's runs to compute together on this machine."""
-    length = session.spec.segment_length
-    return session.programs.fitting(part.index, part.num_runs, length, session.allowed)
+    start = part.stage.start if part.stage is not None else 0
+    length = plan.segment(session.spec, part, start)
+    found = session.programs.fitting(part.index, part.num_runs, length, session.allowed)
+    if not part.every:
+        return found
+    return whole_populations(found, hp.num_rows(part.variant.hparams), part.folder.name)
 
 
 def _fitting_rest(session: Session, part: Part) -> int:
     """Returns the same of a part that is not finished; of one that is, all its runs."""
-    is_finished = begin_of(part, lambda text: None) >= session.spec.updates
-    return part.num_runs if is_finished else _fitting(session, part)
+    return part.num_runs if is_done(part) else _fitting(session, part)
+
+
+def is_done(part: Part) -> bool:
+    """Returns whether a part is as far as it is to come, saved and measured."""
+    return begin_of(part, lambda text: None) >= part.end
 
 
 def begin_of(part: Part, say: Callable[[str], None]) -> int:
@@ -223,6 +251,8 @@ def begin_of(part: Part, say: Callable[[str], None]) -> int:
     if not (part.folder / sweep_folder.RUNS).exists():
         return 0
     covered = segments.covered(part.folder, say)
+    if part.every:
+        covered = min(covered, schedule.covered(part.folder, part.every, part.end, say))
     saved = saved_steps(part.folder / "checkpoints")
     begin = max((step for step in saved if step <= covered), default=0)
     if saved and saved[-1] > covered:
@@ -237,7 +267,7 @@ def run_part(session: Session, part: Part, where: str) -> None:
     """Computes what is left of a part; the session's lease is on it, or on the whole sweep."""
     spec, told, stop = session.spec, session.told, session.stop
     begin = begin_of(part, lambda text: None)
-    if begin >= spec.updates:
+    if begin >= part.end:
         return
     stop.check(f"before {where}")
     sweep_folder.write_runs(part.folder, plan.run_records(part))
@@ -246,7 +276,7 @@ def run_part(session: Session, part: Part, where: str) -> None:
         atomic.sweep_up(folder)
     begin, saved_state = checkpoints.restore(begin, told.say)
     told.phase(f"compiling {where}")
-    length = spec.segment_from(begin)
+    length = plan.segment(spec, part, begin)
     program = session.programs.get(part.index, part.num_runs, length)
     _check_fits(session, part, program)
     seeds, rows = filled(part.seeds, part.hparams, session.programs.mesh)
@@ -256,8 +286,12 @@ def run_part(session: Session, part: Part, where: str) -> None:
         state, saved_state = placed(program.state, saved_state), None
     told.phase(f"training {where}")
     _check_metrics(part, program)
+    generations = None
+    if part.every:
+        generations = Generations(spec, part, program, session.programs.mesh, begin)
+        _, rows = filled(part.seeds, generations.hparams(), session.programs.mesh)
     saved, diverged = time.monotonic(), sweep_folder.diverged(part.folder, begin)
-    for first in range(begin, spec.updates, length):
+    for first in range(begin, part.end, length):
         began = time.monotonic()
         state, metrics = stop.waiting(_segment, program, keys, state, rows, first)
         metrics = {name: values[: part.num_runs] for name, values in metrics.items()}
@@ -267,14 +301,19 @@ def run_part(session: Session, part: Part, where: str) -> None:
         session.lease.check()  # a disk may hang, and another take over meanwhile
         segments.join(part.folder, reached)
         diverged |= first_divergence(metrics) >= 0
+        if generations is not None:
+            generations.note(metrics)
+            if reached % part.every == 0 and reached < part.end:
+                state, rows, parents = generations.change(reached, state, rows, diverged)
+                diverged = diverged[parents]
         told.advance(part.num_runs * length, _note(spec, metrics, diverged))
         session.after_segment(session.out)
         due = time.monotonic() - saved >= spec.checkpoint_seconds
-        if due or stop.asked is not None or reached >= spec.updates:
+        if due or stop.asked is not None or reached >= part.end:
             session.lease.check()
             checkpoints.save(reached, state)
             saved = time.monotonic()
-        if reached < spec.updates:
+        if reached < part.end:
             stop.check(f"after update {reached} of {where}")
     session.lease.check()
     segments.join_all(part.folder)
@@ -321,10 +360,11 @@ def _note(spec: Spec, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> s
 # ---- folders
 
 CHANGEABLE = (
-    "name", "title", "objective", "higher_is_better", "checkpoint_seconds", "memory_gb", "segment",
-    "mirrors",
+    "name", "title", "label", "objective", "higher_is_better", "statistic", "last",
+    "checkpoint_seconds", "memory_gb", "segment", "mirrors",
 )  # fmt: skip
-GROWING = ("seeds", "updates")
+GROWING = ("seeds", "updates", "env_steps")
+DECIDING = ("objective", "higher_is_better", "statistic", "last")  # what a search has gone by
 
 
 @contextmanager
@@ -418,7 +458,7 @@ def _check_same(spec: Spec, there: Spec, out: Path) -> None:
     ours, theirs = (json.loads(json.dumps(s.to_dict())) for s in (spec, there))
     for name in ours:
         whose = f"{theirs[name]!r}, that of the sweep in {out}"
-        if name in GROWING:
+        if name in GROWING and not spec.search:
             require(ours[name] >= theirs[name], name, f"at least {whose}", repr(ours[name]))
-        elif name not in CHANGEABLE:
+        elif name not in CHANGEABLE or (spec.search and name in DECIDING):
             require(ours[name] == theirs[name], name, whose, repr(ours[name]))

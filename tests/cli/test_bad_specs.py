@@ -116,7 +116,7 @@ BROKEN = [  # (the rest of the file, what is said of it)
     ("[random]\nnum = 3", r"random: expected a range \[low, high\] for some hparam"),
     (
         "[random]\nnum = 2\ngamma = [0.1, 0.2]\n[grid.hparams]\ngamma = [0.1]",
-        r"random: expected either \[random\] or \[grid.hparams\], got both",
+        "random.gamma: expected drawn or in the grid, got both",
     ),
     # files
     ("seeds = 3 3", "Expected newline or end of document"),

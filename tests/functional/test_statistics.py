@@ -19,6 +19,15 @@ def test_iqm_leaves_out_nan():
     np.testing.assert_array_equal(statistics.mean(values), [26.5, np.nan])
 
 
+@pytest.mark.parametrize("num", [1, 2, 5, 6])
+def test_median_leaves_out_nan(num):
+    values = np.random.default_rng(num).normal(size=(num, 3))
+    with_gaps = np.concatenate([values, np.full((2, 3), np.nan)])
+    np.testing.assert_allclose(statistics.median(with_gaps), np.median(values, axis=0))
+    np.testing.assert_allclose(statistics.median(values.T, axis=1), np.median(values, axis=0))
+    assert np.isnan(statistics.median(np.zeros(0)))
+
+
 def test_standard_error():
     values = np.random.default_rng(0).normal(size=9)
     with_gap = np.append(values, np.nan)

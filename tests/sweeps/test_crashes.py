@@ -36,11 +36,24 @@ def command(spec, out):
             "--resume", "--quiet"]  # fmt: skip
 
 
+HALVED = (
+    SPEC.replace("[0.1, 0.2]", "[0.05, 0.1, 0.2, 0.4]").replace("seeds = 3", "seeds = 2")
+    + """
+[search]
+kind = "halving"
+min_updates = 75
+eta = 2
+brackets = 2
+"""
+)
+
+
 @pytest.mark.slow
-def test_killed_at_random_moments_nothing_is_lost(tmp_path):
+@pytest.mark.parametrize("text", [SPEC, HALVED], ids=["plain", "halving"])
+def test_killed_at_random_moments_nothing_is_lost(tmp_path, text):
     """`kill -9` while starting, compiling, computing and saving; every row is there, once."""
     spec = tmp_path / "crash me.toml"
-    spec.write_text(SPEC)
+    spec.write_text(text)
     subprocess.run(command(spec, tmp_path / "unbroken"), check=True, capture_output=True)
     out, rng, reached = tmp_path / "killed", random.Random(0), []
     for number in range(KILLS):
@@ -67,13 +80,16 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
     np.testing.assert_array_equal(a.num_updates_done, b.num_updates_done)
     for name, figures in b.metrics.items():
         np.testing.assert_array_equal(a.metrics[name], figures, err_msg=name)
-    assert not list(out.rglob("*.tmp"))
+    assert a.search == b.search
+    np.testing.assert_array_equal(a.dropped_at, b.dropped_at)
+    named = {part["folder"] for part in sweep_folder.read_plan(out)["parts"]}
+    assert not [path for name in named for path in (out / name).rglob("*.tmp")]
     assert not (out / "lease.json").exists()
 
 
 def _saved(out):
-    """The number of updates that have been saved."""
-    files = (out / "part-000" / "checkpoints").glob("checkpoint-*.npz")
+    """The number of updates that have been saved, of the runs that came furthest."""
+    files = out.glob("part-*/checkpoints/checkpoint-*.npz")
     return max((int(path.stem.removeprefix("checkpoint-")) for path in files), default=0)
 
 

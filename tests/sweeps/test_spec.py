@@ -49,7 +49,7 @@ def build(**changes):
         ({"random": {"num": 2, "gamme": [0.1, 0.2]}}, "did you mean 'gamma'"),
         (
             {"random": {"num": 2}, "grid": {"hparams": {"gamma": [0.1]}}},
-            r"random: expected either \[random\] or \[grid.hparams\], got both",
+            r"random: expected a range \[low, high\] for some hparam, got 2 equal rows",
         ),
         ({"evaluation": {"evry": 2}}, "evaluation: .* did you mean 'every'"),
         ({"evaluation": {"every": -1}}, "evaluation.every: expected at least 0"),

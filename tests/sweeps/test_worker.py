@@ -196,7 +196,7 @@ def test_title_and_objective_are_as_the_file_has_them_now(tmp_path, whole, monke
     now = spec(title="A new title", objective="eval_return_player_1", higher_is_better=False)
     run(now, copy, resume=True)
     _, goal, _ = report_sweep(copy)
-    assert goal == ("eval_return_player_1", False, 0.1)
+    assert goal == ("eval_return_player_1", False, 0.1, "iqm")
     assert "A new title" in (copy / "report.html").read_text("utf-8")
     with pytest.raises(ValueError, match=r"objective: .*did you mean 'eval_return_player_1'"):
         run(spec(objective="eval_return_player1"), copy, resume=True)

@@ -1,0 +1,1 @@
+"""Search: which runs of a sweep go on learning, and with which hyper-parameters."""
