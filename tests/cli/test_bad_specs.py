@@ -62,7 +62,10 @@ BROKEN = [  # (the rest of the file, what is said of it)
     ("[grid.hparams]\ngamma = 0.9", "grid.hparams.gamma: expected a list of values, got 0.9"),
     ("[grid.hparams]\ngamma = []", "grid.hparams.gamma: expected a list of values"),
     ("[grid]\nhparams = 0.9", "grid.hparams: expected a table of lists, got 0.9"),
-    ("[random]\nnum = 2\ngamma = 0.1", r"random.gamma: expected a range \[low, high\], or a table with a kind, got 0.1"),
+    (
+        "[random]\nnum = 2\ngamma = 0.1",
+        r"random.gamma: expected a range \[low, high\], or a table with a kind, got 0.1",
+    ),
     ("[random]\nnum = true\ngamma = [0.1, 0.2]", "random.num: expected at least 1, got True"),
     ('[random]\nnum = 2\nseed = "x"\ngamma = [0.1, 0.2]', "random.seed: expected in"),
     # numbers
