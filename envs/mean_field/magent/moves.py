@@ -5,8 +5,8 @@ moves begin. A mover whose turn comes before o's finds the cell taken. Of those 
 after, only the first can enter, whatever happens: it enters if o has left, and nobody does if o
 stays. So a mover succeeds if it is that first one and o, if there is one, succeeded: a chain of
 agents along which turns strictly decrease. Guess that all who are first succeed, correct, and
-repeat until nothing changes; the fixed point is unique. On an accelerator the chains are followed to
-their ends instead, see `chains`.
+repeat until nothing changes; the fixed point is unique. On an accelerator the chains are followed
+to their ends instead, see `chains`.
 """
 
 import jax
@@ -72,7 +72,7 @@ def resolve_moves(
 
 
 def _corrected(first: jax.Array, blocker: jax.Array) -> jax.Array:
-    """Returns who moves, [N] bool: those who are `first` [N] and whose `blocker` [N], if any, does."""
+    """Returns who moves, [N] bool: who is `first` [N] and whose `blocker` [N], if any, does."""
 
     def correct(loop):
         moved, _ = loop

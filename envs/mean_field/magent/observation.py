@@ -131,9 +131,7 @@ def shares(place: jax.Array, listed: jax.Array, group: np.ndarray, bins: int) ->
     return count / jnp.maximum(members, 1)[:, None]
 
 
-def minimap_image(
-    share: jax.Array, channel: Sequence[int], bins: int, channels: int
-) -> jax.Array:
+def minimap_image(share: jax.Array, channel: Sequence[int], bins: int, channels: int) -> jax.Array:
     """Returns the minimap channels of a view, the same for all observers: [V, V * C] f32.
 
     Args:
@@ -174,8 +172,18 @@ def views(
     def cut(x, y):
         return lax.dynamic_slice(images, (top + y, x * channels), mask.shape)
 
+    def cut_by_cell():
+        # a TPU cuts blocks out one by one, in a loop; the rows of a table it looks up at once
+        stride = images.shape[1] // channels
+        first = (top + corner[:, 1]) * stride + corner[:, 0]
+        across = (np.arange(size)[:, None] * stride + np.arange(size)).reshape(-1)
+        cells = images.reshape(-1, channels).at[first[:, None] + across]
+        found = cells.get(mode="promise_in_bounds", wrap_negative_indices=False)
+        return found.reshape(-1, *mask.shape)
+
     def rows():
-        view = jax.vmap(cut)(corner[:, 0], corner[:, 1]) * mask  # [n, V, V * C]
+        blocks = cut_by_cell() if packs() else jax.vmap(cut)(corner[:, 0], corner[:, 1])
+        view = blocks * mask  # [n, V, V * C]
         if minimap is not None:
             here = minimap.own_bin[:, None, None] == _bin_of_entry(size, channels)
             view = view + minimap.image + here
