@@ -14,6 +14,7 @@ from jaxmarl_core.algos.mean_field.options import Config, Hparams
 from jaxmarl_core.algos.mean_field.td_loss import StoredStep, Transition
 from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.learners import replay
+from jaxmarl_core.learners.flat_rows import FlatRows, empty_rows, read_rows, write_rows
 from jaxmarl_core.play.rollout import Play
 from jaxmarl_core.play.wrappers import AutoReset
 from jaxmarl_core.recipes import decided
@@ -166,8 +167,8 @@ def stored_step(
     )
 
 
-def empty_buffer(learner: Learner, play: Play) -> StoredStep:
-    """Returns the buffer before anything was stored, of environments that play [B, ...]."""
+def empty_buffer(learner: Learner, play: Play) -> FlatRows:
+    """Returns the buffer of stored steps before any was, of environments that play [B, ...]."""
     config, groups = learner.config, learner.groups.items()
     actions = {name: jnp.zeros((config.num_envs, group.size), int) for name, group in groups}
     of_first = partial(stored_step, learner, learner.learning_groups[0])
@@ -176,23 +177,21 @@ def empty_buffer(learner: Learner, play: Play) -> StoredStep:
         lambda x: jax.ShapeDtypeStruct((x.shape[0], learner.num_learning, *x.shape[2:]), x.dtype),
         step,
     )
-    return replay.empty_buffer(entry, config.buffer_length, config.rollout_length)
+    return empty_rows(entry, config.buffer_length, config.rollout_length)
 
 
 def store(
-    learner: Learner, buffer: StoredStep, position: jax.Array, timestep: TimeStep, actions: Actions
-) -> StoredStep:
+    learner: Learner, buffer: FlatRows, position: jax.Array, timestep: TimeStep, actions: Actions
+) -> FlatRows:
     """Returns the buffer with one time step of all environments written at `position`.
 
-    The groups that learn lie side by side on the agents' axis; each is written where it lies,
-    as putting them together first would copy all they observe.
+    The groups that learn lie side by side on the agents' axis.
     """
-    first_agent = 0
-    for name in learner.learning_groups:
-        step = jax.vmap(partial(stored_step, learner, name))(timestep, actions)
-        buffer = replay.write_entry(buffer, step, position, first_agent)
-        first_agent += learner.groups[name].size
-    return buffer
+    parts = [
+        jax.vmap(partial(stored_step, learner, name))(timestep, actions)
+        for name in learner.learning_groups
+    ]
+    return write_rows(buffer, parts, position)
 
 
 def heats_of(config: Config, num_groups: int) -> jax.Array | None:
@@ -209,16 +208,16 @@ def collect(
     key: Key,
     params: Params,
     play: Play,
-    buffer: StoredStep,
+    buffer: FlatRows,
     update_index: jax.Array,
-) -> tuple[tuple[Play, StoredStep], TimeStep]:
+) -> tuple[tuple[Play, FlatRows], TimeStep]:
     """Plays on and writes each step into the buffer.
 
     Returns:
       ((where play stands, the buffer), the time steps [T, B, ...] without what metrics do not read)
     """
     config = learner.config
-    start = replay.block_start(buffer, update_index, config.rollout_length)
+    start = replay.block_start(buffer.words, update_index, config.rollout_length)
     heats = heats_of(config, len(learner.groups))
 
     def one(key, env_state, heat):
@@ -244,14 +243,14 @@ def collect(
     return (following, buffer), timestep
 
 
-def sample(learner: Learner, key: Key, buffer: StoredStep, update_index: jax.Array) -> Transition:
+def sample(learner: Learner, key: Key, buffer: FlatRows, update_index: jax.Array) -> Transition:
     """Returns a batch of single agents' transitions that were played, leaves [batch_size, ...]."""
     key_step, key_agent = jax.random.split(key)
     size = learner.config.batch_size
-    last = buffer.last[:, :, 0]  # the same for all agents
+    last = buffer.tree.last[:, :, 0]  # the same for all agents
     position, env_index = replay.sample_transitions(
         key_step, last, learner.config.rollout_length, update_index, size
     )
     agent = jax.random.randint(key_agent, (size,), 0, learner.num_learning)
-    step = replay.gather(buffer, position, env_index, agent)
-    return step, replay.gather(buffer, position + 1, env_index, agent)
+    step = read_rows(buffer, position, env_index, agent)
+    return step, read_rows(buffer, position + 1, env_index, agent)

@@ -34,12 +34,12 @@ from jaxmarl_core.algos.mean_field.collecting import (
     sample,
 )
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
-from jaxmarl_core.algos.mean_field.td_loss import StoredStep
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.exploration import exponential
 from jaxmarl_core.functional.packing import packed_scan
 from jaxmarl_core.functional.trees import select
 from jaxmarl_core.learners import replay
+from jaxmarl_core.learners.flat_rows import FlatRows
 from jaxmarl_core.play.rollout import Play, begin
 from jaxmarl_core.play.wrappers import episode_metrics, episodic
 from jaxmarl_core.recipes import require_own
@@ -54,7 +54,7 @@ class State:
     params: Params
     target: Any
     optimiser: Any
-    buffer: StoredStep  # leaves [buffer_length, B, n, ...], n over all groups that learn
+    buffer: FlatRows  # of stored steps [buffer_length, B, n, ...], n over all groups that learn
     play: Play  # leaves [B, ...]
 
 

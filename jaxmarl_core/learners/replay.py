@@ -111,7 +111,13 @@ def num_stored(buffer: Any, block_index: jax.Array, block_length: int) -> jax.Ar
     return jnp.minimum(block_index + 1, num_blocks) * block_length
 
 
-def write_entry(buffer: Any, entry: Any, position: jax.Array, first_agent: int = 0) -> Any:
+def write_entry(
+    buffer: Any,
+    entry: Any,
+    position: jax.Array,
+    first_agent: int = 0,
+    first_word: int | None = None,
+) -> Any:
     """Returns the buffer with one entry, or some agents' part of it, written at `position`.
 
     Args:
@@ -119,16 +125,24 @@ def write_entry(buffer: Any, entry: Any, position: jax.Array, first_agent: int =
       entry: leaves [B, m, ...] with m <= n.
       position: [] int32; `block_start` plus the number of the step.
       first_agent: the first of the m agents, static.
+      first_word: where the entry begins on the last axis, static; leaves are then [B, m, w] with
+        w at most the buffer's. None: all of that axis.
     """
 
     _require_same_names(buffer, "entry", entry)
 
     def one(stored, new):
         kept = stored.shape[1:]
+        if first_word is not None:  # only as wide as what is written
+            room = first_word >= 0 and first_word + new.shape[-1] <= kept[-1]
+            require(room, "entry", f"words from {first_word} on of {kept}", new.shape)
+            kept = (*kept[:-1], new.shape[-1])
         fits = new.ndim == len(kept) >= 2 and (new.shape[0], *new.shape[2:]) == (kept[0], *kept[2:])
         fits = fits and first_agent >= 0 and first_agent + new.shape[1] <= kept[1]
         require(fits, "entry", f"agents from {first_agent} on of {kept}", new.shape)
-        return _write_slice(stored, new[None].astype(stored.dtype), position, 0, first_agent)
+        first = (first_agent, *[0] * (new.ndim - 2))
+        first = first if first_word is None else (*first[:-1], first_word)
+        return _write_slice(stored, new[None].astype(stored.dtype), position, 0, first)
 
     return jax.tree.map(one, buffer, entry)
 
@@ -139,17 +153,16 @@ def _require_same_names(buffer: Any, name: str, new: Any) -> None:
 
 
 def _write_slice(
-    stored: jax.Array, new: jax.Array, position: jax.Array, axis: int, first_agent: int
+    stored: jax.Array, new: jax.Array, position: jax.Array, axis: int, first: tuple[int, ...]
 ) -> jax.Array:
-    """Writes a slice at `position` of `axis` and at the agents, two axes on; any leading axes."""
+    """Writes a slice at `position` of `axis`, and at `first` of those from two on; any before."""
 
     # By itself, vmap makes a scatter of a slice that is written, with a mask and copies. Where the
     # position is the same in the whole batch, it stays a slice: that of one more leading axis.
     @jax.custom_batching.custom_vmap
     def write(stored, new, position):
-        start = [jnp.int32(0)] * stored.ndim
-        start[axis], start[axis + 2] = position.astype(jnp.int32), jnp.int32(first_agent)
-        return jax.lax.dynamic_update_slice(stored, new, start)
+        start = [*[0] * axis, position.astype(jnp.int32), 0, *first]
+        return jax.lax.dynamic_update_slice(stored, new, list(map(jnp.int32, start)))
 
     @write.def_vmap
     def _(size, batched, stored, new, position):
@@ -158,11 +171,8 @@ def _write_slice(
             for x, is_batched in zip((stored, new), batched)
         )
         if not batched[2]:
-            return _write_slice(stored, new, position, axis + 1, first_agent), True
-        start = lambda at: [
-            at if i == axis else first_agent * (i == axis + 2) for i in range(new.ndim - 1)
-        ]
-        one = lambda s, n, at: jax.lax.dynamic_update_slice(s, n, start(at))
+            return _write_slice(stored, new, position, axis + 1, first), True
+        one = lambda s, n, at: jax.lax.dynamic_update_slice(s, n, [*[0] * axis, at, 0, *first])
         return jax.vmap(one)(stored, new, position), True
 
     return write(stored, new, position)

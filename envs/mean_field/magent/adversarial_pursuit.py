@@ -120,7 +120,7 @@ class AdversarialPursuit(World):
         free = ~jnp.any(wall[body] | (prey_at[body] >= 0), 1)
         hunter = resolve_body_moves(hunter, target, free, BODY)
         wall = wall.at[self._body(hunter)].set(True)
-        prey = resolve_moves(prey, everyone, flee, index, wall, PREY.moves, grid)
+        prey = resolve_moves(prey, everyone, flee, index, prey_at, wall, PREY.moves, grid)
 
         earned = jnp.where(tagging, self.tag_penalty, 0.0)
         earned = jnp.where(victim >= 0, earned + self.tag_reward, earned)

@@ -10,7 +10,7 @@ other, and all channels of a cell side by side, so that a row of the window is o
 and a view is written once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -18,7 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxmarl_core.envs.mean_field.magent.chains import entries
 from jaxmarl_core.envs.mean_field.magent.grid import Grid
+from jaxmarl_core.functional.packing import packs
 
 
 def num_channels(num_groups: int, minimap: bool) -> int:
@@ -51,6 +53,8 @@ def map_images(
       channel: [G, M] int32, static, from `channels_of` for each observing group.
       channels: C, static.
     """
+    if packs():
+        return _looked_up_images(grid, wall, cell, present, hp, channel, channels)
     observers, size = len(channel), grid.stride**2
     numpy = np if isinstance(wall, np.ndarray) else jnp  # a constant where walls never change
     blank = numpy.pad(wall.reshape(-1, 1).astype(np.float32), ((0, 0), (0, channels - 1)))
@@ -61,6 +65,32 @@ def map_images(
     value = jnp.concatenate([jnp.ones(hp.size * observers, hp.dtype), jnp.tile(hp, observers)])
     image = jnp.asarray(blank).at[place].set(value.astype(jnp.float32), mode="drop")
     return image.reshape(observers * grid.stride, -1)
+
+
+def _looked_up_images(
+    grid: Grid,
+    wall: np.ndarray | jax.Array,
+    cell: jax.Array,
+    present: jax.Array,
+    hp: jax.Array,
+    channel: np.ndarray,
+    channels: int,
+) -> jax.Array:
+    """Returns what `map_images` does: each entry asks who stands there.
+
+    On an accelerator that is no kernel of its own but a part of the one that cuts the views, and
+    the map that is asked is the one that attacks and moves ask.
+    """
+    occupant = grid.occupancy(cell, present, jnp.arange(len(cell), dtype=jnp.int32))
+    who = jnp.maximum(occupant, 0)
+    strength = entries(hp.astype(jnp.float32), who)[:, None]
+    own = np.arange(channels)
+    images = []
+    for of_observer in channel:
+        first = jnp.where(occupant >= 0, entries(jnp.asarray(of_observer), who), -2)[:, None]
+        image = jnp.where(own == first, 1.0, jnp.where(own == first + 1, strength, 0.0))
+        images.append(jnp.where(own == 0, jnp.asarray(wall).reshape(-1, 1) * 1.0, image))
+    return jnp.stack(images).astype(jnp.float32).reshape(len(channel) * grid.stride, -1)
 
 
 class Minimap(NamedTuple):
@@ -78,11 +108,14 @@ def bin_of(position: jax.Array, map_size: int, bins: int) -> jax.Array:
 
 def bin_sums(place: jax.Array, weight: jax.Array | np.ndarray, num_bins: int) -> jax.Array:
     """Returns the sum of `weight` [N] f32 in each of `num_bins` bins: [num_bins] f32."""
+    if packs():  # one pass, where adding to a row of zeros would be two and wait for each other
+        found = jnp.where(place[:, None] == jnp.arange(num_bins), jnp.asarray(weight)[:, None], 0)
+        return jnp.sum(found, 0, dtype=jnp.float32)
     return jnp.zeros(num_bins, jnp.float32).at[place].add(weight)
 
 
 def shares(place: jax.Array, listed: jax.Array, group: np.ndarray, bins: int) -> jax.Array:
-    """Returns the share of its group's members that are in everyone's bin: [N] f32.
+    """Returns the share of its members that each group has in each bin: [G, V * V] f32.
 
     Args:
       place: [N] int32, everyone's bin, from `bin_of`.
@@ -91,29 +124,26 @@ def shares(place: jax.Array, listed: jax.Array, group: np.ndarray, bins: int) ->
       bins: V, static.
     """
     weight, sizes = listed.astype(jnp.float32), np.bincount(group)
-    members = jnp.stack([jnp.sum(part) for part in jnp.split(listed, np.cumsum(sizes)[:-1])])
     of_group = place + bins * bins * group
     # A sum first and the share after, as they do: 1/3 + 1/3 + 1/3 would round differently.
-    count = bin_sums(of_group, weight, bins * bins * len(sizes))
-    return count[of_group] / jnp.maximum(members, 1)[group]
+    count = bin_sums(of_group, weight, bins * bins * len(sizes)).reshape(len(sizes), -1)
+    members = jnp.stack([jnp.sum(part) for part in jnp.split(listed, np.cumsum(sizes)[:-1])])
+    return count / jnp.maximum(members, 1)[:, None]
 
 
-def minimap_image(
-    place: jax.Array, share: jax.Array, channel: np.ndarray, bins: int, channels: int
-) -> jax.Array:
+def minimap_image(share: jax.Array, channel: Sequence[int], bins: int, channels: int) -> jax.Array:
     """Returns the minimap channels of a view, the same for all observers: [V, V * C] f32.
 
     Args:
-      place: [N] int32, everyone's bin, from `bin_of`.
-      share: [N] f32, from `shares`.
-      channel: [N] int32, static, from `channels_of`.
+      share: [G, V * V] f32, from `shares`.
+      channel: of each group its first one, static, from `channels_of`.
       bins: V, static.
       channels: C, static.
     """
-    # Members of one bin write the same number: a share is divided once per agent, not per cell.
-    blank = jnp.zeros(bins * bins * channels, jnp.float32)
-    image = blank.at[place * channels + channel + 2].set(share)
-    return image.reshape(bins, bins * channels)
+    group_of = {first + 2: group for group, first in enumerate(channel)}
+    none = jnp.zeros(bins * bins, jnp.float32)
+    layers = [share[group_of[c]] if c in group_of else none for c in range(channels)]
+    return jnp.stack(layers, -1).reshape(bins, bins * channels)
 
 
 def views(
@@ -142,8 +172,18 @@ def views(
     def cut(x, y):
         return lax.dynamic_slice(images, (top + y, x * channels), mask.shape)
 
+    def cut_by_cell():
+        # a TPU cuts blocks out one by one, in a loop; the rows of a table it looks up at once
+        stride = images.shape[1] // channels
+        first = (top + corner[:, 1]) * stride + corner[:, 0]
+        across = (np.arange(size)[:, None] * stride + np.arange(size)).reshape(-1)
+        cells = images.reshape(-1, channels).at[first[:, None] + across]
+        found = cells.get(mode="promise_in_bounds", wrap_negative_indices=False)
+        return found.reshape(-1, *mask.shape)
+
     def rows():
-        view = jax.vmap(cut)(corner[:, 0], corner[:, 1]) * mask  # [n, V, V * C]
+        blocks = cut_by_cell() if packs() else jax.vmap(cut)(corner[:, 0], corner[:, 1])
+        view = blocks * mask  # [n, V, V * C]
         if minimap is not None:
             here = minimap.own_bin[:, None, None] == _bin_of_entry(size, channels)
             view = view + minimap.image + here

@@ -174,9 +174,8 @@ class World(StateEnvironment):
         attack = self._translated(attacks_of, actions, self.ATTACKS)
         order = self._with_things(attack_order, 0)
         cell = self.grid.cell_of(self.places(state))
-        return resolve_attacks(
-            cell, state.hp, state.alive, attack, order, damage, self.ATTACKS, self.grid, foes
-        )
+        standing = (cell, state.hp, state.alive, attack, order, damage, self.occupant(state))
+        return resolve_attacks(*standing, self.ATTACKS, self.grid, foes)
 
     def move(
         self,
@@ -190,7 +189,8 @@ class World(StateEnvironment):
         move = self._translated(moves_of, actions, self.MOVES)
         order = self._with_things(move_order, 0)
         cell = self.grid.cell_of(self.places(state))
-        cell = resolve_moves(cell, alive, move, order, self.wall(state), self.MOVES, self.grid)
+        standing = (cell, alive, move, order, self.occupant(state))
+        cell = resolve_moves(*standing, self.wall(state), self.MOVES, self.grid)
         return dataclasses.replace(
             state,
             position=self.grid.position_of(cell[: self.num_agents]),
@@ -270,6 +270,14 @@ class World(StateEnvironment):
         """Returns who stands on the map's cells: cell, presence, hp as a fraction, group; [K]."""
         cell = self.grid.cell_of(self.places(state))
         return cell, state.alive, state.hp / self.full_hp, self.group
+
+    def occupant(self, state: WorldState) -> jax.Array:
+        """Returns who of those alive stands on each cell, [stride * stride] int32, -1 for nobody.
+
+        Of one state it is asked for several times, and computed once: XLA sees that it is the same.
+        """
+        index = jnp.arange(len(self.group), dtype=jnp.int32)
+        return self.grid.occupancy(self.grid.cell_of(self.places(state)), state.alive, index)
 
     def identity(self, state: WorldState) -> jax.Array:
         """Returns the ids that agents are shown, [N] int32 >= 0."""
@@ -357,9 +365,9 @@ class World(StateEnvironment):
             place = obs.bin_of(self.places(state), self.map_size, bins)
             of_size[bins] = place, obs.shares(place, listed, self.group, bins)
         for g, (name, kind) in enumerate(self.KINDS.items()):
-            bins, channel = len(kind.window), self._channels(self.group, g)
+            bins, channel = len(kind.window), self._channels(np.arange(len(self.sizes)), g)
             place, share = of_size[bins]
-            image = obs.minimap_image(place, share, channel, bins, channels)
+            image = obs.minimap_image(share, channel.tolist(), bins, channels)
             minimaps[name] = obs.Minimap(image, self.split(place)[name])
         return minimaps
 

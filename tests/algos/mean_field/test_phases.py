@@ -14,6 +14,7 @@ from jaxmarl_core.algos.mean_field.networks import ActionNetwork
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
 from jaxmarl_core.algos.mean_field.td_loss import StoredStep
 from jaxmarl_core.envs import ising, torus_coordination, two_step_game
+from jaxmarl_core.learners.flat_rows import write_rows
 from jaxmarl_core.spaces import num_values
 
 TINY = {
@@ -77,7 +78,7 @@ def test_who_plays_may_be_the_average():
     after, _ = jax.jit(partial(engine.update, learner))(
         jax.random.key(0), state, Hparams(tau=0.25), jnp.int32(0)
     )
-    assert (after.buffer.action[0] == q.argmin()).all()
+    assert (after.buffer.tree.action[0] == q.argmin()).all()
     jax.tree.map(np.testing.assert_array_equal, after.params.average, after.target)
     assert not np.array_equal(*(jax.tree.leaves(x)[0] for x in (after.target, turned)))
 
@@ -135,14 +136,14 @@ def test_groups_that_learn_lie_side_by_side_in_the_buffer():
     buffer = collecting.store(learner, state.buffer, jnp.int32(4), timestep, actions)
     expected = np.zeros((6, 2, 3))
     expected[4] = [[1, 2, 5], [3, 4, 6]]
-    np.testing.assert_array_equal(buffer.reward, expected)
-    np.testing.assert_array_equal(buffer.action[4], [[0, 1, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(buffer.tree.reward, expected)
+    np.testing.assert_array_equal(buffer.tree.action[4], [[0, 1, 1], [1, 0, 0]])
 
 
 def test_only_the_first_group_is_stored_in_lagged_self_play():
     learner, state = made(self_play="lagged")
     assert learner.learning_groups == ("pair",)
-    assert state.buffer.reward.shape == (6, 2, 2)
+    assert state.buffer.tree.reward.shape == (6, 2, 2)
 
 
 def test_the_mean_action_is_stored_as_the_world_tells_it():
@@ -153,7 +154,7 @@ def test_the_mean_action_is_stored_as_the_world_tells_it():
     timestep = state.play.timestep.replace(mean_action=told)
     actions = {name: jnp.zeros((2, learner.num_learning), int)}
     buffer = collecting.store(learner, state.buffer, jnp.int32(0), timestep, actions)
-    np.testing.assert_array_equal(buffer.mean_action[0], told[name])
+    np.testing.assert_array_equal(buffer.tree.mean_action[0], told[name])
 
 
 def test_what_is_collected_is_the_next_block_of_the_buffer():
@@ -165,21 +166,29 @@ def test_what_is_collected_is_the_next_block_of_the_buffer():
     for u in range(2):
         (play, buffer), timesteps = collect(jax.random.key(u), params, play, buffer, jnp.int32(u))
         block = slice(3 * u, 3 * u + 3)
-        np.testing.assert_array_equal(buffer.reward[block, :, :2], timesteps.reward["pair"])
-        np.testing.assert_array_equal(buffer.last[block, :, 2], timesteps.last)
-    alive, last = np.asarray(buffer.alive), np.asarray(buffer.last)
+        np.testing.assert_array_equal(buffer.tree.reward[block, :, :2], timesteps.reward["pair"])
+        np.testing.assert_array_equal(buffer.tree.last[block, :, 2], timesteps.last)
+    alive, last = np.asarray(buffer.tree.alive), np.asarray(buffer.tree.last)
     living = alive[:-1] & ~last[:-1]
     np.testing.assert_array_equal(
-        np.asarray(buffer.reward)[1:][living], np.asarray(buffer.action)[:-1][living]
+        np.asarray(buffer.tree.reward)[1:][living], np.asarray(buffer.tree.action)[:-1][living]
     )
-    assert len(np.unique(np.asarray(buffer.action)[:-1][living])) == 2
+    assert len(np.unique(np.asarray(buffer.tree.action)[:-1][living])) == 2
+
+
+def holding(buffer, **fields):
+    """The buffer with these fields stored instead, [6, 2, 3] each."""
+    tree = buffer.tree.replace(**fields)
+    for t in range(6):
+        buffer = write_rows(buffer, [jax.tree.map(lambda x: x[t], tree)], jnp.int32(t))  # noqa: B023
+    return buffer
 
 
 def test_a_sampled_transition_is_one_agent_s_step_and_the_next():
     learner, state = made()
     number = 100 * np.arange(6)[:, None, None] + 10 * np.arange(2)[:, None] + np.arange(3)
     number[:3] += 600  # update 2 wrote over the oldest block
-    buffer = state.buffer.replace(reward=jnp.float32(number))
+    buffer = holding(state.buffer, reward=jnp.float32(number))
     step, following = collecting.sample(learner, jax.random.key(0), buffer, jnp.int32(2))
     assert step.reward.shape == (500,)
     np.testing.assert_array_equal(following.reward, step.reward + 100)
@@ -195,7 +204,7 @@ def test_no_transition_is_sampled_that_leads_from_one_episode_to_the_next():
     last = np.zeros((6, 2, 3), bool)
     last[[1, 3], 0], last[4, 1] = True, True
     alive = jnp.arange(2)[:, None] + jnp.zeros((6, 2, 3))  # tells the environments apart
-    buffer = state.buffer.replace(reward=number, last=jnp.asarray(last), discount=alive)
+    buffer = holding(state.buffer, reward=number, last=jnp.asarray(last), discount=alive)
     step, following = collecting.sample(learner, jax.random.key(0), buffer, jnp.int32(1))
     assert not np.asarray(step.last).any()
     np.testing.assert_array_equal(following.reward, step.reward + 1)
@@ -224,7 +233,7 @@ def test_nothing_is_learnt_before_learning_starts():
 def state_last(state, index):
     """Whether the steps of an update were an episode's last, [T, B]."""
     first = 3 * (index % 2)
-    return np.asarray(state.buffer.last[first : first + 3, :, 0])
+    return np.asarray(state.buffer.tree.last[first : first + 3, :, 0])
 
 
 def test_after_three_billion_steps_the_buffer_goes_on():
@@ -235,7 +244,7 @@ def test_after_three_billion_steps_the_buffer_goes_on():
     update = jax.jit(partial(engine.update, learner))
     for index, half in ((late, slice(0, 3)), (late + 1, slice(3, 6))):
         state, metrics = update(jax.random.key(index), state, hp, jnp.int32(index))
-        assert np.asarray(state.buffer.discount[half]).any()
+        assert np.asarray(state.buffer.tree.discount[half]).any()
         assert metrics["gradient_steps"] == 2
         expected = 0.1 * 0.5**0.5  # half way from 0.1 to 0.05, geometrically
         np.testing.assert_allclose(metrics["temperature"], expected, rtol=1e-5)

@@ -11,14 +11,20 @@ from jaxmarl_core.envs.mean_field.magent.bodies import resolve_body_moves
 from jaxmarl_core.envs.mean_field.magent.grid import NONE, Grid, disc
 from jaxmarl_core.envs.mean_field.magent.kinds import queue_order
 from jaxmarl_core.envs.mean_field.magent.placement import random_places
+from jaxmarl_core.functional.packing import compiling_for
 
 
-def test_a_free_for_all_equals_its_sequential_play():
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_a_free_for_all_equals_its_sequential_play(platform):
     """Everybody may hit anybody within two cells; crowds in which deaths void later blows."""
     grid, offsets, n = Grid(8, 2), disc(2, inner=1), 20
-    many = jax.jit(
-        jax.vmap(lambda *args: resolve_attacks(*args, jnp.float32(2), offsets, grid))
-    )  # fmt: skip
+
+    def fight(cell, hp, alive, attack, rank):
+        occupant = grid.occupancy(cell, alive, jnp.arange(n, dtype=jnp.int32))
+        fought = cell, hp, alive, attack, rank, jnp.float32(2), occupant
+        return resolve_attacks(*fought, offsets, grid)
+
+    many = jax.jit(jax.vmap(fight))
     rng, games = np.random.default_rng(0), 40
     cells = np.array([(x, y) for x in range(1, 7) for y in range(1, 7)])
     position = np.stack([rng.permutation(cells)[:n] for _ in range(games)])
@@ -27,7 +33,8 @@ def test_a_free_for_all_equals_its_sequential_play():
     attack = np.where(attack < len(offsets), attack, NONE).astype(np.int32)
     rank = np.stack([rng.permutation(n) for _ in range(games)]).astype(np.int32)
     cell = grid.cell_of(position).astype(np.int32)
-    fought = many(cell, hp, np.ones((games, n), bool), attack, rank)
+    with compiling_for(platform):
+        fought = many(cell, hp, np.ones((games, n), bool), attack, rank)
     num_void = 0
     for game in range(games):
         left, alive = hp[game].copy(), np.ones(n, bool)
