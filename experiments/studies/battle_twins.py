@@ -116,7 +116,7 @@ def measure(num_seeds: int) -> Findings:
         Claim(
             "MF-Q against IL: kills of 64 (losses)",
             "",
-            "ours",
+            "claim",
             f"{mean_std(end.kills)} ({mean_std(end.losses)})",
             "beside the line above, which judges",
         )
