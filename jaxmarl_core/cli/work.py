@@ -44,4 +44,5 @@ def work(
     progress = Silent if quiet else partial(ProgressBar, console=Console(stderr=True))
     with leave_if_stopped(["jaxmarl-core", "work", str(folder)]):
         finished = compute(folder, progress, wait=wait, num_sharing=sharing)
-    CONSOLE.print(f"{plural(finished, 'part')} of {folder} finished here", markup=False)
+    said = f"{plural(finished, 'part')} of {folder} finished here"
+    CONSOLE.print(said, markup=False, soft_wrap=True)
