@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -36,27 +37,43 @@ def command(spec, out):
             "--resume", "--quiet"]  # fmt: skip
 
 
+SHORTER = SPEC.replace("updates = 600", "updates = 240").replace("every = 100", "every = 60")
 HALVED = (
-    SPEC.replace("[0.1, 0.2]", "[0.05, 0.1, 0.2, 0.4]").replace("seeds = 3", "seeds = 2")
+    SHORTER.replace("[0.1, 0.2]", "[0.05, 0.1, 0.2, 0.4]").replace("seeds = 3", "seeds = 2")
     + """
 [search]
 kind = "halving"
-min_updates = 75
+min_updates = 60
 eta = 2
 brackets = 2
+"""
+)
+EVOLVED = (
+    SHORTER.replace("[grid.hparams]\nlearning_rate = [0.1, 0.2]", "")
+    + """
+[random]
+num = 4
+learning_rate = [0.05, 0.4]
+[search]
+kind = "population"
+every = 20
 """
 )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", [SPEC, HALVED], ids=["plain", "halving"])
-def test_killed_at_random_moments_nothing_is_lost(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "kills"),
+    [(SPEC, KILLS), (HALVED, KILLS // 2), (EVOLVED, KILLS // 2)],
+    ids=["plain", "halving", "population"],
+)
+def test_killed_at_random_moments_nothing_is_lost(tmp_path, text, kills):
     """`kill -9` while starting, compiling, computing and saving; every row is there, once."""
     spec = tmp_path / "crash me.toml"
     spec.write_text(text)
     subprocess.run(command(spec, tmp_path / "unbroken"), check=True, capture_output=True)
     out, rng, reached = tmp_path / "killed", random.Random(0), []
-    for number in range(KILLS):
+    for number in range(kills):
         process = subprocess.Popen(
             command(spec, out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
@@ -73,7 +90,7 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path, text):
         _, error = process.communicate()
         assert process.returncode in (0, -signal.SIGKILL), error.decode()
         reached.append(_saved(out))
-    assert len(set(reached)) > KILLS // 2, reached
+    assert len(set(reached)) > kills // 2, reached
     subprocess.run(command(spec, out), check=True, capture_output=True)
     a, b = sweep_folder.read(out), sweep_folder.read(tmp_path / "unbroken")
     assert a.runs == b.runs
@@ -82,6 +99,7 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path, text):
         np.testing.assert_array_equal(a.metrics[name], figures, err_msg=name)
     assert a.search == b.search
     np.testing.assert_array_equal(a.dropped_at, b.dropped_at)
+    jax.tree.map(np.testing.assert_array_equal, list(a.schedules), list(b.schedules))
     named = {part["folder"] for part in sweep_folder.read_plan(out)["parts"]}
     assert not [path for name in named for path in (out / name).rglob("*.tmp")]
     assert not (out / "lease.json").exists()
