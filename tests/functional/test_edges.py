@@ -330,7 +330,7 @@ WITHOUT_SLOPE = {  # what returns integers or shapes, acts, or is a part of what
     "pair_by_pair",
     "over_trajectories",
     # of NumPy, on the host
-    *("iqm", "mean", "standard_error", "bootstrap_interval", "bin_means", "bridge_gaps"),
+    *("iqm", "mean", "median", "standard_error", "bootstrap_interval", "bin_means", "bridge_gaps"),
 }
 
 

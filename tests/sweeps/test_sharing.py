@@ -113,6 +113,7 @@ def test_a_part_that_was_cut_again_is_nobodys(tmp_path, mesh):
     assert not (folder / "part-007").exists()
 
 
+@pytest.mark.slow
 def test_workers_compute_again_what_was_lost(tmp_path, mesh, alone):
     """A part's metrics are damaged; its last checkpoint would say that all is done."""
     folder = planned(tmp_path / "x", mesh)
