@@ -196,7 +196,7 @@ def store(
 
 def heats_of(config: Config, num_groups: int) -> jax.Array | None:
     """Returns the temperature's factor by copy and group, [B, groups] f32; None if all are 1."""
-    heats = np.float32(config.heats or (1.0,))
+    heats = np.asarray(config.heats or (1.0,), np.float32)
     if (heats == 1).all():
         return None
     copies, groups = np.arange(config.num_envs)[:, None], np.arange(num_groups)

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmarl_core.errors import require
+from jaxmarl_core.errors import package, require
 from jaxmarl_core.sweeps.sharing import Worker
 
-MISSING = "the package ray, which is not installed: pip install 'jaxmarl-core[ray]'"
 RETRIES = 3  # of a task whose machine, or process, is lost
 
 
@@ -91,14 +90,14 @@ def ray_workers(options: Sequence[str]) -> Callable[..., Worker]:
     Raises:
       ValueError: Ray is not installed, or an option is not one of these.
     """
-    told = dict(option.partition("=")[::2] for option in options)
+    told: dict[str, Any] = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        told[name] = value
     unknown = sorted(set(told) - {"address", "num_cpus", "num_gpus"})
     require(not unknown, "launcher_options", "address=, num_cpus= or num_gpus=", unknown)
     needs = {name: _number(name, told.get(name, 1 - i)) for i, name in enumerate(COUNTS)}
-    try:
-        import ray
-    except ImportError:
-        raise ValueError(f"launcher: expected {MISSING}") from None
+    ray = package("ray", "ray", "launcher")
     ray.init(address=told.get("address"), ignore_reinit_error=True, log_to_driver=False)
     # a worker that fails by its own doing says why; one that is lost is tried again
     task = ray.remote(max_retries=RETRIES, retry_exceptions=[RuntimeError], **needs)(run_command)

@@ -92,7 +92,8 @@ def submit(
     require(num_workers >= 1, "workers", "at least 1", num_workers)
     for option in options:
         require(option.startswith("--"), "launcher_options", "words that begin with --", option)
-    require(shutil.which("sbatch"), "launcher", "SLURM's sbatch on the path", "slurm without it")
+    found = shutil.which("sbatch") is not None
+    require(found, "launcher", "SLURM's sbatch on the path", "slurm without it")
     with naming(start.source):
         check_shareable(start.spec)
     with opened(start, num_workers, num_parts) as (session, parts):

@@ -7,6 +7,7 @@ the end. Numbers keep their bits: they are only read as words. `replay` says wha
 a block begins, and what is sampled.
 """
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -88,9 +89,8 @@ def write_rows(
         found, others = _words(buffer, joined)
         row = jnp.concatenate([found[i] for i, place in enumerate(buffer.places) if place], -1)
         words = replay.write_entry(buffer.words, row, position, first_agent)
-        return buffer.replace(
-            words=words, others=replay.write_entry(buffer.others, others, position, first_agent)
-        )
+        others = replay.write_entry(buffer.others, others, position, first_agent)
+        return dataclasses.replace(buffer, words=words, others=others)
     # each is written where it lies: putting them together would copy all that is observed
     for part in parts:
         found, others = _words(buffer, part)
@@ -99,7 +99,7 @@ def write_rows(
             if place is not None:
                 words = replay.write_entry(words, found[i], position, first_agent, place.first)
         kept = replay.write_entry(buffer.others, others, position, first_agent)
-        buffer = buffer.replace(words=words, others=kept)
+        buffer = dataclasses.replace(buffer, words=words, others=kept)
         first_agent += jax.tree.leaves(part)[0].shape[1]
     return buffer
 

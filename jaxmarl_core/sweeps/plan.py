@@ -80,16 +80,11 @@ def read(out: Path, choices: list[Variant]) -> list[Part]:
         require(plain is not None, named, 'folders as "part-000"', repr(entry["folder"]))
         within = 0 <= entry["variant"] < len(choices)
         require(within, f"{out / sweep_folder.PLAN}", "variants of the spec", entry["variant"])
-        parts.append(
-            Part(
-                out / entry["folder"],
-                entry["variant"],
-                choices[entry["variant"]],
-                *(np.asarray(entry[name], int) for name in ("runs", "rows", "seeds")),
-                Stage(**entry["stage"]) if "stage" in entry else None,
-                entry.get("every", 0),
-            )
-        )
+        numbers, rows, seeds = (np.asarray(entry[name], int) for name in ("runs", "rows", "seeds"))
+        stage = Stage(**entry["stage"]) if "stage" in entry else None
+        folder, index, every = out / entry["folder"], entry["variant"], entry.get("every", 0)
+        part = Part(folder, index, choices[index], numbers, rows, seeds, stage, every)
+        parts.append(part)
     return parts
 
 

@@ -145,7 +145,7 @@ def _deaths(blow: jax.Array, fatal: jax.Array) -> tuple[jax.Array, jax.Array]:
     # Spelled out side by side, which XLA makes one vectorised loop of; a reduction it does not.
     place = 1 + sum(other < blow for other in blow)  # 1 for the first blow that falls
     death = reduce(jnp.minimum, jnp.where(place == fatal, blow, NEVER))
-    return death, sum((turn < NEVER for turn in blow), jnp.int32(0))
+    return death, reduce(jnp.add, ((turn < NEVER).astype(jnp.int32) for turn in blow))
 
 
 def _after_blows(

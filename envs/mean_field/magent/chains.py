@@ -90,7 +90,7 @@ def settle(earlier: jax.Array, child: jax.Array, needed: jax.Array) -> jax.Array
     return _followed(known, word[:n]) == does_not + 1
 
 
-def _followed(known: jax.Array, word: jax.Array) -> jax.Array:
+def _followed(known: jax.Array, word: Any) -> jax.Array:
     for _ in range(HOPS):
         word = entries(known, jnp.asarray(word))
     return word
