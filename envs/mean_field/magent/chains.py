@@ -5,7 +5,7 @@ A processor does not mind; an accelerator must ask the host after each one wheth
 launch kernels for it. Here rounds are counted beforehand, each of them one kernel:
 
 - a move waits for one agent, whoever stands on its target: `led_to` follows such chains, each round
-  to the end of `HOPS` links that the round before left;
+  over so many links that the round before left;
 - a strike waits for those that could kill the striker before its turn, who each strike nothing but
   it: a forest. `settle` shortens it from the leaves and along chains at once, parallel tree
   contraction (Miller & Reif, 1985, Parallel tree contraction and its application, FOCS).
@@ -18,17 +18,44 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-HOPS = 8  # links that are followed in a round; see `rounds_to_settle`
+HOPS = 4  # links that a round of `settle` follows; see `rounds_to_settle`
+LINKS = 16  # at most, that a round of `led_to` follows
 
 
 def entries(table: jax.Array, index: jax.Array) -> jax.Array:
     """Returns table[index], [...], for a table [N] and indices [...] int32 in 0..N - 1.
 
     Without the question whether an index is negative, which would be asked twice of each: XLA then
-    makes no one kernel of several look-ups that follow each other.
+    makes no one kernel of several look-ups that follow each other. Under `vmap` all tables lie
+    one behind the other and each is asked from where it begins: of indices with a part for each
+    mapped axis, XLA takes twenty times as long to compile a chain of look-ups.
     """
-    found = jnp.take_along_axis(table, index.reshape(-1), 0, mode="promise_in_bounds")
-    return found.reshape(index.shape)
+    return _entries(table, index, 0)
+
+
+def _entries(table: jax.Array, index: jax.Array, lead: int) -> jax.Array:
+    """Returns the entries of tables [*lead, N], lead axes of them, at indices [*lead, ...]."""
+
+    @jax.custom_batching.custom_vmap
+    def look_up(table, index):
+        flat = table.reshape(-1)
+        if lead:
+            sizes = table.shape[:lead]
+            first = np.arange(math.prod(sizes), dtype=np.int32).reshape(sizes) * table.shape[-1]
+            index = index + first.reshape(*sizes, *[1] * (index.ndim - lead))
+        return flat.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+    @look_up.def_vmap
+    def _(size, batched, table, index):
+        if not any(batched):
+            return look_up(table, index), False
+        table, index = (
+            x if is_batched else jnp.broadcast_to(x, (size, *x.shape))
+            for x, is_batched in zip((table, index), batched)
+        )
+        return _entries(table, index, lead + 1), True
+
+    return look_up(table, index)
 
 
 def led_to(following: jax.Array) -> jax.Array:
@@ -38,7 +65,7 @@ def led_to(following: jax.Array) -> jax.Array:
       following: [N] int32 in 0..N - 1; an end is followed by itself, and nothing runs in a circle.
     """
     longest = max(2, following.shape[0] - 1)  # links
-    rounds = math.ceil(math.log(longest, 2 * HOPS))
+    rounds = math.ceil(math.log(longest, LINKS))
     hops = math.ceil(longest ** (1 / rounds))
     hops += hops**rounds < longest  # where the root was rounded
     for _ in range(rounds):
@@ -106,15 +133,16 @@ def _opposite(word: Any, n: int) -> Any:
 def rounds_to_settle(num_nodes: int) -> int:
     """Returns how many rounds settle every forest of so many nodes.
 
-    Let s(r) be the size of the smallest tree whose root is open after fewer than r rounds to one
-    who follows HOPS links; s(1) = 2, a node and a child, as one without is settled from the
-    start. Take the path from a root down to the largest child each time. If all trees beside it
-    are settled after r rounds, all of the path are links or settled after one more. Then its root
-    is settled for the reader too, unless the path has more than HOPS nodes that became links just
-    then; each has beside it a tree that was open a round before. With those that became links
-    earlier, which have been shortened HOPS-fold in each round since while s at most doubles, a tree
-    that takes a round more has at least HOPS (1 - 2 / HOPS) = 6 times s(r) nodes. One without such
-    a path takes a round more only where two such trees meet: 2 s(r) + 1. So s(r + 1) = 2 s(r) + 1,
-    and s(r) = 3 2^(r - 1) - 1.
+    Let s(r) be the least number of nodes below a root, itself among them, that a reader who follows
+    HOPS links still finds open after r - 1 rounds. s(1) = 2: a node and a child, as one without is
+    known from the start. Take the path from a root down to the largest child each time, and let
+    all trees beside it be known to a reader after r rounds. After one more, every node of the path
+    is known or a link. A link leads past all nodes that were links a round before, HOPS of them
+    and the child, as far as the next that was still open then. So a root that a reader still finds
+    open has HOPS such nodes below it, each with a tree beside it that was not known before round r,
+    the lowest with two: HOPS + 1 trees, (HOPS + 1) s(r) nodes and more, or longer stretches of
+    links, which cost more. With fewer the root takes a round more than the trees beside it, which
+    two that meet suffice for: s(r + 1) = 2 s(r) + 1, so s(r) = 3 2^(r - 1) - 1, and two rounds more
+    take 4 s(r) + 3. HOPS = 4 is enough for that.
     """
     return ((num_nodes + 1) // 3).bit_length()
