@@ -12,7 +12,7 @@ TEST_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_pa
 
 # A worker that crashes ends the run by name: replaced, it may leave the others waiting for ever.
 WORKERS := -n 2 --max-worker-restart=0
-QUICK := tests/functional tests/learners tests/play tests/store \
+QUICK := tests/functional tests/learners tests/play \
 	$(filter-out tests/test_contract% tests/test_do%,$(wildcard tests/test_*.py))
 
 .PHONY: demo test quick test-slow test-slurm lint bench clean
