@@ -112,13 +112,14 @@ class AdversarialPursuit(World):
         reach = grid.steps(np.concatenate([0 * PREDATOR.moves, PREDATOR.attacks]))
         tagging = hunt >= len(PREDATOR.moves)
         victim = jnp.where(tagging, prey_at[grid.cell_of(hunter) + jnp.asarray(reach)[hunt]], -1)
-        tags = jnp.sum(victim[:, None] == index, 0)  # of each prey
+        tagged = jnp.where(victim < 0, self.num_prey, victim)
+        tags = jnp.zeros(self.num_prey, int).at[tagged].add(1, mode="drop")  # of each prey
 
         step = jnp.asarray(np.concatenate([PREDATOR.moves, 0 * PREDATOR.attacks]))
         target = hunter + step[hunt]
         body = self._body(target)
         free = ~jnp.any(wall[body] | (prey_at[body] >= 0), 1)
-        hunter = resolve_body_moves(hunter, target, free, BODY)
+        hunter = resolve_body_moves(hunter, target, free, BODY, self.map_size)
         wall = wall.at[self._body(hunter)].set(True)
         prey = resolve_moves(prey, everyone, flee, index, prey_at, wall, PREY.moves, grid)
 

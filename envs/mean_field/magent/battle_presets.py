@@ -191,8 +191,9 @@ def starting_blocks(map_size: int, walls: Cells) -> tuple[tuple[list, list], ...
         (middle - 3 - side, range(1, middle)),
         (middle + 3, range(middle, map_size - 1)),
     ):
-        rest = [(x, y) for x in half for y in range(1, map_size - 1) if (x, y) not in taken]
+        free = [(x, y) for x in half for y in range(1, map_size - 1) if (x, y) not in taken]
         square = [(x, y) for x in range(first, first + side, 2) for y in range(top, top + side, 2)]
-        square = [place for place in square if place in set(rest)]
-        armies.append((square, [place for place in rest if place not in set(square)]))
+        in_half, in_square = set(free), set(square)
+        square = [place for place in square if place in in_half]
+        armies.append((square, [place for place in free if place not in in_square]))
     return tuple(armies)

@@ -3,7 +3,9 @@
 Drawing places until one fits, for body after body, is the same as going through one long list of
 drawn places and keeping each that fits beside those kept. The list is resolved at once: guess that
 all that fit the map are kept, drop those that overlap an earlier one that is kept, and repeat until
-nothing changes. Another list is drawn in the rare case that one was too short.
+nothing changes. Who overlaps whom is read off a map on which each cell has the number of the first
+who is kept there: with bodies in their thousands, pairs would be too many. Another list is drawn in
+the rare case that one was too short.
 """
 
 import jax
@@ -25,7 +27,7 @@ def random_places(key: Key, number: int, free: jax.Array, side: int) -> tuple[ja
       side: of a body, in cells, static.
     """
     size, length = free.shape[0], number + number // 2 + 16
-    earlier = jnp.arange(length)[:, None] > jnp.arange(length)
+    order, reach = jnp.arange(length), range(1 - side, side)
 
     def draw(loop):
         key, free, places, count = loop
@@ -34,12 +36,14 @@ def random_places(key: Key, number: int, free: jax.Array, side: int) -> tuple[ja
         fits = jnp.ones(length, bool)
         for x, y in _body(drawn, side):
             fits &= free[y, x]
-        distance = jnp.abs(drawn[:, None] - drawn).max(-1)  # [length, length]
-        overlaps = earlier & (distance < side)
+        column, line = drawn.T + side  # with a margin, as far as bodies overlap
 
         def correct(loop):
             kept, _ = loop
-            corrected = fits & ~jnp.any(overlaps & kept, 1)
+            first = jnp.full((size + 2 * side,) * 2, length)
+            first = first.at[line, column].min(jnp.where(kept, order, length))
+            near = jnp.stack([first[line + dy, column + dx] for dy in reach for dx in reach])
+            corrected = fits & (near.min(0) >= order)
             return corrected, jnp.any(corrected != kept)
 
         kept, _ = lax.while_loop(lambda loop: loop[1], correct, (fits, jnp.bool_(True)))

@@ -65,7 +65,7 @@ def test_a_free_for_all_equals_its_sequential_play(platform):
 def test_bodies_move_one_after_another():
     """Random crowds of 2 x 2 bodies against a map that is filled and cleared cell by cell."""
     size, n, games = 12, 16, 60
-    move = jax.jit(jax.vmap(lambda *args: resolve_body_moves(*args, 2)))
+    move = jax.jit(jax.vmap(lambda *args: resolve_body_moves(*args, 2, size)))
     rng, steps = np.random.default_rng(0), disc(1)
     corners = np.array([(x, y) for x in range(0, size, 3) for y in range(0, size, 3)])
     position = np.stack([rng.permutation(corners)[:n] for _ in range(games)])
