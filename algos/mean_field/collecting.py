@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxmarl_core.algos.mean_field.drawn_agents import draw_agents, shares
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
 from jaxmarl_core.algos.mean_field.td_loss import StoredStep, Transition
 from jaxmarl_core.functional.packing import packed_scan
@@ -56,6 +57,8 @@ class Method(NamedTuple):
     ]  # (what learns, transitions [batch, ...], temperature [], hparams) -> the same, and metrics
 
 
+# by group that learns: which of its agents are stored, [m] int32; (): all of them
+Stored = tuple[jax.Array, ...]
 # (time step, actions) -> group -> [n, A], the neighbours' mean action if these are played now
 MeanActionAt = Callable[[TimeStep, Actions], dict[str, jax.Array]]
 
@@ -75,6 +78,11 @@ class Learner(NamedTuple):
     def num_learning(self) -> int:
         """Returns how many agents learn."""
         return sum(self.groups[name].size for name in self.learning_groups)
+
+    @property
+    def num_stored(self) -> int:
+        """Returns of how many agents the replay buffer keeps what they did."""
+        return self.config.stored_agents or self.num_learning
 
 
 def mean_action_of(learner: Learner, timestep: TimeStep, group_name: str) -> jax.Array:
@@ -174,23 +182,43 @@ def empty_buffer(learner: Learner, play: Play) -> FlatRows:
     of_first = partial(stored_step, learner, learner.learning_groups[0])
     step = jax.eval_shape(jax.vmap(of_first), play.timestep, actions)
     entry = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((x.shape[0], learner.num_learning, *x.shape[2:]), x.dtype),
+        lambda x: jax.ShapeDtypeStruct((x.shape[0], learner.num_stored, *x.shape[2:]), x.dtype),
         step,
     )
     return empty_rows(entry, config.buffer_length, config.rollout_length)
 
 
+def draw_stored(learner: Learner, key: Key) -> Stored:
+    """Returns whom of one environment the replay buffer follows through its next episode."""
+    if not learner.config.stored_agents:
+        return ()
+    sizes = [learner.groups[name].size for name in learner.learning_groups]
+    counts = shares(learner.num_stored, sizes)
+    keys = jax.random.split(key, len(sizes))
+    return tuple(draw_agents(*each) for each in zip(keys, counts, sizes))
+
+
 def store(
-    learner: Learner, buffer: FlatRows, position: jax.Array, timestep: TimeStep, actions: Actions
+    learner: Learner,
+    buffer: FlatRows,
+    position: jax.Array,
+    timestep: TimeStep,
+    actions: Actions,
+    stored: Stored = (),
 ) -> FlatRows:
     """Returns the buffer with one time step of all environments written at `position`.
 
-    The groups that learn lie side by side on the agents' axis.
+    The groups that learn lie side by side on the agents' axis; of each, who is `stored`.
     """
-    parts = [
-        jax.vmap(partial(stored_step, learner, name))(timestep, actions)
-        for name in learner.learning_groups
-    ]
+
+    def part(i, name):
+        step = jax.vmap(partial(stored_step, learner, name))(timestep, actions)
+        if not stored:
+            return step
+        pick = jax.vmap(lambda leaf, agents: leaf[agents])
+        return jax.tree.map(lambda leaf: pick(leaf, stored[i]), step)
+
+    parts = [part(i, name) for i, name in enumerate(learner.learning_groups)]
     return write_rows(buffer, parts, position)
 
 
@@ -209,12 +237,17 @@ def collect(
     params: Params,
     play: Play,
     buffer: FlatRows,
+    stored: Stored,
     update_index: jax.Array,
-) -> tuple[tuple[Play, FlatRows], TimeStep]:
+) -> tuple[tuple[Play, FlatRows, Stored], TimeStep]:
     """Plays on and writes each step into the buffer.
 
+    Who is stored is drawn anew where an episode ends, so that a step and the one that follows it
+    in the same episode are of the same agents.
+
     Returns:
-      ((where play stands, the buffer), the time steps [T, B, ...] without what metrics do not read)
+      ((where play stands, the buffer, who is stored of whom [B, m]), the time steps [T, B, ...]
+      without what metrics do not read)
     """
     config = learner.config
     start = replay.block_start(buffer.words, update_index, config.rollout_length)
@@ -227,20 +260,37 @@ def collect(
         return learner.env.advance(key_env, env_state, actions), timestep, actions
 
     def step(carry, inputs):
-        env_state, buffer = carry
+        env_state, buffer, stored = carry
         t, key = inputs
         # the observations go from here straight into the buffer: stacked in between they would
         # take fresh memory every update, which costs more than computing them
         keys = jax.random.split(key, config.num_envs)
         following, timestep, actions = jax.vmap(one)(keys, env_state, heats)
-        buffer = store(learner, buffer, start + t, timestep, actions)
+        buffer = store(learner, buffer, start + t, timestep, actions, stored)
+        stored = followed_next(learner, key, timestep.last, stored)
         read = dataclasses.replace(timestep, observation={}, mean_action={}, state=())
-        return (following, buffer), read
+        return (following, buffer, stored), read
 
     inputs = jnp.arange(config.rollout_length), jax.random.split(key, config.rollout_length)
-    (env_state, buffer), timestep = packed_scan(step, (play.env_state, buffer), inputs)
+    carry = play.env_state, buffer, stored
+    (env_state, buffer, stored), timestep = packed_scan(step, carry, inputs)
     following = Play(env_state, jax.vmap(learner.env.observe)(env_state), ())
-    return (following, buffer), timestep
+    return (following, buffer, stored), timestep
+
+
+def followed_next(learner: Learner, key: Key, last: jax.Array, stored: Stored) -> Stored:
+    """Returns who is stored at the next step, leaves [B, m]: others where an episode ended.
+
+    Args:
+      key: of the step, from which the environments' own keys were split.
+      last: [B] bool.
+      stored: at this step.
+    """
+    if not stored:
+        return ()
+    keys = jax.random.split(jax.random.fold_in(key, 0), learner.config.num_envs)
+    fresh = jax.vmap(partial(draw_stored, learner))(keys)
+    return tuple(jnp.where(last[:, None], new, old) for new, old in zip(fresh, stored))
 
 
 def sample(learner: Learner, key: Key, buffer: FlatRows, update_index: jax.Array) -> Transition:
@@ -251,6 +301,6 @@ def sample(learner: Learner, key: Key, buffer: FlatRows, update_index: jax.Array
     position, env_index = replay.sample_transitions(
         key_step, last, learner.config.rollout_length, update_index, size
     )
-    agent = jax.random.randint(key_agent, (size,), 0, learner.num_learning)
+    agent = jax.random.randint(key_agent, (size,), 0, learner.num_stored)
     step = read_rows(buffer, position, env_index, agent)
     return step, read_rows(buffer, position + 1, env_index, agent)

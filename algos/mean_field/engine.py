@@ -3,7 +3,8 @@
 Each agent of a large population acts on its own observation and, if the recipe says so, on the mean
 action of its neighbours. One set of weights serves all groups; with lagged self-play the first
 learns and the others follow. One update plays `rollout_length` steps of `num_envs` environments,
-writes them into the replay buffer and takes `num_gradient_steps` gradient steps. What varies
+writes them, or what some of the agents did, into the replay buffer (drawn_agents.py), and takes
+`num_gradient_steps` gradient steps. What varies
 between algorithms is the `Method` handed in:
 
     Q-learning     value_learning.py, td_loss.py
@@ -28,8 +29,10 @@ from jaxmarl_core.algos.mean_field.collecting import (
     MeanActionAt,
     Method,
     Params,
+    Stored,
     act,
     collect,
+    draw_stored,
     empty_buffer,
     sample,
 )
@@ -55,6 +58,7 @@ class State:
     target: Any
     optimiser: Any
     buffer: FlatRows  # of stored steps [buffer_length, B, n, ...], n over all groups that learn
+    stored: Stored  # whom the buffer follows, leaves [B, m]
     play: Play  # leaves [B, ...]
 
 
@@ -123,7 +127,9 @@ def init(learner: Learner, key: Key, hp: Hparams) -> State:
     average = online if learner.config.acting == "target" else ()
     params = Params(online, opponent, average, jnp.asarray(hp.temperature, jnp.float32))
     optimiser = learner.method.start(online, hp)
-    return State(params, online, optimiser, empty_buffer(learner, play), play)
+    keys = jax.random.split(jax.random.fold_in(key_play, 0), learner.config.num_envs)
+    stored = jax.vmap(partial(draw_stored, learner))(keys)
+    return State(params, online, optimiser, empty_buffer(learner, play), stored, play)
 
 
 def update(
@@ -134,10 +140,10 @@ def update(
     fraction = update_index / hp.anneal_updates
     temperature = exponential(hp.temperature, hp.final_temperature, fraction)
     params = dataclasses.replace(state.params, temperature=jnp.asarray(temperature, jnp.float32))
-    (play, buffer), timesteps = collect(
-        learner, key_play, params, state.play, state.buffer, update_index
+    (play, buffer, stored), timesteps = collect(
+        learner, key_play, params, state.play, state.buffer, state.stored, update_index
     )
-    state = dataclasses.replace(state, params=params, buffer=buffer, play=play)
+    state = dataclasses.replace(state, params=params, buffer=buffer, stored=stored, play=play)
     state, metrics = learn(learner, key_learn, state, hp, update_index)
     if learner.config.self_play == "lagged":
         returns = timesteps.extras["episode"].returns
@@ -171,7 +177,11 @@ def make_learner(name: str, env: Environment, config: Config, method: BuildMetho
     learning_groups = tuple(groups) if config.self_play == "shared" else tuple(groups)[:1]
     num_actions = num_values(first.action)
     built = method(first.observation, num_actions, config)
-    return Learner(config, episodic(env), told, groups, learning_groups, num_actions, built)
+    learner = Learner(config, episodic(env), told, groups, learning_groups, num_actions, built)
+    most = learner.num_learning
+    expected = f"0, all, or at most the {most} agents that learn"
+    require(config.stored_agents <= most, "stored_agents", expected, config.stored_agents)
+    return learner
 
 
 def iterable_mean_action(name: str, env: Environment, config: Config) -> MeanActionAt | None:
@@ -210,7 +220,8 @@ def mean_field(
     Raises:
       ValueError: actions are not discrete, the groups that share a network have different spaces,
         the environment has no mean action although it is used, there is nobody to lag behind, mean
-        actions cannot be iterated although they should be, or the replay would not fit in memory.
+        actions cannot be iterated although they should be, more agents would be stored than learn,
+        or the replay would not fit in memory.
     """
     learner = make_learner(name, env, config, method)
     policy = Policy(

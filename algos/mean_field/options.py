@@ -61,6 +61,7 @@ class Config:
     num_envs: int = 1
     rollout_length: int = 16
     buffer_length: int = 256  # time steps kept per environment
+    stored_agents: int = 0  # of those that learn, drawn for each episode; 0: all
     batch_size: int = 256
     num_gradient_steps: int = 4
     channels: tuple[int, ...] = (16,)  # of the convolutions over an image-like observation
@@ -95,6 +96,7 @@ class Config:
         for field in ("channels", "hidden", "head_hidden", "mean_action_hidden"):
             if field in given:
                 require_sizes(field, given[field])
+        require(self.stored_agents >= 0, "stored_agents", "at least 0", self.stored_agents)
         times = given.get("mean_action_iterations", 0)
         require(times >= 0, "mean_action_iterations", "at least 0", times)
         if "actor_mean_action" in given:

@@ -4,6 +4,7 @@ import importlib
 
 BENCHES = (
     "battle",
+    "battle_training",
     "cfr",
     "environments",
     "mfq",

@@ -164,7 +164,8 @@ def test_what_is_collected_is_the_next_block_of_the_buffer():
     play, buffer = state.play, state.buffer
     params = state.params.replace(temperature=jnp.float32(100.0))  # nearly uniform
     for u in range(2):
-        (play, buffer), timesteps = collect(jax.random.key(u), params, play, buffer, jnp.int32(u))
+        key, index = jax.random.key(u), jnp.int32(u)
+        (play, buffer, _), timesteps = collect(key, params, play, buffer, (), index)
         block = slice(3 * u, 3 * u + 3)
         np.testing.assert_array_equal(buffer.tree.reward[block, :, :2], timesteps.reward["pair"])
         np.testing.assert_array_equal(buffer.tree.last[block, :, 2], timesteps.last)
