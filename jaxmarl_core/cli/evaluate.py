@@ -31,6 +31,7 @@ def evaluate(
     run: str = "best",
     episodes: int = 100,
     against: str = "",
+    world: str = "",
     seed: int = 0,
     length: int = 0,
     sample: bool = False,
@@ -43,13 +44,15 @@ def evaluate(
       episodes: how many.
       against: who plays the other teams: the folder of another sweep or policy, or "random". Sides
         are then changed. By default those who did in the sweep's own evaluations.
+      world: options of the environment, in place of those it learnt with: map_size=80 for a larger
+        battle. The policy must be one that fits.
       seed: of the episodes.
       length: steps of an episode at most; 0: the environment's own time limit, or 1000.
       sample: draw actions from the policy instead of taking its mode.
     """
     require(episodes >= 1, "episodes", "at least 1", episodes)
     begin()
-    env, matches = load_match(folder, run, against)
+    env, matches = load_match(folder, run, against, world)
     for match in matches:
         found = figures(env, match, episodes, seed, length, greedy=not sample)
         CONSOLE.print(_table(match.title, found, episodes))

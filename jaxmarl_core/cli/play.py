@@ -26,6 +26,7 @@ def play(
     run: str = "best",
     out: Path | None = None,
     against: str = "",
+    world: str = "",
     seed: int = 0,
     length: int = 0,
     frames_per_second: float = 10.0,
@@ -40,6 +41,8 @@ def play(
         it; by default <name of the folder>.gif here.
       against: who plays the other teams: the folder of another sweep or policy, or "random". By
         default those who did in the sweep's own evaluations.
+      world: options of the environment, in place of those it learnt with: map_size=80 for a larger
+        battle. The policy must be one that fits.
       seed: of the episode.
       length: steps at most; 0: the environment's own time limit, but 400 at most.
       frames_per_second: how fast the film runs.
@@ -49,7 +52,7 @@ def play(
     require_writable(path)
     require(frames_per_second > 0, "frames_per_second", "above 0", frames_per_second)
     begin()
-    env, (match, *_) = load_match(folder, run, against)
+    env, (match, *_) = load_match(folder, run, against, world)
     steps = length or min(episode_length(env), MOST_FRAMES)
     found = film(jax.random.key(seed), env, match.player, steps, greedy=not sample)
     found = found._replace(caption=match.title, frames_per_second=frames_per_second)

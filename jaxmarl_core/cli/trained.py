@@ -6,7 +6,7 @@ from typing import NamedTuple
 from jaxmarl_core.errors import require
 from jaxmarl_core.play.policies import OPPONENTS, Player, joint, opponent
 from jaxmarl_core.play.wrappers import num_teams, team_names
-from jaxmarl_core.sweeps.saved_run import SavedRun, Which, fixed_opponents, load_run
+from jaxmarl_core.sweeps.saved_run import SavedRun, Which, fixed_opponents, in_world, load_run
 from jaxmarl_core.types import Environment
 
 
@@ -27,9 +27,23 @@ def which(text: str) -> Which:
         return text
     if text.isdigit():
         return int(text)
+    return _options("run", text, '"best", a number, or options as learning_rate=3e-4,clip=0.2')
+
+
+def world_options(text: str) -> dict[str, int | float | bool | str]:
+    """Returns what a command was told of another world: "", or name=value,name=value.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    return _options("world", text, "options of the environment as map_size=80") if text else {}
+
+
+def _options(field: str, text: str, expected: str) -> dict[str, int | float | bool | str]:
+    """Returns name=value,name=value as a dict; raises ValueError if it is none."""
     pairs = [pair.partition("=") for pair in text.split(",")]
     fits = all(name and sign and value for name, sign, value in pairs)
-    require(fits, "run", '"best", a number, or options as learning_rate=3e-4,clip=0.2', repr(text))
+    require(fits, field, expected, repr(text))
     return {name.strip().replace("-", "_"): _value(value) for name, _, value in pairs}
 
 
@@ -45,7 +59,9 @@ def _value(text: str) -> int | float | bool | str:
     return text
 
 
-def load_match(folder: Path, run: str, against: str = "") -> tuple[Environment, list[Match]]:
+def load_match(
+    folder: Path, run: str, against: str = "", world: str = ""
+) -> tuple[Environment, list[Match]]:
     """Returns the environment of a trained policy, and the matches that are to be played.
 
     Args:
@@ -54,11 +70,15 @@ def load_match(folder: Path, run: str, against: str = "") -> tuple[Environment, 
       against: "", the opponents that the sweep was evaluated against, if any, and those it learnt
         against; "random"; or the folder of another sweep or policy, whose best run plays. Each then
         plays the first team once, and the other teams once, where it has learnt to.
+      world: options of the environment, as `world_options` reads them, in place of those that were
+        learnt with.
 
     Raises:
-      ValueError: no such run, no other team to play, or worlds that differ.
+      ValueError: no such run, no other team to play, worlds that differ, or another world in which
+        the policy's parameters do not fit.
     """
-    found = load_run(folder, which(run))
+    other_world = world_options(world)
+    found = in_world(load_run(folder, which(run)), other_world)
     env, name = found.env, label(folder, found)
     if not against:
         learner = Player(found.algorithm.policy, found.params)
@@ -74,7 +94,7 @@ def load_match(folder: Path, run: str, against: str = "") -> tuple[Environment, 
     if against in OPPONENTS:
         other = Side(against, opponent(against, env), frozenset(env.groups))
     else:
-        second = load_run(against)
+        second = in_world(load_run(against), other_world)
         require_same_world(env, second.env, against)
         player = Player(second.policy, second.params)
         other = Side(label(Path(against), second), player, second.learnt)

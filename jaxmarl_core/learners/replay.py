@@ -15,6 +15,9 @@ which the learner was far off, by priorities beside the buffer (`empty_prioritie
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 from typing import Any
 
@@ -23,6 +26,21 @@ import jax.numpy as jnp
 
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.shapes import require_shape
+
+_LEARNS: ContextVar[bool] = ContextVar("whether learners are built to learn", default=True)
+
+
+@contextmanager
+def only_to_play() -> Iterator[None]:
+    """A context in which learners are built for their policies: no replay has to fit in memory.
+
+    Who plays a policy does so on whatever machine, and in worlds of whatever size.
+    """
+    token = _LEARNS.set(False)
+    try:
+        yield
+    finally:
+        _LEARNS.reset(token)
 
 
 def num_bytes(tree: Any) -> int:
@@ -46,6 +64,8 @@ def available_bytes() -> int:
 def require_memory(field: str, capacity: int, buffer: Any) -> None:
     """Raises ValueError, naming `field`, if a buffer would not fit in what memory is left.
 
+    Within `only_to_play` none is to be allocated, and nothing is refused.
+
     Args:
       field: what the number of entries is called where it was asked for.
       capacity: entries kept.
@@ -54,7 +74,8 @@ def require_memory(field: str, capacity: int, buffer: Any) -> None:
     wanted, left = num_bytes(buffer), available_bytes()
     most = left * capacity // max(wanted, 1)
     expected = f"at most {most}, as {left / 2**30:.3f} GiB are left for the replay of one run"
-    require(wanted <= left, field, expected, f"{capacity}, which take {wanted / 2**30:.3f} GiB")
+    fits = wanted <= left or not _LEARNS.get()
+    require(fits, field, expected, f"{capacity}, which take {wanted / 2**30:.3f} GiB")
 
 
 def empty_buffer(entry: Any, capacity: int, block_length: int) -> Any:

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 
 from jaxmarl_core.errors import require, unknown
+from jaxmarl_core.learners.replay import only_to_play
 from jaxmarl_core.registry import make_algorithm, make_environment
 from jaxmarl_core.store import policy_file, sweep_folder
 from jaxmarl_core.store.checkpoint import saved_steps
@@ -78,7 +79,35 @@ def load_policy(folder: str | Path, run: Which = "best") -> LoadedPolicy:
 
 def load_run(folder: str | Path, run: Which = "best") -> SavedRun:
     """Returns a run with all that is known of it; arguments and errors as of `load_policy`."""
-    folder = Path(folder)
+    with only_to_play():
+        return _load_run(Path(folder), run)
+
+
+def in_world(run: SavedRun, options: Mapping[str, Any]) -> SavedRun:
+    """Returns the run as it plays in another world of its environment, a larger one for instance.
+
+    Args:
+      run: as loaded.
+      options: of the environment, in place of those it learnt with; the others stay.
+
+    Raises:
+      ValueError, TypeError: an unknown option, or a world for which the same learner would have
+        parameters of other shapes.
+    """
+    if not options:
+        return run
+    known = {**run.description["environment_options"], **options}
+    opponents = {group: in_world(other, options) for group, other in run.opponents.items()}
+    with only_to_play():
+        found = _built({**run.description, "environment_options": known}, opponents, run.params)
+    shapes = lambda params: jax.tree.map(lambda x: (x.shape, str(x.dtype)), params)
+    ours, theirs = shapes(run.params), shapes(_like(found.algorithm))
+    expected = f"one where {run.description['algorithm']} has the same parameters"
+    require(ours == theirs, "world", expected, ", ".join(f"{k}={x}" for k, x in options.items()))
+    return found
+
+
+def _load_run(folder: Path, run: Which) -> SavedRun:
     if policy_file.holds_policy(folder):
         require(run == "best", "run", '"best", as an exported policy is one', repr(run))
         return _exported(folder)
@@ -203,15 +232,23 @@ def _exported(folder: Path) -> SavedRun:
     said = policy_file.read_description(folder)
     for name in ("environment", "environment_options", "algorithm", "config", "run", "opponents"):
         require(name in said, f"{folder / policy_file.DESCRIPTION}", f"a field {name!r}", "none")
-    env = make_environment(said["environment"], **said["environment_options"])
+    opponents = copied_opponents(_against(said), folder)
+    found = _built(said, opponents, None)
+    return found._replace(params=policy_file.read_params(folder, _like(found.algorithm)))
+
+
+def _against(said: Mapping[str, Any]) -> Opponents:
+    """Returns whom a run that is so described has learnt against."""
     opposed = said.get("against", {})
-    against = Opponents(*(opposed.get(name, {}) for name in ("opponents", "pool", "league")))
-    opponents = copied_opponents(against, folder)
-    told = (_make(said), env, against, trained(opponents))
+    return Opponents(*(opposed.get(name, {}) for name in ("opponents", "pool", "league")))
+
+
+def _built(said: dict[str, Any], opponents: Mapping[str, SavedRun], params: Params) -> SavedRun:
+    """Returns a run that is so described, with these trained opponents and parameters."""
+    env = make_environment(said["environment"], **said["environment_options"])
+    told = (_make(said), env, _against(said), trained(opponents))
     algorithm = algorithm_against(*told)
-    known = learnt_policy(algorithm, *told)
-    params = policy_file.read_params(folder, _like(algorithm))
-    return SavedRun(said, algorithm, env, params, *known, opponents)
+    return SavedRun(said, algorithm, env, params, *learnt_policy(algorithm, *told), opponents)
 
 
 def _make(description: Mapping[str, Any]) -> Make:

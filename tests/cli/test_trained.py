@@ -37,6 +37,13 @@ def test_evaluate_counts_whole_episodes(game):
     assert match.title == "q_learning (game, run 0), in all roles"
 
 
+def test_evaluate_in_another_world(game):
+    env, (match,) = load_match(game, "0", world="num-rounds=4")
+    np.testing.assert_array_equal(figures(env, match, 2)["length"], [4] * 2)
+    env, matches = load_match(game, "0", str(game), "num_rounds=2")
+    np.testing.assert_array_equal(figures(env, matches[1], 2)["length"], [2] * 2)
+
+
 def test_sides_change_when_two_policies_meet(game):
     """What one earns as the first player, it earns as the second when the roles are told apart."""
     _, (one, two) = load_match(game, "0", str(game))
@@ -74,6 +81,8 @@ def test_play_writes_a_film(capsys, game, tmp_path, ending):
         (["--run", "9"], "run: expected one of the 4 runs"),
         (["--run", "rate=1"], "run: expected one of .*learning_rate"),
         (["--against", "nowhere"], "out: expected the folder of a sweep"),
+        (["--world", "5"], "world: expected options of the environment as map_size=80"),
+        (["--world", "name=climbing"], "world: expected one where q_learning has the same"),
     ],
 )
 def test_mistakes_are_one_line(capsys, game, arguments, message):

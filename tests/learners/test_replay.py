@@ -260,6 +260,10 @@ def test_memory_is_told_and_refused():
     message = r"buffer_length: expected at most \d+, .* left .*, got 1099511627776, which take"
     with pytest.raises(ValueError, match=message):
         replay.require_memory("buffer_length", 2**40, most)
+    with replay.only_to_play():  # who plays what was learnt elsewhere needs none
+        replay.require_memory("buffer_length", 2**40, most)
+    with pytest.raises(ValueError, match=message):
+        replay.require_memory("buffer_length", 2**40, most)
 
 
 @pytest.mark.parametrize("num_blocks", [2, 4, 7])

@@ -12,7 +12,7 @@ from jaxmarl_core import load_policy
 from jaxmarl_core.cli import main
 from jaxmarl_core.store.policy_function import differences
 from jaxmarl_core.sweeps.export import export_policy
-from jaxmarl_core.sweeps.saved_run import load_run
+from jaxmarl_core.sweeps.saved_run import in_world, load_run
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,12 @@ def test_it_is_read_back_bit_for_bit(exported):
     _, timestep = env.reset(jax.random.key(0))
     actions, _ = policy.greedy(params, jax.random.key(0), timestep, policy.memory())
     assert all(env.groups[name].action.contains(x) for name, x in actions.items())
+
+
+def test_it_plays_in_another_world(exported):
+    _, out = exported
+    longer = in_world(load_run(out), {"num_rounds": 5})
+    assert (longer.env.num_rounds, longer.description["run"]) == (5, 2)
 
 
 def test_it_can_be_evaluated_like_a_sweep(exported, capsys):

@@ -17,7 +17,7 @@ from jaxmarl_core.store.checkpoint import Checkpoints
 from jaxmarl_core.store.saved_params import saved_params
 from jaxmarl_core.store.tables import Results
 from jaxmarl_core.sweeps.plan import read as read_plan
-from jaxmarl_core.sweeps.saved_run import find_run, load_run
+from jaxmarl_core.sweeps.saved_run import find_run, in_world, load_run
 from jaxmarl_core.sweeps.spec import from_dict, variants
 from jaxmarl_core.train import make_train
 
@@ -183,3 +183,15 @@ def test_parameters_may_be_one_array(tmp_path):
     Checkpoints(tmp_path / "checkpoints", {}, like).save(1, state)
     found = saved_params(tmp_path, 1, jax.ShapeDtypeStruct((3,), np.float32))
     np.testing.assert_array_equal(found, [3, 4, 5])
+
+
+def test_a_policy_plays_in_another_world_that_its_parameters_fit(game):
+    run = load_run(game, 1)
+    longer = in_world(run, {"num_rounds": 5})
+    assert (run.env.num_rounds, longer.env.num_rounds) == (3, 5)
+    assert longer.description["environment_options"]["num_rounds"] == 5
+    assert longer.params is run.params and in_world(run, {}) is run
+    with pytest.raises(ValueError, match=r"world: expected one where q_learning has the same"):
+        in_world(run, {"name": "climbing"})  # three actions
+    with pytest.raises(ValueError, match="rounds"):
+        in_world(run, {"num_round": 5})
