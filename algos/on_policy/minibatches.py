@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.algos.on_policy.options import Config
+from jaxmarl_core.functional.dividing import divided
 from jaxmarl_core.functional.packing import pack, packing_of, unpack
 from jaxmarl_core.recipes import decided
 from jaxmarl_core.types import Key
@@ -75,7 +76,11 @@ def minibatch_of(batch: Any, config: Config) -> Callable[[jax.Array], Any]:
     What is small lies side by side in memory, so that one gather finds it all.
     """
     if config.num_minibatches == 1:
-        return lambda which: batch
+        return lambda which: divided(batch, axis=1)
     packing = packing_of(batch, 2)
     packed = pack(packing, batch)
-    return lambda which: unpack(packing, jax.tree.map(lambda x: x[:, which], packed))
+
+    def chosen(which):
+        return divided(unpack(packing, jax.tree.map(lambda x: x[:, which], packed)), axis=1)
+
+    return chosen

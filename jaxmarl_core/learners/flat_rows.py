@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.errors import require
+from jaxmarl_core.functional.dividing import divided
 from jaxmarl_core.functional.packing import packs
 from jaxmarl_core.learners import replay
 
@@ -114,7 +115,7 @@ def read_rows(buffer: FlatRows, *positions: jax.Array) -> Any:
         None if place is None else _gathered(buffer.words, positions, place)
         for place in buffer.places
     ]
-    return _joined(buffer, found, others)
+    return divided(_joined(buffer, found, others), axis=0)
 
 
 def _gathered(words: jax.Array, positions: tuple[jax.Array, ...], place: Place) -> jax.Array:

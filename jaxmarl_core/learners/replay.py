@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmarl_core.errors import require
+from jaxmarl_core.functional.dividing import divided
 from jaxmarl_core.functional.shapes import require_shape
 
 _LEARNS: ContextVar[bool] = ContextVar("whether learners are built to learn", default=True)
@@ -331,7 +332,8 @@ def sample_prioritised(
 def gather(buffer: Any, *positions: jax.Array) -> Any:
     """Returns the entries at positions (entry, environment, agent, ...), leaves [size, ...].
 
-    Positions count modulo the axis, so that `position + 1` is the successor across the seam.
+    Positions count modulo the axis, so that `position + 1` is the successor across the seam. Where
+    a run has several devices, each takes its share of the entries, see `functional.dividing`.
     """
 
     def one(stored):
@@ -339,7 +341,7 @@ def gather(buffer: Any, *positions: jax.Array) -> Any:
         require(fits, "positions", f"at most {stored.ndim}, as the buffer has axes", len(positions))
         return stored[tuple(at % size for at, size in zip(positions, stored.shape))]
 
-    return jax.tree.map(one, buffer)
+    return divided(jax.tree.map(one, buffer), axis=0)
 
 
 def learning_has_started(

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.sweeps import loop_nest as nest
+from jaxmarl_core.sweeps.data_parallel import divided_mesh, num_groups
 from jaxmarl_core.sweeps.devices import Device
 from jaxmarl_core.sweeps.memory import bytes_allowed
 from jaxmarl_core.sweeps.program import Programs, state_bytes, state_like
@@ -28,7 +29,7 @@ class Forecast(NamedTuple):
     static: dict[str, Any]  # the options of this variant alone
     num_runs: int
     runs_per_part: int
-    num_devices: int  # that the runs of a part are spread over
+    num_devices: int  # that the runs of a part are spread over, or groups that share a run
     state_bytes: int  # of a run, as it is saved
     held_bytes: int  # of a part between updates: states and arguments, as they lie in memory
     temporary_bytes: int  # of a part while it learns
@@ -62,6 +63,7 @@ def forecast(spec: Spec, mesh: Mesh, device: Device | None = None) -> list[Forec
       ValueError: one run does not fit.
     """
     choices = variants(spec, trained(named_opponents(spec.against)))
+    mesh = divided_mesh(mesh, spec.devices_per_run)
     programs = Programs(choices, mesh)
     allowed = bytes_allowed(spec.memory_gb, mesh, device.num_bytes if device else 0)
     return [
@@ -73,7 +75,7 @@ def of_variant(
     spec: Spec, index: int, variant: Variant, programs: Programs, allowed: float
 ) -> Forecast:
     """Returns what one variant asks, cut into parts as `allowed` bytes a device have it."""
-    num_devices, updates = programs.mesh.size, variant.schedule.num_updates
+    num_devices, updates = num_groups(programs.mesh), variant.schedule.num_updates
     length = spec.segment_of(updates, updates)
     num_runs = spec.seeds * hp.num_rows(variant.hparams)
     size = programs.fitting(index, num_runs, length, allowed)

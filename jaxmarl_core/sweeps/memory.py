@@ -47,6 +47,7 @@ def runs_that_fit(
     allowed: float,
     measure: Callable[[int], int],
     least: int = 0,
+    devices_per_run: int = 1,
 ) -> int:
     """Returns how many runs to compute together: all, or equal shares that fit.
 
@@ -56,10 +57,11 @@ def runs_that_fit(
 
     Args:
       num_runs: R, to be computed.
-      num_devices: D, over which they are spread.
+      num_devices: D, over which they are spread; or groups of them, if a run takes several.
       allowed: bytes on each device.
       measure: from w runs on each device to the bytes on it, by compiling that program.
-      least: bytes of a run that no program does without, its state.
+      least: bytes of a run that no program does without on a device, its state.
+      devices_per_run: in a group.
 
     Raises:
       ValueError: one run on each device does not fit.
@@ -68,10 +70,12 @@ def runs_that_fit(
     if widest * least <= allowed and measure(widest) <= allowed:
         return num_runs
     one = measure(1)
-    needed = f"at least {gib(one * num_devices)}, what one run on each of {num_devices} devices"
-    require(one <= allowed, "memory_gb", f"{needed} needs", gib(allowed * num_devices))
-    each = max(measure(2) - one, 1) if widest > 1 else 1
-    width = int(min(1 + (allowed - one) // each, max(widest - 1, 1)))
+    together = num_devices * devices_per_run
+    each = "each" if devices_per_run == 1 else f"each {devices_per_run}"
+    needed = f"at least {gib(one * together)}, what one run on {each} of {together} devices"
+    require(one <= allowed, "memory_gb", f"{needed} needs", gib(allowed * together))
+    more = max(measure(2) - one, 1) if widest > 1 else 1
+    width = int(min(1 + (allowed - one) // more, max(widest - 1, 1)))
     while width > 1 and measure(width) > allowed:
         width -= max(1, width // 8)
     return math.ceil(num_runs / math.ceil(num_runs / (width * num_devices)))

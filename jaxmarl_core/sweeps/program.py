@@ -3,14 +3,22 @@
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
+from jaxmarl_core.functional.dividing import dividing
 from jaxmarl_core.functional.packing import compiling_for
 from jaxmarl_core.sweeps.batch import pad, sharded
+from jaxmarl_core.sweeps.data_parallel import (
+    along_runs,
+    is_divided,
+    num_groups,
+    state_shardings,
+)
 from jaxmarl_core.sweeps.memory import runs_that_fit
 from jaxmarl_core.sweeps.spec import Variant
 
@@ -46,14 +54,28 @@ def state_bytes(variant: Variant) -> int:
 
 def filled(seeds: Any, hparams: Any, mesh: Mesh) -> tuple[jax.Array, Any]:
     """Returns seeds and hparams of R runs, filled up to a multiple of the devices, on them."""
-    runs = pad((jnp.asarray(seeds, jnp.int32), hparams), mesh.size)
-    return jax.device_put(runs, NamedSharding(mesh, PartitionSpec("run")))
+    runs = pad((jnp.asarray(seeds, jnp.int32), hparams), num_groups(mesh))
+    return jax.device_put(runs, along_runs(mesh))
 
 
 def _arguments(variant: Variant, num_runs: int, sharding: Any) -> tuple[Any, Any]:
     """Returns the shapes of seeds and hparams, leaves [R]."""
     like = lambda dtype: jax.ShapeDtypeStruct((num_runs,), dtype, sharding=sharding)
     return like(jnp.int32), jax.tree.map(lambda leaf: like(leaf.dtype), variant.hparams)
+
+
+def programs_of(variant: Variant, num_updates: int, mesh: Mesh) -> tuple[Callable, Callable]:
+    """Returns the jitted start and segment of runs spread over a mesh, not yet compiled."""
+    begin, resume = partial(start, variant), variant.resume(num_updates)
+    if not is_divided(mesh):
+        segment = sharded(resume, mesh, (0, 0, 0, None), donate=(1,))
+        return sharded(begin, mesh, (0, 0)), segment
+    runs, state = along_runs(mesh), state_shardings(variant.environment_axes, mesh)
+    many = jax.vmap(resume, (0, 0, 0, None))
+    return (
+        jax.jit(jax.vmap(begin), out_shardings=(runs, state)),
+        jax.jit(many, donate_argnums=1, out_shardings=(state, runs)),
+    )
 
 
 def compile_program(
@@ -67,14 +89,14 @@ def compile_program(
 
     Args:
       variant: what is run.
-      num_runs: R, a multiple of the devices.
+      num_runs: R, a multiple of the devices, or of the groups of them that share a run.
       num_updates: k, of a segment.
       mesh: of the devices that the runs are spread over.
       compiling: calls what is handed to it, which takes long.
     """
-    arguments = _arguments(variant, num_runs, NamedSharding(mesh, PartitionSpec("run")))
+    arguments = _arguments(variant, num_runs, along_runs(mesh))
     began = time.monotonic()
-    starter = sharded(lambda seed, row: start(variant, seed, row), mesh, (0, 0))
+    starter, segment = programs_of(variant, num_updates, mesh)
     begin = compiling(starter.lower(*arguments).compile)
     # the starter's own shardings: an array without elements has another than one would say
     keys, state = jax.tree.map(
@@ -82,8 +104,7 @@ def compile_program(
         jax.eval_shape(starter, *arguments),
         begin.output_shardings,
     )
-    segment = sharded(variant.resume(num_updates), mesh, (0, 0, 0, None), donate=(1,))
-    with compiling_for(mesh.devices.flat[0].platform):  # which need not be here
+    with compiling_for(mesh.devices.flat[0].platform), dividing(mesh):  # which need not be here
         lowered = segment.lower(keys, state, arguments[1], jax.ShapeDtypeStruct((), jnp.int32))
     go_on = compiling(lowered.compile)
     names = tuple(lowered.out_info[1])
@@ -112,20 +133,22 @@ class Programs:
 
     def get(self, index: int, num_runs: int, num_updates: int) -> Program:
         """Returns the program of some runs of variant `index`, filled up to all devices."""
-        width = -(-num_runs // self.mesh.size)
+        width = -(-num_runs // num_groups(self.mesh))
         name = (index, width, num_updates)
         if name not in self._programs:
             self._programs[name] = compile_program(
-                self._choices[index], width * self.mesh.size, num_updates, self.mesh,
+                self._choices[index], width * num_groups(self.mesh), num_updates, self.mesh,
                 self._compiling,
             )  # fmt: skip
         return self._programs[name]
 
     def fitting(self, index: int, num_runs: int, num_updates: int, allowed: float) -> int:
         """Returns how many of R runs of variant `index` to compute together in `allowed` bytes."""
-        measure = lambda w: self.get(index, w * self.mesh.size, num_updates).num_bytes
-        least = state_bytes(self._choices[index])
-        return runs_that_fit(num_runs, self.mesh.size, allowed, measure, least)
+        groups = num_groups(self.mesh)
+        each = self.mesh.size // groups
+        measure = lambda w: self.get(index, w * groups, num_updates).num_bytes
+        least = state_bytes(self._choices[index]) // each
+        return runs_that_fit(num_runs, groups, allowed, measure, least, each)
 
     def measured(self) -> list[dict[str, float]]:
         """Returns what was compiled, for how long, and the bytes of each on a device."""

@@ -27,6 +27,7 @@ from jaxmarl_core.store.lease import HEARTBEAT, Lease, Leased, living_holder
 from jaxmarl_core.store.segments import files, first_of
 from jaxmarl_core.sweeps import plan
 from jaxmarl_core.sweeps.batch import run_mesh
+from jaxmarl_core.sweeps.data_parallel import divided_mesh
 from jaxmarl_core.sweeps.memory import bytes_allowed
 from jaxmarl_core.sweeps.plan import Part
 from jaxmarl_core.sweeps.program import Programs
@@ -69,7 +70,7 @@ def work(
     spec, parts, choices = planned(folder)
     check_shareable(spec)
     require(len(parts) > 0, "folder", "a sweep with a plan", f"{folder} without")
-    mesh = run_mesh() if mesh is None else mesh
+    mesh = divided_mesh(run_mesh() if mesh is None else mesh, spec.devices_per_run)
     total, done = sizes(parts)
     with progress(total, done) as told, StopSignals(told.say) as stop:
         facts = sweep_folder.host_facts()

@@ -51,8 +51,9 @@ import numpy as np
 from jaxmarl_core import hparams as hp
 from jaxmarl_core.errors import lookup, require, unknown
 from jaxmarl_core.play.policies import opponent
-from jaxmarl_core.registry import make_algorithm, make_environment
+from jaxmarl_core.registry import config_type, make_algorithm, make_environment
 from jaxmarl_core.store.tables import STATISTICS
+from jaxmarl_core.sweeps.data_parallel import environment_axes
 from jaxmarl_core.sweeps.draws import SAMPLERS, draws, number, rows
 from jaxmarl_core.sweeps.environment_numbers import check_numbers, resume_in, with_numbers
 from jaxmarl_core.sweeps.opponents import Opponents, Trained, algorithm_against
@@ -99,6 +100,7 @@ class Spec:
     segment: int = 0  # updates between looks from the host; 0: about fifty looks a run
     checkpoint_seconds: float = 60.0  # at most one checkpoint in this time, and one at the end
     memory_gb: float = 0.0  # for a part, on all devices together; 0: what the machine has
+    devices_per_run: int = 1  # that the environments of a run are divided among
     objective: str = ""  # the metric runs are ranked by; by default the first return
     higher_is_better: bool = True
     statistic: str = "iqm"  # of a configuration's seeds: "iqm", "mean" or "median"
@@ -116,7 +118,8 @@ class Spec:
     search: Mapping[str, Any] = field(default_factory=dict)  # who goes on learning, see `search`
 
     def __post_init__(self):
-        for name, least in (("seeds", 1), ("updates", 1), ("first_seed", 0)):
+        counts = (("seeds", 1), ("updates", 1), ("first_seed", 0), ("devices_per_run", 1))
+        for name, least in counts:
             value = getattr(self, name)
             require(value >= least, name, f"at least {least}", value)
             require(value <= LARGEST, name, f"at most {LARGEST}", value)
@@ -314,6 +317,7 @@ class Variant(NamedTuple):
     schedule: Schedule
     hparams: Any  # leaves [H] f32
     numbers: tuple[str, ...] = ()  # of the world, that are among the hparams
+    environment_axes: Any = None  # of the state, where a run is on several devices
 
     def resume(self, num_updates: int) -> Callable:
         """Returns `resume` of `make_train` for so many updates, in each run's own world."""
@@ -367,10 +371,17 @@ def _variant(
     options = {**spec.environment_options, **chosen["environment_options"]}
     env = make_environment(spec.environment, **options)
     config = {**spec.config, **chosen["config"]}
-    alone = lambda world: make_algorithm(spec.algorithm, world, **config)
-    make = lambda world: algorithm_against(alone, world, spec.against, trained)
     numbers = spec.environment_numbers
-    algorithm = with_numbers(make, env, numbers) if numbers else make(env)
+
+    def built(**told):
+        alone = lambda world: make_algorithm(spec.algorithm, world, **{**config, **told})
+        make = lambda world: algorithm_against(alone, world, spec.against, trained)
+        return with_numbers(make, env, numbers) if numbers else make(env)
+
+    algorithm = built()
+    divided = None
+    if spec.devices_per_run > 1:
+        divided = _environment_axes(spec, config, built)
 
     evaluation = spec.evaluation
     for group in evaluation.opponents:
@@ -397,7 +408,23 @@ def _variant(
         check_numbers(world, env, table, numbers)
     if spec.population is not None:
         spec.population.check(schedule.num_updates, hp.num_rows(table))
-    return Variant(static, env, algorithm, schedule, table, tuple(numbers))
+    return Variant(static, env, algorithm, schedule, table, tuple(numbers), divided)
+
+
+def _environment_axes(
+    spec: Spec, config: Mapping[str, Any], built: Callable[..., Algorithm]
+) -> Any:
+    """Returns the axes of a state along which a run's environments can be divided."""
+    known = {f.name: f.default for f in dataclasses.fields(config_type(spec.algorithm))}
+    expected = "1, as this algorithm has no num_envs"
+    require("num_envs" in known, "devices_per_run", expected, spec.devices_per_run)
+
+    def state_of(num_envs):
+        algorithm = built(num_envs=num_envs)
+        return jax.eval_shape(algorithm.init, jax.random.key(0), algorithm.hparams)
+
+    num_envs = {**known, **config}["num_envs"]
+    return environment_axes(state_of, num_envs, spec.devices_per_run)
 
 
 def _hparam_rows(spec: Spec, defaults: Any) -> Any:

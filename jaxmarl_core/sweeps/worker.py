@@ -28,6 +28,7 @@ from jaxmarl_core.store.lease import Lease, Leased, living_holder
 from jaxmarl_core.store.tables import first_divergence
 from jaxmarl_core.sweeps import plan
 from jaxmarl_core.sweeps.batch import run_mesh
+from jaxmarl_core.sweeps.data_parallel import divided_mesh
 from jaxmarl_core.sweeps.memory import bytes_allowed, gib
 from jaxmarl_core.sweeps.plan import Part
 from jaxmarl_core.sweeps.program import Program, Programs, filled, state_like
@@ -140,8 +141,9 @@ def opened(
         which each may take its share of a host's memory.
       num_parts: parts to cut new runs into at least, if more than that.
     """
-    spec, mesh = start.spec, start.mesh or run_mesh()
+    spec = start.spec
     with naming(start.source):
+        mesh = divided_mesh(start.mesh or run_mesh(), spec.devices_per_run)
         opponents = _opponents(spec, start.out, start.resume)
         choices = variants(spec, trained(opponents))
         check_objective(spec, choices)
@@ -361,7 +363,7 @@ def _note(spec: Spec, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> s
 
 CHANGEABLE = (
     "name", "title", "label", "objective", "higher_is_better", "statistic", "last",
-    "checkpoint_seconds", "memory_gb", "segment", "mirrors",
+    "checkpoint_seconds", "memory_gb", "devices_per_run", "segment", "mirrors",
 )  # fmt: skip
 GROWING = ("seeds", "updates", "env_steps")
 DECIDING = ("objective", "higher_is_better", "statistic", "last")  # what a search has gone by
