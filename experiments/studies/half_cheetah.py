@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import happo, hatrpo, mappo
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import multi_agent_brax
+from jaxmarl_core.experiments import unfinished
 from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, mean_std
 from jaxmarl_core.play.evaluate import evaluate
 from jaxmarl_core.play.policies import opponent
@@ -54,7 +55,15 @@ def returns(learner: str, num_seeds: int) -> Curve:
     env = world()
     build, config, hparams = LEARNERS[learner]
     algorithm = build(env, config)
-    return learning_curve(algorithm, env, NUM_STEPS, NUM_POINTS, num_seeds, EPISODES, **hparams)
+
+    def compute() -> unfinished.Arrays:
+        steps, found = learning_curve(
+            algorithm, env, NUM_STEPS, NUM_POINTS, num_seeds, EPISODES, **hparams
+        )
+        return {"steps": np.asarray(steps), "returns": np.asarray(found)}
+
+    kept = unfinished.part(__name__, f"{learner}, {num_seeds} seeds", compute)
+    return kept["steps"], kept["returns"]
 
 
 def at_random() -> np.ndarray:

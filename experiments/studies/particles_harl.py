@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from jaxmarl_core.algos import haa2c, happo, hatrpo, mappo
 from jaxmarl_core.algos.on_policy.options import Config
 from jaxmarl_core.envs import simple_reference, simple_speaker_listener, simple_spread
+from jaxmarl_core.experiments import unfinished
 from jaxmarl_core.experiments.study import Claim, Findings, Study, learning_curve, mean_std
 from jaxmarl_core.report import svg
 from jaxmarl_core.types import Environment
@@ -82,18 +83,23 @@ def returns(place: World, learner: str, num_seeds: int) -> Curve:
     algorithm = build(place.env, config)
     num_updates = NUM_STEPS // algorithm.env_steps
     figure, times = place.figure
-    steps, found = learning_curve(
-        algorithm,
-        place.env,
-        NUM_STEPS,
-        NUM_POINTS,
-        num_seeds,
-        (256, EPISODE),
-        figure,
-        anneal_updates=num_updates,
-        **hparams,
-    )
-    return steps, times * found
+
+    def compute() -> unfinished.Arrays:
+        steps, found = learning_curve(
+            algorithm,
+            place.env,
+            NUM_STEPS,
+            NUM_POINTS,
+            num_seeds,
+            (256, EPISODE),
+            figure,
+            anneal_updates=num_updates,
+            **hparams,
+        )
+        return {"steps": np.asarray(steps), "returns": np.asarray(found)}
+
+    kept = unfinished.part(__name__, f"{place.title}, {learner}, {num_seeds} seeds", compute)
+    return kept["steps"], times * kept["returns"]
 
 
 def measure(num_seeds: int) -> Findings:
