@@ -75,6 +75,10 @@ def show_size(spec: Spec, source: Path) -> None:
 
 def show_search(spec: Spec) -> None:
     """Prints what a search plans, if the spec has one: its stages, and what they save."""
+    if spec.asking is not None:
+        asked = spec.random["num"] // spec.asking.batch
+        words = f"{spec.asking.sampler} is asked {asked} times for {spec.asking.batch} of them"
+        CONSOLE.print(words, markup=False, soft_wrap=True)
     if spec.halving is None:
         return
     choices = variants(spec, trained(named_opponents(spec.against)))

@@ -11,7 +11,7 @@ change. What is new in a sweep (more seeds) becomes parts of its own.
 
 Where a search drops runs (`search.rungs`), a part has a `stage` too, and `rungs` says what was
 decided; where runs copy each other (`search.generations`), it has the number of updates `every`
-which they do.
+which they do; where they are asked for (`search.batches`), it has the numbers that were `asked`.
 """
 
 import re
@@ -49,6 +49,7 @@ class Part(NamedTuple):
     seeds: np.ndarray  # [R]
     stage: Stage | None = None  # None: no search drops runs
     every: int = 0  # updates between two times that runs copy each other; 0: never
+    asked: dict[str, np.ndarray] | None = None  # name -> [R] f32, in place of those of `rows`
 
     @property
     def end(self) -> int:
@@ -58,7 +59,8 @@ class Part(NamedTuple):
     @property
     def hparams(self) -> Any:
         """The runs' hparams, leaves [R] f32."""
-        return jax.tree.map(lambda leaf: leaf[self.rows], self.variant.hparams)
+        found = jax.tree.map(lambda leaf: leaf[self.rows], self.variant.hparams)
+        return found.replace(**self.asked) if self.asked else found
 
     @property
     def num_runs(self) -> int:
@@ -67,7 +69,8 @@ class Part(NamedTuple):
     def some(self, chosen: slice | np.ndarray, folder: Path) -> "Part":
         """Returns the part of these of its runs alone."""
         runs = (self.numbers[chosen], self.rows[chosen], self.seeds[chosen])
-        return Part(folder, self.index, self.variant, *runs, self.stage, self.every)
+        asked = {n: x[chosen] for n, x in self.asked.items()} if self.asked else None
+        return Part(folder, self.index, self.variant, *runs, self.stage, self.every, asked)
 
 
 def read(out: Path, choices: list[Variant]) -> list[Part]:
@@ -83,7 +86,8 @@ def read(out: Path, choices: list[Variant]) -> list[Part]:
         numbers, rows, seeds = (np.asarray(entry[name], int) for name in ("runs", "rows", "seeds"))
         stage = Stage(**entry["stage"]) if "stage" in entry else None
         folder, index, every = out / entry["folder"], entry["variant"], entry.get("every", 0)
-        part = Part(folder, index, choices[index], numbers, rows, seeds, stage, every)
+        asked = {n: np.asarray(x, np.float32) for n, x in entry.get("asked", {}).items()} or None
+        part = Part(folder, index, choices[index], numbers, rows, seeds, stage, every, asked)
         parts.append(part)
     return parts
 
@@ -108,6 +112,7 @@ def write(
             "env_steps_per_update": part.variant.algorithm.env_steps,
             **({"stage": part.stage._asdict()} if part.stage is not None else {}),
             **({"every": part.every} if part.every else {}),
+            **({"asked": part.asked} if part.asked else {}),
         }
         for part in parts
     ]

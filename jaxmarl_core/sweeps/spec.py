@@ -57,6 +57,7 @@ from jaxmarl_core.sweeps.data_parallel import environment_axes
 from jaxmarl_core.sweeps.draws import SAMPLERS, draws, number, rows
 from jaxmarl_core.sweeps.environment_numbers import check_numbers, resume_in, with_numbers
 from jaxmarl_core.sweeps.opponents import Opponents, Trained, algorithm_against
+from jaxmarl_core.sweeps.search.asking import Asking
 from jaxmarl_core.sweeps.search.halving import Halving
 from jaxmarl_core.sweeps.search.options import search_of
 from jaxmarl_core.sweeps.search.population import Population
@@ -142,12 +143,9 @@ class Spec:
         self._check_grids()
         _ = self.against
         _ = search_of(self.search)
-        require(
-            self.population is None or bool(self.random),
-            "random",
-            "the numbers that a population explores",
-            "nothing",
-        )
+        explores = self.population is not None or self.asking is not None
+        wanted = f"the ranges that {self.search.get('kind')} searches"
+        require(not explores or bool(self.random), "random", wanted, "nothing")
 
     def check_updates(self, num_updates: int) -> None:
         """Raises ValueError where what is told in updates does not fit runs of so many."""
@@ -211,6 +209,12 @@ class Spec:
         """How configurations copy each other, if they do."""
         found = search_of(self.search)
         return found if isinstance(found, Population) else None
+
+    @property
+    def asking(self) -> Asking | None:
+        """How configurations are asked for, if they are."""
+        found = search_of(self.search)
+        return found if isinstance(found, Asking) else None
 
     @property
     def folder_name(self) -> str:
@@ -341,7 +345,10 @@ def variants(spec: Spec, trained: Mapping[str, Trained] = MappingProxyType({})) 
     num_runs = math.prod(map(len, (*axes, *values))) * spec.seeds
     require(num_runs <= MOST_RUNS, "seeds", f"at most {MOST_RUNS:,} runs in all", f"{num_runs:,}")
     points = itertools.product(*axes)
-    return [_variant(spec, dict(zip(grids, point)), trained) for point in points]
+    found = [_variant(spec, dict(zip(grids, point)), trained) for point in points]
+    if spec.asking is not None:
+        spec.asking.check(len(found), hp.num_rows(found[0].hparams), spec.random["num"])
+    return found
 
 
 def metric_names(variant: Variant) -> list[str]:

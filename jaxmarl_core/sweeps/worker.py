@@ -42,6 +42,7 @@ from jaxmarl_core.sweeps.saved_run import (
     store_opponents,
     trained,
 )
+from jaxmarl_core.sweeps.search.batches import asked_first, next_batch
 from jaxmarl_core.sweeps.search.generations import Generations, by_population, whole_populations
 from jaxmarl_core.sweeps.search.rungs import next_stage, staged, total_updates
 from jaxmarl_core.sweeps.signals import Stopped as Stopped
@@ -97,7 +98,7 @@ def run(
             left = [part for part in parts if not is_done(part)]
             for number, part in enumerate(left, 1):
                 run_part(session, part, _named_part(part, number, left))
-            parts = _next_stage(session, parts) if spec.halving else []
+            parts = _next_parts(session, parts)
         after_segment(session.out)
     return session.out
 
@@ -108,10 +109,14 @@ def _named_part(part: Part, number: int, parts: list[Part]) -> str:
     return name if part.stage is None else f"{name}, up to update {part.end}"
 
 
-def _next_stage(session: Session, parts: list[Part]) -> list[Part]:
-    """Returns the parts after the next rung of a search; none where all rungs are behind."""
-    size_of = lambda part: _fitting(session, part)
-    return next_stage(session.spec, session.out, parts, size_of, session.told.say)
+def _next_parts(session: Session, parts: list[Part]) -> list[Part]:
+    """Returns the parts that a search goes on with when all are done; none where it has ended."""
+    spec, size_of = session.spec, lambda part: _fitting(session, part)
+    if spec.halving is not None:
+        return next_stage(spec, session.out, parts, size_of, session.told.say)
+    if spec.asking is not None:
+        return next_batch(spec, session.out, parts, size_of)
+    return []
 
 
 class Start(NamedTuple):
@@ -215,6 +220,7 @@ def _planned(
 ) -> list[Part]:
     """Returns the parts there are, and those of runs that are new, which the plan now names."""
     new = plan.missing(session.spec, choices, parts, out)
+    new = asked_first(session.spec, parts, new)
     new = by_population(session.spec, staged(session.spec, choices, new))
     folders = plan.new_folders(out, parts)
     for number, whole in enumerate(new, 1):

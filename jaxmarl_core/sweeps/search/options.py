@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxmarl_core.errors import lookup, require, unknown
+from jaxmarl_core.sweeps.search.asking import Asking
 from jaxmarl_core.sweeps.search.halving import Halving
 from jaxmarl_core.sweeps.search.population import Population
 
-KINDS: dict[str, type] = {"halving": Halving, "population": Population}
+KINDS: dict[str, type] = {"halving": Halving, "population": Population, "optuna": Asking}
 
 
 def search_of(table: Mapping[str, Any]) -> Any:
