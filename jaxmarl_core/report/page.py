@@ -17,6 +17,7 @@ from jaxmarl_core.errors import require
 from jaxmarl_core.report import figures, svg
 from jaxmarl_core.report.facets import colours, legend
 from jaxmarl_core.report.films import Replay, sprite_sheets
+from jaxmarl_core.report.importance import importances, sentence
 from jaxmarl_core.report.page_elements import (
     cell,
     document,
@@ -94,7 +95,7 @@ def page(
         _replay(replay) if replay is not None else "",
         _strategies(strategies),
         _load(folder) if folder else "",
-        _effects(results, objective, scales or {}),
+        _effects(results, objective, rows, scales or {}),
         _configurations(results, objective, rows),
         search_section(results, objective, scales or {}),
         _other_metrics(results, objective, rows),
@@ -188,11 +189,18 @@ def _other_metrics(
     return section("Other metrics", f"Over {axis}, drawn as above.", body) if picture else ""
 
 
-def _effects(results: Results, objective: Objective, scales: Mapping[str, str]) -> str:
+def _effects(
+    results: Results,
+    objective: Objective,
+    rows: Sequence[Mapping[str, Any]],
+    scales: Mapping[str, str],
+) -> str:
     picture = figures.effects(results, objective, scales)
     note = "Each dot is a run; dashes mark the interquartile mean of all runs at a value."
     if np.any(results.diverged_at >= 0):
         note += " A cross at the foot is a run that diverged."
+    explained = html.escape(sentence(importances(results, objective, rows, scales)))
+    note += f" {explained}" if explained else ""
     return section("What the options do", note, f"<figure>{picture}</figure>") if picture else ""
 
 

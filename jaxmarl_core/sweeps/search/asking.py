@@ -80,7 +80,7 @@ def ask(
     Raises:
       ValueError: Optuna is not installed, or it proposes others than it did, as after an update.
     """
-    optuna = package("optuna", "optuna", "search.kind")
+    optuna = package("optuna", "search", "search.kind")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     spaces = {name: _space(optuna, draw) for name, draw in draws.items()}
     done = len(told) // options.batch
@@ -113,7 +113,7 @@ def _sampler(optuna: Any, options: Asking, batch: int) -> Any:
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
     if options.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    package("cmaes", "optuna", "search.sampler")
+    package("cmaes", "search", "search.sampler")
     return optuna.samplers.CmaEsSampler(seed=seed)
 
 

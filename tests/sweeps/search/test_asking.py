@@ -13,7 +13,7 @@ from jaxmarl_core.sweeps.search.asking import Asking, ask
 from jaxmarl_core.sweeps.spec import from_dict, variants
 from jaxmarl_core.sweeps.worker import run
 
-pytest.importorskip("optuna", reason="the extra `optuna` is not installed")
+pytest.importorskip("optuna", reason="the extra `search` is not installed")
 DRAWS = {"a": Uniform(0.0, 1.0), "b": LogUniform(1e-4, 1.0), "c": Choice((0.1, 0.5, 0.9))}
 
 
