@@ -11,7 +11,7 @@ published engine has another order of moves, which is left out.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,8 @@ class AdversarialPursuit(World):
     - state: [243] f32, an image [9, 9, 3] of the map in bins: the shares of the predators, of the
       prey and of the walls that are there.
     - mean_action: [n, A] f32, see `World`.
-    - extras: "tags" [] int32, prey tagged so far, once for every predator that did.
+    - extras: "tags" [] int32, prey tagged so far, once for every predator that did;
+      "team_figures", "tags" [2], made by predators and by prey, who make none.
     """
 
     tag_reward: float
@@ -133,8 +134,9 @@ class AdversarialPursuit(World):
             **self.remembered(state, actions),
         )
 
-    def extras(self, state: PursuitState, last: jax.Array) -> dict[str, jax.Array]:
-        return {"tags": state.tags}
+    def extras(self, state: PursuitState, last: jax.Array) -> dict[str, Any]:
+        figures = {"tags": jnp.stack([state.tags, jnp.zeros_like(state.tags)])}
+        return {"tags": state.tags, "team_figures": figures}
 
     def render(self, state: PursuitState) -> jax.Array:
         """Returns an image [H, W, 3] uint8; prey that was tagged in the last step is golden."""

@@ -8,7 +8,7 @@ in the order of MAgent (see `queue_order`). Rewards of a step add up in this ord
     all replaced by death_reward for those killed; hit_reward for a bite that food survived
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,8 @@ class Gather(World):
       `max_steps` sets `last` alone.
     - state: [900] f32, an image [15, 15, 4] of the map in minimap bins, see `World`.
     - mean_action: [n, 33] f32, see `World`.
-    - extras: "food" [] int32, how much is left; "killed" [] int32, omnivores killed so far.
+    - extras: "food" [] int32, how much is left; "killed" [] int32, omnivores killed so far;
+      "team_figures", "eaten" and "losses" [1] each.
     """
 
     step_reward: float
@@ -96,9 +97,11 @@ class Gather(World):
         reward = jnp.where(fought.hit & on_food, reward + self.hit_reward, reward)
         return jnp.where(alive, reward, 0.0)
 
-    def extras(self, state: WorldState, last: jax.Array) -> dict[str, jax.Array]:
+    def extras(self, state: WorldState, last: jax.Array) -> dict[str, Any]:
         survivors, food = self.survivors(state).astype(jnp.int32)
-        return {"food": food, "killed": self.num_agents - survivors}
+        killed, eaten = self.num_agents - survivors, len(self.food) - food
+        figures = {"eaten": eaten[None], "losses": killed[None]}
+        return {"food": food, "killed": killed, "team_figures": figures}
 
     def places(self, state: WorldState) -> jax.Array:
         return jnp.concatenate([state.position, np.array(self.food, np.int32)])

@@ -17,7 +17,7 @@ deer the one kills it and eats, and neither is paid. The game ends when no deer 
 Walls and starting places are drawn anew for every episode.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,8 @@ class TigerDeer(World):
     - state: [324] f32, an image [9, 9, 4] of the map in bins: the living deer and tigers over their
       number at the start, then the same weighted by hp as a fraction.
     - mean_action: [n, A] f32, see `World`.
-    - extras: "killed" [] int32, deer killed so far; "starved" [] int32, tigers starved so far.
+    - extras: "killed" [] int32, deer killed so far; "starved" [] int32, tigers starved so far;
+      "team_figures", "kills" and "losses" [2] each, of deer and of tigers.
     """
 
     hunt_reward: float
@@ -124,9 +125,14 @@ class TigerDeer(World):
             reward = jnp.where(count < others, reward + self.hunt_reward, reward)
         return reward
 
-    def extras(self, state: TigerDeerState, last: jax.Array) -> dict[str, jax.Array]:
+    def extras(self, state: TigerDeerState, last: jax.Array) -> dict[str, Any]:
         deer, tigers = self.survivors(state).astype(jnp.int32)
-        return {"killed": self.num_deer - deer, "starved": self.num_tigers - tigers}
+        killed, starved = self.num_deer - deer, self.num_tigers - tigers
+        figures = {
+            "kills": jnp.stack([jnp.zeros_like(killed), killed]),
+            "losses": jnp.stack([killed, starved]),
+        }
+        return {"killed": killed, "starved": starved, "team_figures": figures}
 
     def wall(self, state: TigerDeerState, outside: bool = True) -> jax.Array:
         return self.grid.with_walls(self.grid.border(outside), state.walls)

@@ -6,6 +6,7 @@ import pytest
 
 from jaxmarl_core.envs import adversarial_pursuit, combined_arms, gather, tiger_deer
 from jaxmarl_core.play.policies import random_policy
+from jaxmarl_core.play.wrappers import Episode, counted_figures
 
 observe = jax.jit(lambda env, state: env.observe(state))
 play = jax.jit(lambda env, *rest: env.step(jax.random.key(0), *rest))
@@ -29,6 +30,12 @@ def test_combined_arms_ends_with_any_group_and_more_survivors_win():
     assert all(np.asarray(part).all() for part in timestep.discount.values())
 
 
+def counted(env, timestep):
+    """What evaluations and metrics say that is no reward."""
+    figures = timestep.extras["team_figures"]
+    return counted_figures(env, Episode((), (), (), figures))
+
+
 def test_gather_ends_when_the_food_is_gone():
     env = gather(map_size=20, num_omnivores=3, num_food=2)
     state = env.initial(jax.random.key(0))
@@ -37,6 +44,13 @@ def test_gather_ends_when_the_food_is_gone():
     assert timestep.last
     assert not timestep.discount["omnivore"].any()
     assert (timestep.extras["food"], timestep.extras["killed"]) == (0, 1)
+    assert counted(env, timestep) == {"eaten": 2, "losses": 1}
+
+
+def test_tags_are_the_predators():
+    env = adversarial_pursuit(map_size=14)
+    state = env.initial(jax.random.key(0)).replace(tags=np.int32(5))
+    assert counted(env, observe(env, state)) == {"tags_predator": 5, "tags_prey": 0}
 
 
 def test_tigers_are_paid_for_striking_together():
@@ -55,6 +69,8 @@ def test_tigers_are_paid_for_striking_together():
     # The strong deer: 5 - 2 + 0.2. The second tiger at the weak one kills and eats; one starves.
     np.testing.assert_allclose(state.hp, [3.2, 0, 5, 9.9, 9.9, 0.9, 8.9, 0], atol=1e-6)
     assert (timestep.extras["killed"], timestep.extras["starved"]) == (1, 1)
+    by_team = {"kills_deer": 0, "kills_tiger": 1, "losses_deer": 1, "losses_tiger": 1}
+    assert counted(env, timestep) == by_team
     assert not timestep.last
     timestep = observe(env, state.replace(alive=np.arange(8) < 3))
     assert timestep.last
