@@ -10,6 +10,7 @@ size, so that memory grows with what one step of the battle is, and not with wha
 
 import statistics
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ def measured(map_size: int) -> dict[str, float]:
     state = jax.jit(algorithm.init)(key, algorithm.hparams)
     run = jax.jit(resume, donate_argnums=1).lower(key, state, algorithm.hparams, jnp.int32(0))
     compiled = run.compile()
-    memory = compiled.memory_analysis()
+    memory: Any = compiled.memory_analysis()
     taken = []
     for i in range(REPEATS + 1):
         began = time.perf_counter()
