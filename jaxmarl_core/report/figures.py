@@ -17,6 +17,8 @@ from jaxmarl_core.store.tables import Objective, Results, final, options, swept
 NUM_HIGHLIGHTED = len(svg.PALETTE)
 _WIDTH = 1080.0  # CSS pixels
 _MOST_PANELS = 60
+MOST_GREY = 200  # lines behind those in colour, evenly chosen by rank where there are more
+MOST_DOTS = 1500  # runs drawn against an option, chosen at random where there are more
 _MOST_LEVELS = 12  # values of an option up to which it counts as a grid
 
 Rows = Sequence[Mapping[str, Any]]  # of results.table
@@ -51,8 +53,18 @@ def curve(results: Results, name: str, runs: np.ndarray, num_points: int = 160) 
 
 def knows_steps(results: Results) -> bool:
     """Returns whether it is known how many environment steps the updates of every run played."""
-    told = all(run.get("env_steps_per_update") for run in results.runs)
-    return told or "env_steps" in results.metrics
+    if "env_steps" in results.metrics:
+        return True
+    return all(run.get("env_steps_per_update") for run in results.runs)
+
+
+def steps_in_all(results: Results) -> float:
+    """Returns the environment steps of all runs together; see `time_axis`."""
+    done = results.num_updates_done
+    told = np.array([run.get("env_steps_per_update", 1) for run in results.runs], float)
+    played = results.metrics.get("env_steps", np.full((len(results.runs), 1), np.nan))
+    known = np.isfinite(played).any(axis=1)
+    return float(np.where(known, np.nansum(played, axis=1), told * done).sum())
 
 
 def time_axis(results: Results, runs: np.ndarray) -> np.ndarray:
@@ -88,8 +100,9 @@ def learning_curves(results: Results, objective: Objective, rows: Rows) -> str:
         num_columns = 1 if alone else _columns(len(found))
         panels = svg.grid(len(found), num_columns, _WIDTH, 420 if alone else 300)
         for axes, facet in zip(panels, found):
-            for row, colour in zip(facet.rows, facet.colours):
-                if colour is None and len(runs := sound_runs(results, row)):
+            grey = [row for row, colour in zip(facet.rows, facet.colours) if colour is None]
+            for row in evenly(grey, MOST_GREY):
+                if len(runs := sound_runs(results, row)):
                     line = curve(results, name, runs, 80)
                     axes.plot(line.x, line.line, color=svg.MUTED, alpha=0.25, linewidth=0.8)
             if len(facet.rows) == 1:
@@ -102,6 +115,13 @@ def learning_curves(results: Results, objective: Objective, rows: Rows) -> str:
         for axes in panels[-num_columns:]:
             axes.set_xlabel("environment steps" if knows_steps(results) else "updates")
         return svg.inline(svg.figure_of(panels[0]), f"Learning curves of {name}")
+
+
+def evenly(rows: Rows, most: int) -> Rows:
+    """Returns the rows, or `most` of them at equal distances, the first and the last among them."""
+    if len(rows) <= most:
+        return rows
+    return [rows[place] for place in np.linspace(0, len(rows) - 1, most).astype(int)]
 
 
 def other_metrics(results: Results, objective: Objective, rows: Rows) -> str:
@@ -230,11 +250,15 @@ def _draw_effect(
     x = np.array(own, float) if is_number else np.array([values.index(value) for value in own])
     if is_number and is_log and x.min() > 0:
         axes.set_xscale("log")
-    axes.plot(x, figures, "o", color=svg.BLUE, alpha=0.55, markersize=6, markeredgewidth=0)
+    num_drawn = min(len(x), MOST_DOTS)
+    drawn = np.random.default_rng(0).choice(len(x), num_drawn, replace=False)
+    dot = {"color": svg.BLUE, "alpha": 0.55, "markersize": 6, "markeredgewidth": 0}
+    axes.plot(x[drawn], figures[drawn], "o", **dot)
     centres, middles = _marginal(x, figures)
     dash = {"marker": "_", "markersize": 16, "markeredgewidth": 2.0}
     line = "-" if is_number else "none"  # between words there is nothing
     axes.plot(centres, middles, color=svg.INK, linewidth=1.6, linestyle=line, **dash)
+    diverged = diverged & np.isin(np.arange(len(x)), drawn)
     foot = np.full(int(diverged.sum()), 0.03)
     cross = {"color": svg.VERMILLION, "markersize": 8, "markeredgewidth": 1.8}
     axes.plot(x[diverged], foot, "x", **cross, transform=axes.get_xaxis_transform())

@@ -44,6 +44,7 @@ from jaxmarl_core.store.tables import (
 )
 
 _MOST_OBSERVATIONS = 24  # of an agent, that a table of its strategy shows
+_MOST_RUNS = 2000  # in the table of runs; `jaxmarl-core results` writes all
 _PLAYER_WIDTH = 560  # CSS pixels that a small replay is enlarged to
 
 
@@ -99,7 +100,7 @@ def page(
         _configurations(results, objective, rows),
         search_section(results, objective, scales or {}),
         _other_metrics(results, objective, rows),
-        _runs(results, objective),
+        _runs(results, objective, rows),
         _provenance(results),
     ]
     return document(title, main)
@@ -145,9 +146,7 @@ def _cost(results: Results) -> str:
     """Returns ", 2.1 million environment steps in all, computed in 3 min 12 s", as known."""
     words = ""
     if figures.knows_steps(results):
-        each = [figures.time_axis(results, np.array([run])) for run in range(len(results.runs))]
-        steps = sum(axis[done] for axis, done in zip(each, results.num_updates_done))
-        words += f", {count(float(steps))} environment steps in all"
+        words += f", {count(figures.steps_in_all(results))} environment steps in all"
     if results.seconds:
         words += f", computed in {duration(results.seconds)}"
     if results.compile_seconds:
@@ -163,6 +162,8 @@ def _learning(results: Results, objective: Objective, rows: Sequence[Mapping[str
         note += " Broken lines are runs that diverged at the cross."
     if None in colours(results, rows):
         note += f" The best {figures.NUM_HIGHLIGHTED} are in colour, the others grey."
+        if len(rows) - figures.NUM_HIGHLIGHTED > figures.MOST_GREY:
+            note += f" Of these {figures.MOST_GREY} are drawn, from the best to the worst."
     picture = figures.learning_curves(results, objective, rows)
     return section("Learning", note, _legend(results, rows) + f"<figure>{picture}</figure>")
 
@@ -197,6 +198,8 @@ def _effects(
 ) -> str:
     picture = figures.effects(results, objective, scales)
     note = "Each dot is a run; dashes mark the interquartile mean of all runs at a value."
+    if len(results.runs) > figures.MOST_DOTS:
+        note = note.replace("a run", f"one of {figures.MOST_DOTS:,} runs, drawn at random", 1)
     if np.any(results.diverged_at >= 0):
         note += " A cross at the foot is a run that diverged."
     explained = html.escape(sentence(importances(results, objective, rows, scales)))
@@ -212,11 +215,13 @@ def _configurations(
         f"Final {html.escape(objective.metric)}, the mean over the last {100 * objective.last:g} % "
         f"of a run's values; {better} is better. Click a heading to sort."
     )
+    if len(rows) > _MOST_RUNS:
+        note += f" The best {_MOST_RUNS:,} of {len(rows):,}; results.csv has all."
     names = list(swept(results))
     words = [name for name in names if name in results.runs[0].get("static", {})]
     head = ["", *names, "IQM", "95 % interval", "mean", "s.e.", "seeds", "updates", ""]
     body = []
-    for row, colour in zip(rows, colours(results, rows)):
+    for row, colour in list(zip(rows, colours(results, rows)))[:_MOST_RUNS]:
         rank = f"{_swatch(colour)}{row['rank'] or '–'}" if len(rows) > 1 else ""
         cells = [markup_cell(rank, row["rank"] or "")]
         cells += [option_cell(row["options"].get(name), name in words) for name in names]
@@ -230,22 +235,26 @@ def _configurations(
     return section("Configurations", note, sortable_table(head, body, {*words, ""} - {head[0]}))
 
 
-def _runs(results: Results, objective: Objective) -> str:
-    names = list(swept(results))
+def _runs(results: Results, objective: Objective, rows: Sequence[Mapping[str, Any]]) -> str:
+    names, figures_of_runs = list(swept(results)), final(results, objective)
     head = ["run", "seed", *names, objective.metric, "updates", "diverged at"]
+    ranked = [int(run) for row in rows for run in row["runs"]]
     body = []
-    for run, figure, done, diverged in zip(
-        results.runs, final(results, objective), results.num_updates_done, results.diverged_at
-    ):
+    for place in sorted(ranked[:_MOST_RUNS]):
+        run, done, diverged = (
+            x[place] for x in (results.runs, results.num_updates_done, results.diverged_at)
+        )
         own = {**run.get("static", {}), **run.get("hparams", {})}
         cells = [cell(run["run"]), cell(run["seed"])]
         cells += [option_cell(own.get(name), False) for name in names]
-        cells += [number_cell(figure), cell(f"{done:,}", done)]
+        cells += [number_cell(figures_of_runs[place]), cell(f"{done:,}", done)]
         cells += [cell(f"update {diverged:,}", diverged) if diverged >= 0 else cell("")]
         body.append(cells)
+    words = f"All {plural(len(results.runs), 'run')}"
+    if len(ranked) > _MOST_RUNS:
+        words = f"{_MOST_RUNS:,} of {len(ranked):,} runs, those of the best configurations"
     return (
-        f"<h2>Runs</h2>\n<details><summary>All {plural(len(results.runs), 'run')}</summary>"
-        f"{sortable_table(head, body)}</details>"
+        f"<h2>Runs</h2>\n<details><summary>{words}</summary>{sortable_table(head, body)}</details>"
     )
 
 

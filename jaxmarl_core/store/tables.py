@@ -9,6 +9,7 @@ the statistics and counted beside them.
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,6 +151,8 @@ def _sorted(values: list[Any]) -> list[Any]:
 
 def key_of(value: Any) -> str:
     """Returns an option's value as text that is equal where values are."""
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)  # what JSON says of it, in a tenth of the time
     return json.dumps(value, sort_keys=True, default=str)
 
 

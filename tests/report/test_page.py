@@ -283,3 +283,26 @@ def test_a_short_sweep_beside_a_long_one_keeps_its_points_and_its_steps():
     short = curve(results, "eval_win_rate", np.array([0]))
     assert len(short.x) == 20 and short.x[-1] == 160
     assert curve(results, "eval_win_rate", np.array([1])).x[-1] == 20_000
+
+
+def test_of_thousands_of_runs_some_are_drawn_and_that_is_said():
+    """One run each of 2,100 configurations, the metric their rate."""
+    num = 2100
+    rates = np.geomspace(1e-4, 1e-2, num)
+    runs = [
+        {"run": i, "seed": 0, "hparams": {"rate": float(rate)}, "env_steps_per_update": 10}
+        for i, rate in enumerate(rates)
+    ]
+    metrics = {"figure": np.stack([rates, rates], axis=1)}
+    results = Results(runs, metrics, np.full(num, 2), np.full(num, -1))
+    text = page(results, Objective("figure"), {"rate": "log"})
+    assert len(text) < 3e6
+    assert "42,000 environment steps in all" in text
+    assert "The best 2,000 of 2,100; results.csv has all." in text
+    assert "2,000 of 2,100 runs, those of the best configurations" in text
+    assert "Each dot is one of 1,500 runs, drawn at random" in text
+    assert "Of these 200 are drawn, from the best to the worst." in text
+    assert text.count("<tr") < 2 * 2000 + 20
+    table = text[text.index("<h2>Runs</h2>") :]
+    assert "<td>2,099</td>" in table or ">2099<" in table
+    assert ">99</td>" not in table  # among the hundred worst
