@@ -288,7 +288,8 @@ def followed_next(learner: Learner, key: Key, last: jax.Array, stored: Stored) -
     """
     if not stored:
         return ()
-    keys = jax.random.split(jax.random.fold_in(key, 0), learner.config.num_envs)
+    num_envs = learner.config.num_envs
+    keys = jax.random.split(jax.random.fold_in(key, num_envs), num_envs)  # none of the steps' own
     fresh = jax.vmap(partial(draw_stored, learner))(keys)
     return tuple(jnp.where(last[:, None], new, old) for new, old in zip(fresh, stored))
 

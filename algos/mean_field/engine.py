@@ -36,6 +36,7 @@ from jaxmarl_core.algos.mean_field.collecting import (
     empty_buffer,
     sample,
 )
+from jaxmarl_core.algos.mean_field.drawn_agents import shares
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
 from jaxmarl_core.errors import require
 from jaxmarl_core.functional.exploration import exponential
@@ -127,7 +128,8 @@ def init(learner: Learner, key: Key, hp: Hparams) -> State:
     average = online if learner.config.acting == "target" else ()
     params = Params(online, opponent, average, jnp.asarray(hp.temperature, jnp.float32))
     optimiser = learner.method.start(online, hp)
-    keys = jax.random.split(jax.random.fold_in(key_play, 0), learner.config.num_envs)
+    num_envs = learner.config.num_envs
+    keys = jax.random.split(jax.random.fold_in(key_play, num_envs), num_envs)
     stored = jax.vmap(partial(draw_stored, learner))(keys)
     return State(params, online, optimiser, empty_buffer(learner, play), stored, play)
 
@@ -179,8 +181,10 @@ def make_learner(name: str, env: Environment, config: Config, method: BuildMetho
     built = method(first.observation, num_actions, config)
     learner = Learner(config, episodic(env), told, groups, learning_groups, num_actions, built)
     most = learner.num_learning
-    expected = f"0, all, or at most the {most} agents that learn"
-    require(config.stored_agents <= most, "stored_agents", expected, config.stored_agents)
+    sizes = [groups[group_name].size for group_name in learning_groups]
+    fits = min(shares(learner.num_stored, sizes)) >= 1 and config.stored_agents <= most
+    expected = f"0, all, or at most the {most} agents that learn, and some of each group"
+    require(fits or replay.only_plays(), "stored_agents", expected, config.stored_agents)
     return learner
 
 

@@ -49,6 +49,9 @@ class Config:
     mean_action: Q(s_t, a_t, .) is learned beside "current", the actions taken at t, as the paper's
       algorithm 1; or "previous", those of t - 1, as the program. Acting sees those of t - 1 either
       way: the current ones are not known yet.
+    stored_agents: how many of the agents that learn the replay follows, in proportion to their
+      groups, drawn anew for each episode; 0: all. What it holds then does not grow with the
+      population, of which a batch is a sample either way.
     mean_action_hidden: sizes of the layers over the mean action.
     mean_action_iterations: agents act on the mean action of the step before, 0; or on what the
       paper's eq. 11 and 12 tend to: each draws an action beside it, the mean of these takes its

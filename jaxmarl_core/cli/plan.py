@@ -126,7 +126,9 @@ def lines(found: Forecast, device: Device | None) -> list[tuple[str, str]]:
     """Returns (what, in words) for each figure."""
     each = found.runs_per_device
     parts = f"{found.num_parts} of {plural(found.runs_per_part, 'run')}, {found.num_runs} in all"
-    parts += f", over {found.num_devices} devices" if found.num_devices > 1 else ""
+    shared = found.devices_per_run
+    devices = "devices" if shared == 1 else f"groups of {shared} devices"
+    parts += f", over {found.num_devices} {devices}" if found.num_devices * shared > 1 else ""
     told = [
         ("parts", parts),
         ("state of a run", size(found.state_bytes)),

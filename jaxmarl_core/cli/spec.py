@@ -17,7 +17,7 @@ from jaxmarl_core.play.self_play import SelfPlay
 from jaxmarl_core.sweeps.spec import Evaluation, Spec
 
 TOP = ("name", "title", "first_seed", "segment", "checkpoint_seconds", "memory_gb",
-       "objective", "higher_is_better", "mirrors")  # fmt: skip
+       "devices_per_run", "objective", "higher_is_better", "mirrors")  # fmt: skip
 
 
 def command(arguments: Sequence[str]) -> None:

@@ -41,11 +41,12 @@ class Glance(NamedTuple):
     parts: list[PartState]
     clock: float  # seconds, of the moment
     best: str  # the best figure so far, in words; "" before any
+    to_come: int = 0  # updates, about, that a search will ask for when the parts there are are done
 
     @property
     def total(self) -> int:
         """Returns the updates of all runs."""
-        return sum(part.end * part.num_runs for part in self.parts)
+        return self.to_come + sum(part.end * part.num_runs for part in self.parts)
 
     @property
     def done(self) -> int:
@@ -99,16 +100,23 @@ def glance(folder: Path) -> Glance:
     spec = from_dict(sweep_folder.read_spec(folder))
     whole = _holder(folder)
     plan = sweep_folder.read_plan(folder) or {"parts": []}
-    parts = []
+    parts, to_come, num_planned, whole_run = [], 0, 0, 0
     for entry in plan["parts"]:
         part = folder / entry["folder"]
         done = reached(part)
         holder = _holder(part) if part.is_dir() else None
         whole_run = spec.num_updates(entry.get("env_steps_per_update", 1))
-        end = entry.get("stage", {}).get("end", whole_run)  # a rung of a search
+        stage = entry.get("stage", {})
+        end = stage.get("end", whole_run)  # a rung of a search
+        num_planned += len(entry["runs"])
+        if spec.halving is not None and not stage.get("dropped", False):
+            survivors = -(-len(entry["runs"]) // spec.halving.eta)
+            to_come += (whole_run - end) * survivors
         holder = holder or (whole if 0 < done < end else None)
         parts.append(PartState(part.name, len(entry["runs"]), done, end, holder))
-    return Glance(spec, parts, time.monotonic(), _best(folder, spec))
+    if spec.asking is not None and parts:
+        to_come = (spec.random["num"] * spec.seeds - num_planned) * whole_run
+    return Glance(spec, parts, time.monotonic(), _best(folder, spec), to_come)
 
 
 def _holder(folder: Path) -> dict[str, Any] | None:

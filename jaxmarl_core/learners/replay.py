@@ -44,6 +44,11 @@ def only_to_play() -> Iterator[None]:
         _LEARNS.reset(token)
 
 
+def only_plays() -> bool:
+    """Returns whether a learner that is built now is built for its policy alone."""
+    return not _LEARNS.get()
+
+
 def num_bytes(tree: Any) -> int:
     """Returns what arrays, or what stands for them (jax.ShapeDtypeStruct), take of memory."""
     return sum(prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
@@ -75,7 +80,7 @@ def require_memory(field: str, capacity: int, buffer: Any) -> None:
     wanted, left = num_bytes(buffer), available_bytes()
     most = left * capacity // max(wanted, 1)
     expected = f"at most {most}, as {left / 2**30:.3f} GiB are left for the replay of one run"
-    fits = wanted <= left or not _LEARNS.get()
+    fits = wanted <= left or only_plays()
     require(fits, field, expected, f"{capacity}, which take {wanted / 2**30:.3f} GiB")
 
 

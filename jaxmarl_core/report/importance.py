@@ -3,7 +3,9 @@
 A random forest learns the figure from the options; then one option at a time is exchanged between
 configurations, and how far that moves the forest's answer is that option's share: half the mean
 square of the move, over the variance. Where options act together each of them has the whole of what
-they do, so that shares may sum to more than 1.
+they do, so that shares may sum to more than 1. Of a forest that cannot foretell configurations it
+was not shown nothing is said, as its answers would be about noise; nor where a search chose the
+configurations, as options then go together.
 
 Sobol's total index, by the estimator of Jansen, 1999; Saltelli et al., 2010. The forest is
 scikit-learn's (the extra `search`).
@@ -20,6 +22,7 @@ from jaxmarl_core.store.tables import Objective, Results, key_of, swept
 FEWEST = 16  # configurations from which a forest can learn anything
 MOST = 2000  # that it learns from, evenly chosen where there are more
 NUM_TREES = 100
+LEAST_FORETOLD = 0.3  # of the variance between configurations that each tree was not shown
 
 
 def importances(
@@ -30,8 +33,8 @@ def importances(
 ) -> dict[str, float]:
     """Returns option -> share of the variance that hangs on it, in [0, 1], the largest first.
 
-    Nothing where there are too few configurations, or fewer than two options, or the extra is not
-    installed.
+    Nothing where there are too few configurations, or fewer than two options, a search chose them,
+    the forest foretells too little, or the extra is not installed.
 
     Args:
       results: of a sweep.
@@ -47,7 +50,7 @@ def importances(
         if len(own) > 1
     }
     values = {name: own for name, own in values.items() if len({*map(key_of, own)}) > 1}
-    if len(told) < FEWEST or len(values) < 2:
+    if len(told) < FEWEST or len(values) < 2 or results.spec.get("search"):
         return {}
     try:
         ensemble = package("sklearn.ensemble", "search", "importance")
@@ -61,7 +64,10 @@ def importances(
         _column([own[place] for place in chosen], scales.get(name)) for name, own in values.items()
     ]
     known = np.stack(columns, axis=1)
-    forest = ensemble.RandomForestRegressor(NUM_TREES, random_state=0).fit(known, figures)
+    forest = ensemble.RandomForestRegressor(NUM_TREES, oob_score=True, random_state=0)
+    forest.fit(known, figures)
+    if forest.oob_score_ < LEAST_FORETOLD:
+        return {}
     found = dict(zip(values, total_indices(forest.predict, known)))
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 

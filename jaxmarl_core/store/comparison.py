@@ -11,7 +11,7 @@ from jaxmarl_core.functional import statistics
 from jaxmarl_core.store.tables import Objective, Results, dropped_at, final, key_of, table
 
 SWEEP = "sweep"  # the option by which runs of two sweeps are told apart
-NOT_OPTIONS = ("name", "title", "segment", "checkpoint_seconds", "memory_gb")
+NOT_OPTIONS = ("name", "title", "segment", "checkpoint_seconds", "memory_gb", "devices_per_run")
 
 
 class Difference(NamedTuple):

@@ -33,7 +33,8 @@ def divided_mesh(mesh: Mesh, devices_per_run: int) -> Mesh:
     if devices_per_run == 1:
         return mesh
     fits = mesh.size % devices_per_run == 0
-    require(fits, "devices_per_run", f"a divisor of the {mesh.size} devices", devices_per_run)
+    expected = f"a divisor of the {mesh.size} devices that a process (of --workers) has"
+    require(fits, "devices_per_run", expected, devices_per_run)
     return Mesh(mesh.devices.reshape(-1, devices_per_run), (RUN, DATA))
 
 

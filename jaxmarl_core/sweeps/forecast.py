@@ -30,6 +30,7 @@ class Forecast(NamedTuple):
     num_runs: int
     runs_per_part: int
     num_devices: int  # that the runs of a part are spread over, or groups that share a run
+    devices_per_run: int
     state_bytes: int  # of a run, as it is saved
     held_bytes: int  # of a part between updates: states and arguments, as they lie in memory
     temporary_bytes: int  # of a part while it learns
@@ -77,7 +78,8 @@ def of_variant(
     """Returns what one variant asks, cut into parts as `allowed` bytes a device have it."""
     num_devices, updates = num_groups(programs.mesh), variant.schedule.num_updates
     length = spec.segment_of(updates, updates)
-    num_runs = spec.seeds * hp.num_rows(variant.hparams)
+    asked = spec.asking.batch if spec.asking is not None else hp.num_rows(variant.hparams)
+    num_runs = spec.seeds * asked  # at a time
     size = programs.fitting(index, num_runs, length, allowed)
     program = programs.get(index, size, length)
     memory = program.segment.memory_analysis()
@@ -88,6 +90,7 @@ def of_variant(
         num_runs=num_runs,
         runs_per_part=size,
         num_devices=num_devices,
+        devices_per_run=spec.devices_per_run,
         state_bytes=state_bytes(variant),
         held_bytes=memory.argument_size_in_bytes,
         temporary_bytes=memory.temp_size_in_bytes,

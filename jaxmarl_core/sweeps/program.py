@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxmarl_core.functional.dividing import dividing
+from jaxmarl_core.errors import require
+from jaxmarl_core.functional.dividing import DATA, dividing
 from jaxmarl_core.functional.packing import compiling_for
 from jaxmarl_core.sweeps.batch import pad, sharded
 from jaxmarl_core.sweeps.data_parallel import (
@@ -70,6 +71,8 @@ def programs_of(variant: Variant, num_updates: int, mesh: Mesh) -> tuple[Callabl
     if not is_divided(mesh):
         segment = sharded(resume, mesh, (0, 0, 0, None), donate=(1,))
         return sharded(begin, mesh, (0, 0)), segment
+    told = variant.environment_axes is not None
+    require(told, "devices_per_run", f"that of the mesh, {mesh.shape[DATA]}", "a spec with 1")
     runs, state = along_runs(mesh), state_shardings(variant.environment_axes, mesh)
     many = jax.vmap(resume, (0, 0, 0, None))
     return (
@@ -156,7 +159,8 @@ class Programs:
             {
                 "variant": index,
                 "devices": self.mesh.size,
-                "runs_per_device": width,
+                "runs_per_device": width,  # or per so many that share a run
+                "devices_per_run": self.mesh.size // num_groups(self.mesh),
                 "bytes_per_device": program.num_bytes,
                 "compile_seconds": round(program.compile_seconds, 3),
             }

@@ -54,10 +54,10 @@ from jaxmarl_core.play.policies import opponent
 from jaxmarl_core.registry import config_type, make_algorithm, make_environment
 from jaxmarl_core.store.tables import STATISTICS
 from jaxmarl_core.sweeps.data_parallel import environment_axes
-from jaxmarl_core.sweeps.draws import SAMPLERS, draws, number, rows
+from jaxmarl_core.sweeps.draws import SAMPLERS, Draw, draws, number, rows
 from jaxmarl_core.sweeps.environment_numbers import check_numbers, resume_in, with_numbers
 from jaxmarl_core.sweeps.opponents import Opponents, Trained, algorithm_against
-from jaxmarl_core.sweeps.search.asking import Asking
+from jaxmarl_core.sweeps.search.asking import Asking, ends
 from jaxmarl_core.sweeps.search.halving import Halving
 from jaxmarl_core.sweeps.search.options import search_of
 from jaxmarl_core.sweeps.search.population import Population
@@ -216,6 +216,10 @@ class Spec:
         found = search_of(self.search)
         return found if isinstance(found, Asking) else None
 
+    def drawn(self, declared: Any) -> dict[str, Draw]:
+        """Returns name -> distribution of all that `[random]` draws, numbers of the world too."""
+        return draws({**self.random, **self.random.get("environment_numbers", {})}, declared)
+
     @property
     def folder_name(self) -> str:
         return self.name or f"{self.algorithm}-{self.environment}".replace(":", ".")
@@ -347,7 +351,8 @@ def variants(spec: Spec, trained: Mapping[str, Trained] = MappingProxyType({})) 
     points = itertools.product(*axes)
     found = [_variant(spec, dict(zip(grids, point)), trained) for point in points]
     if spec.asking is not None:
-        spec.asking.check(len(found), hp.num_rows(found[0].hparams), spec.random["num"])
+        num_rows, drawn = hp.num_rows(found[0].hparams), spec.drawn(found[0].hparams)
+        spec.asking.check(len(found), num_rows, spec.random, drawn)
     return found
 
 
@@ -413,9 +418,19 @@ def _variant(
     if numbers:
         world = lambda **told: make_environment(spec.environment, **options, **told)
         check_numbers(world, env, table, numbers)
+        if spec.asking is not None:  # whatever is asked for lies between these
+            check_numbers(world, env, _extremes(spec, table, numbers), numbers)
     if spec.population is not None:
         spec.population.check(schedule.num_updates, hp.num_rows(table))
     return Variant(static, env, algorithm, schedule, table, tuple(numbers), divided)
+
+
+def _extremes(spec: Spec, table: Any, numbers: Sequence[str]) -> Any:
+    """Returns hparams whose rows are the ends of what is asked for of the world, each with each."""
+    drawn = {name: ends(draw) for name, draw in spec.drawn(table).items() if name in numbers}
+    corners = np.array(list(itertools.product(*drawn.values())), np.float32).T
+    first = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], corners.shape[1]), table)
+    return first.replace(**dict(zip(drawn, corners)))
 
 
 def _environment_axes(
@@ -453,7 +468,7 @@ def _hparam_rows(spec: Spec, defaults: Any) -> Any:
 
 def _drawn(spec: Spec, fixed: Any, grid: Any) -> Any:
     """Returns each row of a grid with each row that is drawn, those drawn faster, leaves [H]."""
-    found = draws({**spec.random, **spec.random.get("environment_numbers", {})}, fixed)
+    found = spec.drawn(fixed)
     num: Any = spec.random.get("num")
     seed = spec.random.get("seed", 0)
     counts = isinstance(num, int) and not isinstance(num, bool) and num >= 1

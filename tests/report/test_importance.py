@@ -1,5 +1,7 @@
 """The share of the variance that an option explains, of figures whose shares are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,18 @@ def test_indices_are_those_of_ishigami():
         return np.sin(x) + 7 * np.sin(y) ** 2 + 0.1 * z**4 * np.sin(x)
 
     np.testing.assert_allclose(total_indices(ishigami, known), [0.5576, 0.4424, 0.2437], atol=0.01)
+
+
+@pytest.mark.parametrize("num", [16, 64, 200])
+def test_of_noise_nothing_is_said(num):
+    draw = np.random.default_rng(1)
+    assert shares_of(results_of(lambda **told: draw.normal(), num)) == {}
+
+
+def test_what_a_search_chose_is_not_taken_for_independent():
+    results = results_of(lambda rate, clip, share: np.log10(rate) + clip)
+    assert shares_of(results)
+    assert shares_of(dataclasses.replace(results, spec={"search": {"kind": "optuna"}})) == {}
 
 
 def test_where_there_is_nothing_to_say_nothing_is_said():

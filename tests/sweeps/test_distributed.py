@@ -42,7 +42,11 @@ def test_processes_compute_one_run_together(num_processes, tmp_path):
         )
         for number in range(num_processes)
     ]
-    told = [process.communicate(timeout=300)[0] for process in processes]
+    try:
+        told = [process.communicate(timeout=300)[0] for process in processes]
+    finally:  # one that failed leaves the others waiting
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0] * num_processes
     alone = metrics_of(spec_of("ippo"), tmp_path / "alone")
     for text in told:

@@ -13,19 +13,20 @@
 The ranges are those of `[random]`; all runs of a batch learn to the end, and the statistic of the
 objective over a configuration's seeds is told. In a batch, TPE takes those that were asked and not
 yet told for as bad as the worst (*constant liar*: Ginsbourger et al., 2010), so that it does not
-propose one place eight times.
+propose one place eight times. CMA-ES has a batch for its population, and moves about in ranges
+alone, no choices; it is the package `cmaes`, which Optuna calls too.
 
 What is proposed is a function of the options and of what was told, and of nothing else: a sampler
-is built anew each time, with a seed for the batch, and fed all that is known; one whose state is
-not in what it was told (CMA-ES) is asked all batches over again. So a sweep that was killed asks
-for what it would have asked for.
+is built anew each time, with a seed for the batch, and told all that is known. So a sweep that was
+killed asks for what it would have asked for.
 
 Tree-structured Parzen estimator: Bergstra et al., 2011, NeurIPS. CMA-ES: Hansen & Ostermeier, 2001.
 Akiba et al., 2019, KDD, is Optuna.
 """
 
+import importlib.util
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,10 @@ from jaxmarl_core.errors import lookup, package, require
 from jaxmarl_core.sweeps.draws import Choice, Draw, LogUniform, Normal
 
 SAMPLERS = ("tpe", "cma-es", "random")
+LEAST_POPULATION = 4  # of CMA-ES
+STEP = 1 / 6  # of CMA-ES at first, in widths of the ranges, as Optuna has it
 Told = tuple[Mapping[str, float], float]  # a configuration, and its figure; NaN: it has none
+Box = tuple[float, float, bool]  # a range, and whether it is gone through by orders of magnitude
 
 
 @dataclass(frozen=True)
@@ -48,21 +52,42 @@ class Asking:
 
     def __post_init__(self):
         require(self.batch >= 1, "search.batch", "at least 1", self.batch)
-        require(0 <= self.seed < 2**31 - 1000, "search.seed", "a small whole number", self.seed)
+        require(self.seed >= 0, "search.seed", "at least 0", self.seed)
         lookup(dict.fromkeys(SAMPLERS), self.sampler, "search.sampler")
 
-    def check(self, num_variants: int, num_rows: int, num_drawn: int) -> None:
+    def check(
+        self, num_variants: int, num_rows: int, random: Mapping[str, Any], draws: Mapping[str, Draw]
+    ) -> None:
         """Raises ValueError where a sweep cannot be asked for.
 
         Args:
           num_variants: choices of static options.
           num_rows: of hparams, of each.
-          num_drawn: rows of `[random]`.
+          random: the table of that name.
+          draws: name -> distribution of what it draws.
         """
-        alone = num_variants == 1 and num_rows == num_drawn
+        alone = num_variants == 1 and num_rows == random["num"]
         require(alone, "search.kind", "another kind beside [grid]", "optuna")
-        divisor = f"a divisor of random.num ({num_drawn})"
-        require(num_drawn % self.batch == 0, "search.batch", divisor, self.batch)
+        divisor = f"a divisor of random.num ({random['num']})"
+        require(random["num"] % self.batch == 0, "search.batch", divisor, self.batch)
+        for name in ("seed", "sampler"):
+            elsewhere = f"search.{name} in its place, as optuna draws"
+            require(name not in random, f"random.{name}", elsewhere, repr(random.get(name)))
+        for name in ("cmaes", "optuna"):
+            there = importlib.util.find_spec(name) is not None
+            install = "the extra, pip install 'jaxmarl-core[search]'"
+            require(there, "search.kind", install, f"no {name}")
+        if self.sampler == "cma-es":
+            enough = f"at least {LEAST_POPULATION}, a population of cma-es"
+            require(self.batch >= LEAST_POPULATION, "search.batch", enough, self.batch)
+            require(len(draws) >= 2, "search.sampler", "tpe for a single number", "cma-es")
+            for name, draw in draws.items():
+                fits = not isinstance(draw, Choice)
+                require(fits, f"random.{name}", "a range, as cma-es asks for no choices", draw)
+
+    def seed_of(self, batch: int) -> int:
+        """Returns the seed of a batch: no other seed has it for another batch."""
+        return int(np.random.SeedSequence([self.seed, batch]).generate_state(1)[0] >> 1)
 
 
 def ask(
@@ -74,58 +99,91 @@ def ask(
       options: how.
       draws: name -> distribution; a normal one is asked for in within four deviations.
       told: all batches before this one, in order. A configuration without a figure is told as the
-        worst of those that have one.
+        worst there was when its batch was told.
       higher_is_better: of figures.
 
     Raises:
-      ValueError: Optuna is not installed, or it proposes others than it did, as after an update.
+      ValueError: the extra is not installed.
     """
+    draws = {name: draws[name] for name in sorted(draws)}  # the file's order means nothing
+    figures = list(_filled([figure for _, figure in told], options.batch, higher_is_better))
+    known = [configuration for configuration, _ in told]
+    if options.sampler == "cma-es":
+        return _of_cma(options, draws, known, [-x if higher_is_better else x for x in figures])
     optuna = package("optuna", "search", "search.kind")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     spaces = {name: _space(optuna, draw) for name, draw in draws.items()}
-    done = len(told) // options.batch
-    direction = "maximize" if higher_is_better else "minimize"
-    figures = _filled([figure for _, figure in told], higher_is_better)
-    if options.sampler == "cma-es":
-        study = optuna.create_study(direction=direction, sampler=_sampler(optuna, options, 0))
-        for batch in range(done):
-            of_batch = slice(batch * options.batch, (batch + 1) * options.batch)
-            trials = [study.ask(spaces) for _ in range(options.batch)]
-            for trial, (known, _), figure in zip(trials, told[of_batch], figures[of_batch]):
-                same = all(np.isclose(trial.params[name], known[name]) for name in spaces)
-                expected = f"configurations as version {optuna.__version__} of optuna proposes them"
-                require(same, "search.sampler", expected, f"{dict(known)} in this sweep")
-                study.tell(trial, figure)
+    seed = options.seed_of(len(told) // options.batch)
+    if options.sampler == "tpe":
+        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
     else:
-        study = optuna.create_study(direction=direction, sampler=_sampler(optuna, options, done))
-        for (known, _), figure in zip(told, figures):
-            params = {name: _within(spaces[name], known[name]) for name in spaces}
-            study.add_trial(
-                optuna.trial.create_trial(params=params, distributions=spaces, value=figure)
-            )
+        sampler = optuna.samplers.RandomSampler(seed=seed)
+    direction = "maximize" if higher_is_better else "minimize"
+    study = optuna.create_study(direction=direction, sampler=sampler)
+    for configuration, figure in zip(known, figures):
+        params = {name: _within(space, configuration[name]) for name, space in spaces.items()}
+        study.add_trial(
+            optuna.trial.create_trial(params=params, distributions=spaces, value=figure)
+        )
     trials = [study.ask(spaces) for _ in range(options.batch)]
     return [{name: float(trial.params[name]) for name in spaces} for trial in trials]
 
 
-def _sampler(optuna: Any, options: Asking, batch: int) -> Any:
-    seed = options.seed + batch
-    if options.sampler == "tpe":
-        return optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
-    if options.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    package("cmaes", "search", "search.sampler")
-    return optuna.samplers.CmaEsSampler(seed=seed)
+def ends(draw: Draw) -> tuple[float, ...]:
+    """Returns the choices, or the ends of the range, that a number is asked for within."""
+    if isinstance(draw, Choice):
+        return draw.values
+    low, high, _ = _box(draw)
+    return low, high
+
+
+def _of_cma(
+    options: Asking, draws: Mapping[str, Draw], known: Sequence[Any], costs: Sequence[float]
+) -> list[dict[str, float]]:
+    """Returns a generation of CMA-ES after those that are known, in the unit cube of the ranges."""
+    cmaes = package("cmaes", "search", "search.sampler")
+    boxes = {name: _box(draw) for name, draw in draws.items()}
+    size, batch = len(boxes), options.batch
+    evolution = cmaes.CMA(
+        np.full(size, 0.5), STEP, np.tile([0.0, 1.0], (size, 1)), population_size=batch
+    )
+    for first in range(0, len(known), batch):
+        points = [
+            np.array([_place(boxes[name], configuration[name]) for name in boxes])
+            for configuration in known[first : first + batch]
+        ]
+        evolution.tell(list(zip(points, costs[first : first + batch])))
+    evolution.reseed_rng(options.seed_of(len(known) // batch))
+    asked = [evolution.ask() for _ in range(batch)]
+    return [{n: _at(box, float(x)) for (n, box), x in zip(boxes.items(), one)} for one in asked]
+
+
+def _box(draw: Draw) -> Box:
+    assert not isinstance(draw, Choice)
+    low, high = draw.low, draw.high
+    if isinstance(draw, Normal):
+        low = max(low, draw.mean - 4 * draw.deviation)
+        high = min(high, draw.mean + 4 * draw.deviation)
+    return low, high, isinstance(draw, LogUniform)
+
+
+def _place(box: Box, value: float) -> float:
+    """Returns where in a range a number is, in [0, 1]."""
+    low, high, log = box
+    share = math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+    return min(max(share, 0.0), 1.0)
+
+
+def _at(box: Box, share: float) -> float:
+    low, high, log = box
+    return low * (high / low) ** share if log else low + (high - low) * share
 
 
 def _space(optuna: Any, draw: Draw) -> Any:
     """Returns Optuna's distribution of a number."""
     if isinstance(draw, Choice):
         return optuna.distributions.CategoricalDistribution(draw.values)
-    low, high = draw.low, draw.high
-    if isinstance(draw, Normal):
-        low = max(low, draw.mean - 4 * draw.deviation)
-        high = min(high, draw.mean + 4 * draw.deviation)
-    log = isinstance(draw, LogUniform)
+    low, high, log = _box(draw)
     return optuna.distributions.FloatDistribution(low, high, log=log)
 
 
@@ -136,8 +194,13 @@ def _within(space: Any, value: float) -> float:
     return min(max(value, space.low), space.high)
 
 
-def _filled(figures: Sequence[float], higher_is_better: bool) -> list[float]:
-    """Returns the figures, the worst of all where there is none; 0 where nobody has any."""
-    finite = [figure for figure in figures if math.isfinite(figure)]
-    worst = (min(finite) if higher_is_better else max(finite)) if finite else 0.0
-    return [figure if math.isfinite(figure) else worst for figure in figures]
+def _filled(figures: Sequence[float], batch: int, higher_is_better: bool) -> Iterator[float]:
+    """Yields the figures; where there is none, the worst of its batch and those before it, or 0.
+
+    What comes later changes nothing, so that what was told stays told.
+    """
+    for place, figure in enumerate(figures):
+        so_far = figures[: (place // batch + 1) * batch]
+        finite = [x for x in so_far if math.isfinite(x)]
+        worst = (min(finite) if higher_is_better else max(finite)) if finite else 0.0
+        yield figure if math.isfinite(figure) else worst

@@ -14,7 +14,6 @@ import numpy as np
 from jaxmarl_core.store import segments
 from jaxmarl_core.store.tables import STATISTICS, Results, final, first_divergence
 from jaxmarl_core.sweeps import plan
-from jaxmarl_core.sweeps.draws import draws
 from jaxmarl_core.sweeps.objective import objective
 from jaxmarl_core.sweeps.plan import Part
 from jaxmarl_core.sweeps.search.asking import Asking, Told, ask
@@ -85,8 +84,7 @@ def _batch(spec: Spec, whole: Part, known: Sequence[Told]) -> Part:
     """Returns the runs of the batch after those that are known."""
     options: Asking | None = spec.asking
     assert options is not None
-    names = {**spec.random, **spec.random.get("environment_numbers", {})}
-    found = draws(names, whole.variant.hparams)
+    found = spec.drawn(whole.variant.hparams)
     asked = ask(options, found, known, spec.higher_is_better)
     first = len(known)
     chosen = np.flatnonzero((whole.rows >= first) & (whole.rows < first + options.batch))

@@ -1,18 +1,20 @@
 """Some agents stored of many: who, for how long, and that nothing else changes."""
 
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from probes import DyingAgents
+from probes import DyingAgents, TwoTeams
 
 from jaxmarl_core.algos import mfac, mfq
 from jaxmarl_core.algos.mean_field import collecting, engine, value_learning
 from jaxmarl_core.algos.mean_field.drawn_agents import draw_agents, shares
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
 from jaxmarl_core.envs import battle, gaussian_squeeze
+from jaxmarl_core.learners import replay
 
 DYING = DyingAgents(num_agents=5)  # an episode is six steps
 TINY = {
@@ -96,6 +98,31 @@ def test_a_batch_is_of_the_agents_stored(both):
     assert 0 < living.sum() < 200 and len(step.reward) == 200
 
 
+@pytest.mark.parametrize("self_play", ["shared", "lagged"])
+def test_of_several_groups_each_has_its_own(self_play):
+    """A pair and a loner; actions are drawn, so that who is who shows."""
+    config = Config(**TINY | {"buffer_length": 4}, stored_agents=2, self_play=self_play)
+    if self_play == "lagged":
+        config = dataclasses.replace(config, stored_agents=1)
+    learner = engine.make_learner("il", TwoTeams(), config, value_learning.q_learning)
+    state = engine.init(learner, jax.random.key(0), Hparams())
+    play, buffer, stored = state.play, state.buffer, state.stored
+    assert [x.shape for x in stored] == ([(3, 1), (3, 1)] if self_play == "shared" else [(3, 1)])
+    reward = {"pair": jnp.arange(6.0).reshape(3, 2), "loner": 10 + jnp.arange(3.0)[:, None]}
+    actions = {"pair": jnp.zeros((3, 2), int), "loner": jnp.zeros((3, 1), int)}
+    timestep = play.timestep.replace(reward=reward)
+    buffer = collecting.store(learner, buffer, jnp.int32(2), timestep, actions, stored)
+    expected = [np.take_along_axis(np.asarray(reward["pair"]), np.asarray(stored[0]), 1)]
+    expected += [reward["loner"]] * (self_play == "shared")
+    np.testing.assert_array_equal(buffer.tree.reward[2], np.concatenate(expected, 1))
+
+
+def test_a_group_that_would_never_be_stored_is_refused():
+    config = Config(**TINY, stored_agents=1)
+    with pytest.raises(ValueError, match=r"stored_agents: expected .* and some of each group"):
+        engine.make_learner("il", TwoTeams(), config, value_learning.q_learning)
+
+
 @pytest.mark.parametrize("recipe", [mfq, mfac])
 def test_more_than_learn_are_refused(recipe):
     world = gaussian_squeeze(num_agents=9)
@@ -105,8 +132,9 @@ def test_more_than_learn_are_refused(recipe):
         Config(stored_agents=-1)
 
 
-def test_a_field_of_thousands_fits_when_some_are_stored():
+def test_a_field_of_thousands_fits_when_some_are_stored(monkeypatch):
     """16,384 a side, 128 steps in four copies: 72 GB of soldiers, 1.2 of 512 of them."""
+    monkeypatch.setattr(replay, "available_bytes", lambda: 16 * 2**30)
     world = battle(map_size=640)
     size = {"num_envs": 4, "rollout_length": 2, "buffer_length": 128}
     shapes = []
@@ -117,3 +145,6 @@ def test_a_field_of_thousands_fits_when_some_are_stored():
     assert [shape[:3] for shape in shapes] == [(128, 4, 512), (128, 4, 1024)]
     with pytest.raises(ValueError, match=r"buffer_length: expected at most"):
         mfq(world, Config(**size))
+    with replay.only_to_play():
+        mfq(world, Config(**size))
+        mfq(battle(), Config(**size, stored_agents=512))  # learnt elsewhere, played by few
