@@ -241,9 +241,8 @@ def _runs(results: Results, objective: Objective, rows: Sequence[Mapping[str, An
     ranked = [int(run) for row in rows for run in row["runs"]]
     body = []
     for place in sorted(ranked[:_MOST_RUNS]):
-        run, done, diverged = (
-            x[place] for x in (results.runs, results.num_updates_done, results.diverged_at)
-        )
+        run, diverged = results.runs[place], results.diverged_at[place]
+        done = results.num_updates_done[place]
         own = {**run.get("static", {}), **run.get("hparams", {})}
         cells = [cell(run["run"]), cell(run["seed"])]
         cells += [option_cell(own.get(name), False) for name in names]
