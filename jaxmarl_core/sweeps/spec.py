@@ -143,9 +143,10 @@ class Spec:
         self._check_grids()
         _ = self.against
         _ = search_of(self.search)
-        explores = self.population is not None or self.asking is not None
-        wanted = f"the ranges that {self.search.get('kind')} searches"
-        require(not explores or bool(self.random), "random", wanted, "nothing")
+        explores = "the numbers that a population explores"
+        require(self.population is None or bool(self.random), "random", explores, "nothing")
+        asked = "the ranges that optuna searches"
+        require(self.asking is None or bool(self.random), "random", asked, "nothing")
 
     def check_updates(self, num_updates: int) -> None:
         """Raises ValueError where what is told in updates does not fit runs of so many."""
