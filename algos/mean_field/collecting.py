@@ -189,13 +189,24 @@ def empty_buffer(learner: Learner, play: Play) -> FlatRows:
 
 
 def draw_stored(learner: Learner, key: Key) -> Stored:
-    """Returns whom of one environment the replay buffer follows through its next episode."""
-    if not learner.config.stored_agents:
+    """Returns whom of each environment the replay buffer follows through an episode, leaves [B, m].
+
+    Args:
+      learner: of which it is.
+      key: one from which the environments' own keys may be split: theirs are others.
+    """
+    config = learner.config
+    if not config.stored_agents:
         return ()
     sizes = [learner.groups[name].size for name in learner.learning_groups]
     counts = shares(learner.num_stored, sizes)
-    keys = jax.random.split(key, len(sizes))
-    return tuple(draw_agents(*each) for each in zip(keys, counts, sizes))
+
+    def of_one(key):
+        keys = jax.random.split(key, len(sizes))
+        return tuple(draw_agents(*each) for each in zip(keys, counts, sizes))
+
+    keys = jax.random.split(jax.random.fold_in(key, config.num_envs), config.num_envs)
+    return jax.vmap(of_one)(keys)
 
 
 def store(
@@ -261,37 +272,24 @@ def collect(
 
     def step(carry, inputs):
         env_state, buffer, stored = carry
-        t, key = inputs
+        t, key, fresh = inputs
         # the observations go from here straight into the buffer: stacked in between they would
         # take fresh memory every update, which costs more than computing them
         keys = jax.random.split(key, config.num_envs)
         following, timestep, actions = jax.vmap(one)(keys, env_state, heats)
         buffer = store(learner, buffer, start + t, timestep, actions, stored)
-        stored = followed_next(learner, key, timestep.last, stored)
+        anew = timestep.last[:, None]
+        stored = tuple(jnp.where(anew, new, old) for new, old in zip(fresh, stored))
         read = dataclasses.replace(timestep, observation={}, mean_action={}, state=())
         return (following, buffer, stored), read
 
-    inputs = jnp.arange(config.rollout_length), jax.random.split(key, config.rollout_length)
+    keys = jax.random.split(key, config.rollout_length)
+    fresh = jax.vmap(partial(draw_stored, learner))(keys)  # for whoever begins after each step
+    inputs = jnp.arange(config.rollout_length), keys, fresh
     carry = play.env_state, buffer, stored
     (env_state, buffer, stored), timestep = packed_scan(step, carry, inputs)
     following = Play(env_state, jax.vmap(learner.env.observe)(env_state), ())
     return (following, buffer, stored), timestep
-
-
-def followed_next(learner: Learner, key: Key, last: jax.Array, stored: Stored) -> Stored:
-    """Returns who is stored at the next step, leaves [B, m]: others where an episode ended.
-
-    Args:
-      key: of the step, from which the environments' own keys were split.
-      last: [B] bool.
-      stored: at this step.
-    """
-    if not stored:
-        return ()
-    num_envs = learner.config.num_envs
-    keys = jax.random.split(jax.random.fold_in(key, num_envs), num_envs)  # none of the steps' own
-    fresh = jax.vmap(partial(draw_stored, learner))(keys)
-    return tuple(jnp.where(last[:, None], new, old) for new, old in zip(fresh, stored))
 
 
 def sample(learner: Learner, key: Key, buffer: FlatRows, update_index: jax.Array) -> Transition:

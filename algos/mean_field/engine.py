@@ -4,8 +4,7 @@ Each agent of a large population acts on its own observation and, if the recipe 
 action of its neighbours. One set of weights serves all groups; with lagged self-play the first
 learns and the others follow. One update plays `rollout_length` steps of `num_envs` environments,
 writes them, or what some of the agents did, into the replay buffer (drawn_agents.py), and takes
-`num_gradient_steps` gradient steps. What varies
-between algorithms is the `Method` handed in:
+`num_gradient_steps` gradient steps. What varies between algorithms is the `Method` handed in:
 
     Q-learning     value_learning.py, td_loss.py
     actor-critic   actor_critic.py
@@ -128,9 +127,7 @@ def init(learner: Learner, key: Key, hp: Hparams) -> State:
     average = online if learner.config.acting == "target" else ()
     params = Params(online, opponent, average, jnp.asarray(hp.temperature, jnp.float32))
     optimiser = learner.method.start(online, hp)
-    num_envs = learner.config.num_envs
-    keys = jax.random.split(jax.random.fold_in(key_play, num_envs), num_envs)
-    stored = jax.vmap(partial(draw_stored, learner))(keys)
+    stored = draw_stored(learner, key_play)
     return State(params, online, optimiser, empty_buffer(learner, play), stored, play)
 
 

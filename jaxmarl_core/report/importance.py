@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from jaxmarl_core.errors import package
+from jaxmarl_core.report.figures import evenly
 from jaxmarl_core.store.tables import Objective, Results, key_of, swept
 
 FEWEST = 16  # configurations from which a forest can learn anything
@@ -44,11 +45,8 @@ def importances(
     """
     told = [row for row in rows if np.isfinite(row[objective.statistic])]
     told = [row for row in told if row["dropped_at"] is None]
-    values = {
-        name: [row["options"].get(name) for row in told]
-        for name, own in swept(results).items()
-        if len(own) > 1
-    }
+    told = evenly(told, MOST)
+    values = {name: [row["options"].get(name) for row in told] for name in swept(results)}
     values = {name: own for name, own in values.items() if len({*map(key_of, own)}) > 1}
     if len(told) < FEWEST or len(values) < 2 or results.spec.get("search"):
         return {}
@@ -56,14 +54,10 @@ def importances(
         ensemble = package("sklearn.ensemble", "search", "importance")
     except ValueError:
         return {}
-    chosen = np.unique(np.linspace(0, len(told) - 1, min(len(told), MOST)).astype(int))
-    figures = np.array([told[place][objective.statistic] for place in chosen])
+    figures = np.array([row[objective.statistic] for row in told])
     if figures.min() == figures.max():
         return {}
-    columns = [
-        _column([own[place] for place in chosen], scales.get(name)) for name, own in values.items()
-    ]
-    known = np.stack(columns, axis=1)
+    known = np.stack([_column(own, scales.get(name)) for name, own in values.items()], axis=1)
     forest = ensemble.RandomForestRegressor(NUM_TREES, oob_score=True, random_state=0)
     forest.fit(known, figures)
     if forest.oob_score_ < LEAST_FORETOLD:

@@ -44,7 +44,7 @@ from jaxmarl_core.store.tables import (
 )
 
 _MOST_OBSERVATIONS = 24  # of an agent, that a table of its strategy shows
-_MOST_RUNS = 2000  # in the table of runs; `jaxmarl-core results` writes all
+_MOST_ROWS = 2000  # of a table; results.csv and `jaxmarl-core results` have all
 _PLAYER_WIDTH = 560  # CSS pixels that a small replay is enlarged to
 
 
@@ -197,9 +197,9 @@ def _effects(
     scales: Mapping[str, str],
 ) -> str:
     picture = figures.effects(results, objective, scales)
-    note = "Each dot is a run; dashes mark the interquartile mean of all runs at a value."
-    if len(results.runs) > figures.MOST_DOTS:
-        note = note.replace("a run", f"one of {figures.MOST_DOTS:,} runs, drawn at random", 1)
+    is_dense = len(results.runs) > figures.MOST_DOTS
+    dot = f"one of {figures.MOST_DOTS:,} runs, drawn at random" if is_dense else "a run"
+    note = f"Each dot is {dot}; dashes mark the interquartile mean of all runs at a value."
     if np.any(results.diverged_at >= 0):
         note += " A cross at the foot is a run that diverged."
     explained = html.escape(sentence(importances(results, objective, rows, scales)))
@@ -215,13 +215,13 @@ def _configurations(
         f"Final {html.escape(objective.metric)}, the mean over the last {100 * objective.last:g} % "
         f"of a run's values; {better} is better. Click a heading to sort."
     )
-    if len(rows) > _MOST_RUNS:
-        note += f" The best {_MOST_RUNS:,} of {len(rows):,}; results.csv has all."
+    if len(rows) > _MOST_ROWS:
+        note += f" The best {_MOST_ROWS:,} of {len(rows):,}; results.csv has all."
     names = list(swept(results))
     words = [name for name in names if name in results.runs[0].get("static", {})]
     head = ["", *names, "IQM", "95 % interval", "mean", "s.e.", "seeds", "updates", ""]
     body = []
-    for row, colour in list(zip(rows, colours(results, rows)))[:_MOST_RUNS]:
+    for row, colour in list(zip(rows, colours(results, rows)))[:_MOST_ROWS]:
         rank = f"{_swatch(colour)}{row['rank'] or '–'}" if len(rows) > 1 else ""
         cells = [markup_cell(rank, row["rank"] or "")]
         cells += [option_cell(row["options"].get(name), name in words) for name in names]
@@ -240,7 +240,7 @@ def _runs(results: Results, objective: Objective, rows: Sequence[Mapping[str, An
     head = ["run", "seed", *names, objective.metric, "updates", "diverged at"]
     ranked = [int(run) for row in rows for run in row["runs"]]
     body = []
-    for place in sorted(ranked[:_MOST_RUNS]):
+    for place in sorted(ranked[:_MOST_ROWS]):
         run, diverged = results.runs[place], results.diverged_at[place]
         done = results.num_updates_done[place]
         own = {**run.get("static", {}), **run.get("hparams", {})}
@@ -250,8 +250,8 @@ def _runs(results: Results, objective: Objective, rows: Sequence[Mapping[str, An
         cells += [cell(f"update {diverged:,}", diverged) if diverged >= 0 else cell("")]
         body.append(cells)
     words = f"All {plural(len(results.runs), 'run')}"
-    if len(ranked) > _MOST_RUNS:
-        words = f"{_MOST_RUNS:,} of {len(ranked):,} runs, those of the best configurations"
+    if len(ranked) > _MOST_ROWS:
+        words = f"{_MOST_ROWS:,} of {len(ranked):,} runs, those of the best configurations"
     return (
         f"<h2>Runs</h2>\n<details><summary>{words}</summary>{sortable_table(head, body)}</details>"
     )

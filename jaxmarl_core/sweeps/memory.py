@@ -70,10 +70,10 @@ def runs_that_fit(
     if widest * least <= allowed and measure(widest) <= allowed:
         return num_runs
     one = measure(1)
-    together = num_devices * devices_per_run
+    total = num_devices * devices_per_run
     each = "each" if devices_per_run == 1 else f"each {devices_per_run}"
-    needed = f"at least {gib(one * together)}, what one run on {each} of {together} devices"
-    require(one <= allowed, "memory_gb", f"{needed} needs", gib(allowed * together))
+    needed = f"at least {gib(one * total)}, what one run on {each} of {total} devices"
+    require(one <= allowed, "memory_gb", f"{needed} needs", gib(allowed * total))
     more = max(measure(2) - one, 1) if widest > 1 else 1
     width = int(min(1 + (allowed - one) // more, max(widest - 1, 1)))
     while width > 1 and measure(width) > allowed:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmarl_core.store import segments
-from jaxmarl_core.store.tables import STATISTICS, Results, final, first_divergence
+from jaxmarl_core.store.tables import STATISTICS, final
 from jaxmarl_core.sweeps import plan
 from jaxmarl_core.sweeps.objective import objective
 from jaxmarl_core.sweeps.plan import Part
 from jaxmarl_core.sweeps.search.asking import Asking, Told, ask
+from jaxmarl_core.sweeps.search.rungs import results_of
 from jaxmarl_core.sweeps.spec import Spec
 
 
@@ -64,10 +64,8 @@ def told(spec: Spec, parts: Sequence[Part]) -> list[Told]:
     figures: dict[int, list[float]] = {}
     asked: dict[int, dict[str, float]] = {}
     for part in parts:
-        metrics = segments.read(part.folder).metrics
-        done, diverged = np.full(part.num_runs, part.end), first_divergence(metrics)
-        results = Results(plan.run_records(part), metrics, done, diverged)
-        own = np.where(diverged >= 0, np.nan, final(results, objective(spec, results)))
+        results = results_of(part)
+        own = final(results, objective(spec, results))  # NaN where a run has diverged
         for place, row in enumerate(part.rows.tolist()):
             figures.setdefault(row, []).append(float(own[place]))
             numbers = (part.asked or {}).items()

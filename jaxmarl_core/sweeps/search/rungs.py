@@ -203,7 +203,7 @@ def decide(spec: Spec, halving: Halving, parts: Sequence[Part]) -> Decision:
     A configuration of which a run has diverged comes after all that lost none; of those that lost
     as many the better one, by the objective's statistic over its other seeds, comes first.
     """
-    found = [_results(part) for part in parts]
+    found = [results_of(part) for part in parts]
     goal = objective(spec, found[0])
     figures = np.concatenate([final(results, goal) for results in found])
     lost = np.concatenate([results.diverged_at >= 0 for results in found])
@@ -227,7 +227,7 @@ def decide(spec: Spec, halving: Halving, parts: Sequence[Part]) -> Decision:
     return Decision(stage, goal.metric, list(places), own, num_lost, kept, runs)
 
 
-def _results(part: Part) -> Results:
+def results_of(part: Part) -> Results:
     """Returns what is saved of a part up to the end of its stage."""
     metrics = {name: x[:, : part.end] for name, x in segments.read(part.folder).metrics.items()}
     done = np.full(part.num_runs, segments.length(metrics))

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from interrupted_sweeps import assert_same_results
+from small_sweeps import GAME
 
 from jaxmarl_core.cli import watch
 from jaxmarl_core.store import sweep_folder
@@ -114,14 +115,11 @@ def test_a_normal_number_is_asked_for_near_its_mean():
         assert -4 <= known["x"] <= 4 and 0 <= known["y"] <= 1
 
 
-SPEC = {
-    "algorithm": "q_learning",
-    "environment": "matrix_game",
-    "environment_options": {"num_rounds": 3},
-    "seeds": 2,
+SPEC = GAME | {
+    "first_seed": 0,
     "updates": 4,
-    "segment": 2,
-    "config": {"rollout_length": 4},
+    "grid": {},
+    "evaluation": {},
     "random": {"num": 20, "learning_rate": [0.01, 0.5], "epsilon": [0.0, 0.5]},
     "search": {"kind": "optuna", "batch": 4},
 }
