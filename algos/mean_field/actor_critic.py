@@ -31,7 +31,7 @@ from flax import struct
 from jaxmarl_core.algos.mean_field.collecting import Learning, Method
 from jaxmarl_core.algos.mean_field.networks import ActionNetwork
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
-from jaxmarl_core.algos.mean_field.policy import unit
+from jaxmarl_core.algos.mean_field.policy import temperature_unit
 from jaxmarl_core.algos.mean_field.td_loss import (
     StoredStep,
     Transition,
@@ -124,7 +124,7 @@ def actor_loss(
     q = apply(networks.critic, critic, step.observation, learnt_beside(transition, config))
     pi = probabilities(networks.actor, weights, step)
     random = entropy(pi)
-    bonus = temperature * unit(config, q, step.action_mask)
+    bonus = temperature * temperature_unit(config, q, step.action_mask)
     gain = mean_field_value(q, pi) + jax.lax.stop_gradient(bonus) * random
     counts = decided_and_led_on(step)
     return -masked_mean(gain, counts), masked_mean(random, counts)

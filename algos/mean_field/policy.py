@@ -9,7 +9,7 @@ from jaxmarl_core.algos.mean_field.options import Config
 from jaxmarl_core.spaces import Box, Composite, Space
 
 
-def unit(config: Config, q: jax.Array, mask: jax.Array | None) -> jax.Array:
+def temperature_unit(config: Config, q: jax.Array, mask: jax.Array | None) -> jax.Array:
     """Returns what a temperature of 1 is in units of Q, [] or [...], as `temperature_unit` says."""
     return spread(q, mask) if config.temperature_unit == "spread" else jnp.ones((), q.dtype)
 

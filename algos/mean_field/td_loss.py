@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxmarl_core.algos.mean_field.options import Config
-from jaxmarl_core.algos.mean_field.policy import unit
+from jaxmarl_core.algos.mean_field.policy import temperature_unit
 from jaxmarl_core.functional.exploration import boltzmann_probs
 from jaxmarl_core.functional.losses import (
     chosen,
@@ -123,7 +123,7 @@ def td_loss(
         next_q = q_of(target, *seen)
         if config.target == "double":
             return double_q_value(q_of(online, *seen), next_q, mask)
-        pi = boltzmann_probs(next_q, temperature * unit(config, next_q, mask), mask)
+        pi = boltzmann_probs(next_q, temperature * temperature_unit(config, next_q, mask), mask)
         return mean_field_value(next_q, pi)
 
     return td_error_loss(partial(q_of, online), next_value, transition, gamma, config)

@@ -9,7 +9,7 @@ import optax
 from jaxmarl_core.algos.mean_field.collecting import Choose, Learning, Method
 from jaxmarl_core.algos.mean_field.networks import ActionNetwork
 from jaxmarl_core.algos.mean_field.options import Config, Hparams
-from jaxmarl_core.algos.mean_field.policy import unit
+from jaxmarl_core.algos.mean_field.policy import temperature_unit
 from jaxmarl_core.algos.mean_field.td_loss import Transition, td_loss
 from jaxmarl_core.functional.exploration import boltzmann, greedy
 from jaxmarl_core.learners.networks import apply
@@ -31,7 +31,7 @@ def best_action(network, config, weights, key, observation, mean_action, mask, t
 def boltzmann_action(network, config, weights, key, observation, mean_action, mask, temperature):
     """Returns actions drawn from softmax(Q / temperature), [n] int32."""
     q = apply(network, weights, observation, mean_action)
-    return boltzmann(key, q, temperature * unit(config, q, mask), mask)
+    return boltzmann(key, q, temperature * temperature_unit(config, q, mask), mask)
 
 
 EXPLORATION = {"boltzmann": boltzmann_action, "greedy": best_action}

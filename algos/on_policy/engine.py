@@ -244,14 +244,14 @@ def act(
             params.actors[name],
             agent_keys(stack, key, i),
             memory[name],
-            seen_by(stack, params, timestep, 0),
+            observation_of(stack, params, timestep, 0),
             legal_actions(stack, timestep, 0),
         )
         actions |= split_groups(stack, action, 0)
     return actions, carried, log_probs
 
 
-def seen_by(stack: AgentStack, params: Params, timestep: TimeStep, axis: int) -> Any:
+def observation_of(stack: AgentStack, params: Params, timestep: TimeStep, axis: int) -> Any:
     """Returns what a stack's networks see, leaves [..., n, *space]; `axis` is the agents'."""
     observation = observe(stack, timestep, axis)
     return normalised_observation(stack.observation, params.observation[stack.name], observation)
@@ -357,7 +357,7 @@ def actor_batches(
         alive = stack_groups(stack, timestep.alive, 2)
         counts = alive & ~timestep.last[..., None]
         batches[stack.name] = Batch(
-            observation=seen_by(stack, params, timestep, 2),
+            observation=observation_of(stack, params, timestep, 2),
             mask=legal_actions(stack, timestep, 2),
             action=where_alive(alive, stack_groups(stack, steps.actions, 2)),
             log_prob=steps.extras[stack.name],

@@ -90,7 +90,7 @@ def at_random(task: Task) -> float:
     return float(summary(env, play(jax.random.key(1)))["return_mean"])
 
 
-def judged(task: Task, curves: dict[str, Curve]) -> Claim:
+def claim_of(task: Task, curves: dict[str, Curve]) -> Claim:
     """Returns whether MAAC ends above MADDPG, by more than the difference's standard error."""
     ours, theirs = (curves[learner][1][:, -1] for learner in LEARNERS)
     error = np.sqrt(sum(x.var(ddof=1) / len(x) for x in (ours, theirs)))
@@ -104,7 +104,7 @@ def measure(num_seeds: int) -> Findings:
     found = {
         task: {learner: curve(task, learner, num_seeds) for learner in LEARNERS} for task in TASKS
     }
-    return Findings([judged(task, curves) for task, curves in found.items()], picture(found))
+    return Findings([claim_of(task, curves) for task, curves in found.items()], picture(found))
 
 
 def picture(found: dict[Task, dict[str, Curve]]) -> Figure:

@@ -205,8 +205,8 @@ def measure(num_seeds: int) -> Findings:
             )
             last = paths[game, meta_solver][:, -1]
             what = f"{game}, PSRO ({meta_solver}), {ITERATIONS[game]} iterations"
-            judged = bool((last < NEAR).all()) if meta_solver != "uniform" else "told for scale"
-            claims.append(Claim(what, "to 0", "claim", shown(last), judged))
+            met = bool((last < NEAR).all()) if meta_solver != "uniform" else "told for scale"
+            claims.append(Claim(what, "to 0", "claim", shown(last), met))
     return Findings(claims, picture(drawn, paths))
 
 

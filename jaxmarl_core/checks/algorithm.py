@@ -165,7 +165,7 @@ def learns_something(trained: Trained) -> Complaints:
         yield f"{NUM_UPDATES} updates changed no parameter."
 
 
-def runs_stay_apart(trained: Trained) -> Complaints:
+def runs_are_independent(trained: Trained) -> Complaints:
     """Beside a run of other numbers, a run is what it was."""
     for leaf in unequal(*(jax.tree.map(lambda x, i=i: x[i], trained.after) for i in (0, 1))):
         yield f"state{leaf} differs between two runs of the same key and numbers."
@@ -211,7 +211,7 @@ CHECKS = (
     acts_inside_its_spaces,
     stays_finite,
     learns_something,
-    runs_stay_apart,
+    runs_are_independent,
     is_all_in_its_state,
     resumes_as_if_unbroken,
 )

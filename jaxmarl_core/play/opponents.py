@@ -18,7 +18,7 @@ import numpy as np
 from flax import struct
 
 from jaxmarl_core.errors import require, unknown
-from jaxmarl_core.play.policies import Player, together
+from jaxmarl_core.play.policies import Player, player_of_groups
 from jaxmarl_core.play.pool import Pool
 from jaxmarl_core.play.wrappers import EpisodeStatistics, EpisodeStatisticsState, bare, num_teams
 from jaxmarl_core.types import (
@@ -200,7 +200,7 @@ def with_opponents(
         does not act for the group.
     """
     require_others(env, tuple(players))
-    joint = together(players)
+    joint = player_of_groups(players)
     timestep = jax.eval_shape(env.reset, jax.random.key(0))[1]
     for name, (policy, params) in players.items():
         example = params, jax.random.key(0), timestep, policy.memory()

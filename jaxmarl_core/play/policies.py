@@ -73,10 +73,10 @@ def joint(env: Environment, players: Mapping[str, Player]) -> Player:
     """
     missing = sorted(set(env.groups) - set(players))
     require(not missing, "players", f"one for each of {sorted(env.groups)}", f"none for {missing}")
-    return together(players)
+    return player_of_groups(players)
 
 
-def together(players: Mapping[str, Player]) -> Player:
+def player_of_groups(players: Mapping[str, Player]) -> Player:
     """Returns one player of some groups, each played by another; parameters and memory by group."""
     policies = {name: player.policy for name, player in players.items()}
 

@@ -19,7 +19,7 @@ from flax import struct
 
 from jaxmarl_core.errors import lookup, require
 from jaxmarl_core.play.opponents import WithOpponents, require_others, with_opponents, with_pool
-from jaxmarl_core.play.policies import Player, random_policy, together
+from jaxmarl_core.play.policies import Player, player_of_groups, random_policy
 from jaxmarl_core.play.pool import (
     BY_WIN_RATE,
     DRAWS,
@@ -101,7 +101,7 @@ def seats(env: Environment, opponents: Sequence[str]) -> list[dict[str, str]]:
     return [dict(zip(own, names)) for names in teams.values()]
 
 
-def seen_from(timestep: TimeStep, seat: Mapping[str, str]) -> TimeStep:
+def observed_from(timestep: TimeStep, seat: Mapping[str, str]) -> TimeStep:
     """Returns the time step with the rows of `seat[group]` for those of each group, alone."""
 
     def turned(by_group):
@@ -128,7 +128,7 @@ def copies(policy: Policy, seated: Sequence[Mapping[str, str]]) -> Policy:
         actions: Actions = {}
         carried = []
         for i, seat in enumerate(seated):
-            seen = seen_from(timestep, seat)
+            seen = observed_from(timestep, seat)
             chosen, kept = choose(params, jax.random.fold_in(key, i), seen, memory[i])
             actions |= {other: chosen[name] for name, other in seat.items()}
             carried.append(kept)
@@ -142,7 +142,7 @@ def alone(policy: Policy, groups: Sequence[str]) -> Policy:
     own = {name: name for name in groups}
 
     def play(choose, params: Params, key: Key, timestep: TimeStep, memory: Memory):
-        return choose(params, key, seen_from(timestep, own), memory)
+        return choose(params, key, observed_from(timestep, own), memory)
 
     return Policy(policy.memory, partial(play, policy.act), partial(play, policy.greedy))
 
@@ -191,7 +191,7 @@ def train_against(
     """
     world = with_opponents(env, players, greedy)
     algorithm = build(world)
-    others = together(players)
+    others = player_of_groups(players)
     joint = _side_by_side(alone(algorithm.policy, list(world.groups)), others.policy)
     return algorithm._replace(policy=_with_params(joint, lambda params: (params, others.params)))
 

@@ -7,7 +7,7 @@ import pytest
 
 from jaxmarl_core.algos.mean_field.networks import ActionNetwork
 from jaxmarl_core.algos.mean_field.options import Config
-from jaxmarl_core.algos.mean_field.policy import centres, spread, unit
+from jaxmarl_core.algos.mean_field.policy import centres, spread, temperature_unit
 from jaxmarl_core.envs import battle
 from jaxmarl_core.functional.exploration import boltzmann_probs
 from jaxmarl_core.spaces import Box, Composite, zeros
@@ -26,12 +26,12 @@ def test_spread_is_the_standard_deviation_over_legal_actions():
 def test_in_units_of_the_spread_a_policy_is_the_same_whatever_the_scale_of_rewards():
     config = Config(temperature_unit="spread")
     q = jnp.asarray(Q)
-    probs = [boltzmann_probs(x, 0.5 * unit(config, x, None)) for x in (q, 100 * q + 7)]
+    probs = [boltzmann_probs(x, 0.5 * temperature_unit(config, x, None)) for x in (q, 100 * q + 7)]
     np.testing.assert_allclose(*probs, rtol=1e-4)
     odds = np.exp((Q[0] - Q[0].max()) / (0.5 * Q[0].std()))
     np.testing.assert_allclose(probs[0][0], odds / odds.sum(), rtol=1e-5)
     np.testing.assert_allclose(probs[0][1], 0.25)  # equal values: all alike
-    plain = unit(Config(), q, None)
+    plain = temperature_unit(Config(), q, None)
     np.testing.assert_array_equal(plain, 1.0)
 
 
